@@ -1,0 +1,3 @@
+//! castmatch-bench.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! castmatch-companion.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The parts of castmatch that need no PostgreSQL.

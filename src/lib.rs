@@ -1,2 +1,70 @@
 //! castmatch: matching and chat inside PostgreSQL.
+//!
+//! This package is the glue between PostgreSQL and `castmatch-engine`: what could be tested without a server stands there.
+//! Data flows one way: types -> embed -> matching -> chat; `stats` is called by them and calls none of them. Functions are
+//! declared in `sql/`, which is the truth about names, volatility and privileges.
+
+mod chat;
+mod embed;
+mod error;
+mod guc;
+mod matching;
+mod pg;
+mod shared;
+mod stats;
+mod types;
+
+use pgrx::prelude::*;
+
 ::pgrx::pg_module_magic!(name, version);
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("castmatch needs panic = \"unwind\": an error must not take the server down");
+
+#[cfg(target_endian = "big")]
+compile_error!("castmatch is written for little-endian machines");
+
+extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/vector.sql", name = "vector", requires = ["schema"]);
+extension_sql_file!("../sql/halfvec.sql", name = "halfvec", requires = ["vector"]);
+extension_sql_file!("../sql/casts.sql", name = "casts", requires = ["halfvec"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["casts"]);
+extension_sql_file!(
+    "../sql/security.sql",
+    name = "security",
+    requires = ["functions"],
+    finalize
+);
+
+/// Called by the server when it loads the library.
+#[allow(unsafe_code)]
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    pg::startup::silence_backtraces();
+    guc::register();
+    if pg::shmem::preloading() {
+        pg::startup::at_server_start(shared::request_space, note_preloaded);
+        embed::worker::register();
+        matching::launcher::register();
+    }
+}
+
+/// Runs in the postmaster once shared memory exists.
+fn note_preloaded() {
+    if let Ok(shared) = shared::attach_anew() {
+        shared.preloaded.store(1, core::sync::atomic::Ordering::Release);
+    }
+}
+
+/// What `cargo pgrx test` asks for.
+#[cfg(test)]
+pub mod pg_test {
+    /// Called once before the tests.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Settings of the test server.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec!["shared_preload_libraries = 'castmatch'"]
+    }
+}

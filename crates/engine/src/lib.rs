@@ -1,1 +1,13 @@
-//! The parts of castmatch that need no PostgreSQL.
+//! The parts of castmatch that need no PostgreSQL: vectors and their kernels, the embedding model, filters, the fusion of
+//! search results, the logic of conversations.
+
+pub mod chat;
+pub mod filter;
+pub mod fusion;
+pub mod interrupt;
+pub mod kernels;
+#[cfg(feature = "model")]
+pub mod model;
+pub mod prefer;
+pub mod request;
+pub mod vector;

@@ -1,0 +1,42 @@
+# castmatch. Each target sets up what is missing and may be run again; scripts/ holds the work.
+# Folders and ports come from the environment: see docs/install.md.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PG_CONFIG ?=
+BINDIR ?= /usr/local/bin
+export PG_CONFIG BINDIR
+
+stages := format clippy engine companion extension regress e2e
+
+.PHONY: demo test $(addprefix test-,$(stages)) install model stop clean distclean env help
+
+demo: ## a private server with the extension, demo data, matches, a chat and the companion
+	@scripts/demo.sh
+
+test: ## all tests: test-format, test-clippy, test-engine, test-companion, test-extension, test-regress, test-e2e
+	@scripts/test.sh
+
+$(addprefix test-,$(stages)): test-%:
+	@scripts/test.sh $*
+
+install: ## the extension, the model and the companion into the server of PG_CONFIG=/path/to/pg_config
+	@scripts/install.sh all
+
+model: ## only the model into the server of PG_CONFIG=/path/to/pg_config
+	@scripts/install.sh model
+
+stop: ## stops what demo and test have started
+	@scripts/state.sh stop
+
+clean: ## stops, then removes this checkout's servers, data and logs (.castmatch)
+	@scripts/state.sh clean
+
+distclean: ## clean, then removes the cache: builds, model, cargo-pgrx
+	@scripts/state.sh distclean
+
+env: ## prints the exports for running cargo by hand: eval "$(make -s env)"
+	@scripts/state.sh env
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

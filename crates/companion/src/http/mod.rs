@@ -1,0 +1,59 @@
+//! The routes and what all of them share: the state, the request counter, the headers. Handlers never touch
+//! the database; they read the monitor's snapshot.
+
+mod health;
+mod metrics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::instruments::Instruments;
+use crate::monitor::Observer;
+
+/// Shared by all handlers.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// What is known of the database.
+    pub observer: Observer,
+    /// The companion's own metrics.
+    pub instruments: Arc<Instruments>,
+}
+
+/// All routes. Add a route here and nowhere else: its pattern becomes a value of the label `path`.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/health", get(health::report))
+        .route("/healthz", get(health::report))
+        .route("/readyz", get(health::report))
+        .route("/livez", get(health::live))
+        .route("/metrics", get(metrics::scrape))
+        .fallback(not_found)
+        .layer(from_fn_with_state(state.clone(), finish))
+        .with_state(state)
+}
+
+/// Counts the request and sets the headers that every answer has.
+async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    let path = path.as_ref().map_or("other", MatchedPath::as_str);
+    state.instruments.count_request(path, response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn not_found() -> (StatusCode, &'static str) {
+    (
+        StatusCode::NOT_FOUND,
+        "not found; there are /health, /livez, /readyz and /metrics\n",
+    )
+}

@@ -1,0 +1,15 @@
+//! The service beside the database: it watches `castmatch.health()`, reads `castmatch.metrics()` and serves
+//! both over HTTP, so that load balancers and Prometheus need no PostgreSQL client.
+//!
+//! One background task ([`monitor`]) owns the one database connection; HTTP handlers only read the last
+//! [`monitor::Snapshot`]. Whatever the database does (down, hung, slow), a request is answered within the
+//! scrape deadline, and the process does not end. docs/companion.md is the manual.
+
+pub mod config;
+pub mod database;
+pub mod error;
+pub mod exposition;
+pub mod http;
+pub mod instruments;
+pub mod monitor;
+pub mod server;

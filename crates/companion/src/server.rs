@@ -1,0 +1,160 @@
+//! Runs the monitor and the HTTP server until the shutdown future completes. `main` calls [`run`]; tests call
+//! [`serve`] with port 0 and a source of their own.
+//!
+//! Order of the end: stop accepting, let requests in flight finish (bounded), then stop the monitor.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::config::{Config, Timing};
+use crate::database::{Database, Source};
+use crate::error::StartError;
+use crate::http::{self, AppState};
+use crate::instruments::Instruments;
+use crate::monitor::Monitor;
+
+/// Connections served at once; more wait in the listen queue. Scrapers and probes need a handful.
+const MAX_CONNECTIONS: usize = 128;
+
+/// A client that sends no complete request head within this time loses its connection, also between requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Request line and headers together.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// Pause after a failed accept: with no file descriptors left it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves with the real database until `shutdown` completes.
+///
+/// # Errors
+/// [`StartError`] when the own metrics cannot be registered or the monitor task dies; never because of the
+/// database.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let database = Database::new(config.database, &config.timing);
+    serve(listener, database, config.timing, shutdown).await
+}
+
+/// As [`run`], with any source of health and metrics.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve<S: Source>(
+    listener: TcpListener,
+    source: S,
+    timing: Timing,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let instruments = Arc::new(Instruments::new()?);
+    let (monitor, observer) = Monitor::new(source, &timing, Arc::clone(&instruments));
+    let (stop_monitor, stopped) = oneshot::channel();
+    let mut monitor = tokio::spawn(monitor.run(stopped));
+    let connections = Connections::new(AppState {
+        observer,
+        instruments,
+    });
+    tokio::select! {
+        () = shutdown => {}
+        () = connections.accept_from(&listener) => {}
+        ended = &mut monitor => return monitor_ended(ended),
+    }
+    // Refuse new connections from here on, rather than leave them in the queue.
+    drop(listener);
+    connections.drain(timing.shutdown_timeout).await;
+    // Sending fails only when the monitor is gone, and then the join says why.
+    let _ = stop_monitor.send(());
+    join(monitor, timing.shutdown_timeout).await
+}
+
+async fn join(mut monitor: JoinHandle<()>, limit: Duration) -> Result<(), StartError> {
+    match timeout(limit, &mut monitor).await {
+        Ok(ended) => monitor_ended(ended),
+        Err(_) => {
+            monitor.abort();
+            Ok(())
+        }
+    }
+}
+
+fn monitor_ended(ended: Result<(), tokio::task::JoinError>) -> Result<(), StartError> {
+    ended.map_err(StartError::MonitorEnded)
+}
+
+/// The open HTTP connections.
+struct Connections {
+    protocol: http1::Builder,
+    service: TowerToHyperService<axum::Router>,
+    graceful: GracefulShutdown,
+    permits: Arc<Semaphore>,
+}
+
+impl Connections {
+    fn new(state: AppState) -> Self {
+        let mut protocol = http1::Builder::new();
+        protocol
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES);
+        Self {
+            protocol,
+            service: TowerToHyperService::new(http::router(state)),
+            graceful: GracefulShutdown::new(),
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        }
+    }
+
+    /// Never ends by itself.
+    async fn accept_from(&self, listener: &TcpListener) {
+        let mut accept_failed = false;
+        // Ends only if the semaphore were closed, which nobody does.
+        while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    accept_failed = false;
+                    self.spawn(stream, permit);
+                }
+                Err(error) => {
+                    if !accept_failed {
+                        tracing::warn!("cannot accept connections: {error}");
+                    }
+                    accept_failed = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let connection = self
+            .protocol
+            .serve_connection(TokioIo::new(stream), self.service.clone());
+        let connection = self.graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!("HTTP connection ended: {error}");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn drain(self, limit: Duration) {
+        let finished = pin!(self.graceful.shutdown());
+        if timeout(limit, finished).await.is_err() {
+            tracing::warn!("stopping with requests still open after {} ms", limit.as_millis());
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The binary against a real server: loss, return, hang, missing extension, limits, start errors, signals.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::client::{Response, eventually, get};
+use crate::cluster::{Cluster, STAND_IN};
+use crate::program::{Program, output};
+
+const SOON: Duration = Duration::from_secs(10);
+/// The promises of docs/companion.md.
+const LOSS_SEEN: Duration = Duration::from_secs(2);
+const RETURN_SEEN: Duration = Duration::from_secs(5);
+/// No single answer may take as long as the database's own limit of 1 s, however busy the test machine is.
+const PROMPT: Duration = Duration::from_millis(900);
+/// The usual answer is due within 50 ms; the rest is for a busy test machine.
+const USUAL: Duration = Duration::from_millis(150);
+
+fn cluster() -> Cluster {
+    let cluster = Cluster::start();
+    cluster.sql(STAND_IN);
+    cluster
+}
+
+fn health_becomes(program: &Program, status: u16, limit: Duration) -> (Response, Duration) {
+    let attempt = || Some(prompt_get(program, "/health")).filter(|answer| answer.status == status);
+    eventually(limit, &format!("/health {status}"), attempt)
+}
+
+fn up_becomes(program: &Program, up: f64, limit: Duration) -> Response {
+    let attempt =
+        || Some(prompt_get(program, "/metrics")).filter(|answer| answer.sample("castmatch_up") == Some(up));
+    eventually(limit, &format!("castmatch_up {up}"), attempt).0
+}
+
+fn prompt_get(program: &Program, path: &str) -> Response {
+    let start = Instant::now();
+    let answer = get(program.address, path);
+    assert!(start.elapsed() < PROMPT, "{path} took {:?}", start.elapsed());
+    answer
+}
+
+fn promtool_accepts(text: &str) {
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut promtool = promtool
+        .unwrap_or_else(|error| panic!("this test needs promtool (Debian package prometheus): {error}"));
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let out = promtool.wait_with_output().unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    assert!(
+        out.status.success() && said.is_empty(),
+        "{}\n{text}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn killed_server_is_seen_within_2_s_and_its_return_within_5_s() {
+    let mut cluster = cluster();
+    let mut program = Program::start(&cluster.url(), &[]);
+    let (answer, _) = health_becomes(&program, 200, SOON);
+    assert_eq!(answer.json()["castmatch"]["embedder"]["state"], "ready");
+    up_becomes(&program, 1.0, SOON);
+    for round in ["kill", "stop"] {
+        let start = Instant::now();
+        if round == "kill" {
+            cluster.kill()
+        } else {
+            cluster.stop()
+        }
+        let (answer, _) = health_becomes(&program, 503, LOSS_SEEN);
+        let loss = start.elapsed();
+        assert_eq!(
+            (&answer.json()["status"], &answer.json()["database"]),
+            (&json!("unavailable"), &json!("down"))
+        );
+        let metrics = up_becomes(&program, 0.0, LOSS_SEEN);
+        let hits = "castmatch_cache_hits_total{cache=\"reply\",level=\"shared\"}";
+        assert_eq!(metrics.sample(hits), Some(41.0), "the last good values stay");
+        promtool_accepts(&metrics.body);
+        assert_eq!(get(program.address, "/livez").status, 200);
+        cluster.boot();
+        let (_, back) = health_becomes(&program, 200, RETURN_SEEN);
+        up_becomes(&program, 1.0, RETURN_SEEN);
+        println!("{round}: loss seen after {loss:?}, return after {back:?}");
+    }
+    assert_eq!(program.exit_code(), None);
+}
+
+#[test]
+fn frozen_server_does_not_hold_up_answers() {
+    let cluster = cluster();
+    let mut program = Program::start(&cluster.url(), &[]);
+    health_becomes(&program, 200, SOON);
+    up_becomes(&program, 1.0, SOON);
+    cluster.freeze();
+    let start = Instant::now();
+    let metrics = up_becomes(&program, 0.0, LOSS_SEEN);
+    health_becomes(&program, 503, LOSS_SEEN.saturating_sub(start.elapsed()));
+    println!("frozen: seen after {:?}", start.elapsed());
+    promtool_accepts(&metrics.body);
+    // Frozen long enough for several attempts to connect, each of them left hanging by the server.
+    let mut answers = Vec::new();
+    while start.elapsed() < Duration::from_secs(5) {
+        let asked = Instant::now();
+        assert_eq!(prompt_get(&program, "/metrics").sample("castmatch_up"), Some(0.0));
+        answers.push(asked.elapsed());
+        assert_eq!(prompt_get(&program, "/health").status, 503);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    answers.sort();
+    assert!(answers[answers.len() / 2] < USUAL, "{answers:?}");
+    cluster.thaw();
+    let (_, back) = health_becomes(&program, 200, RETURN_SEEN);
+    up_becomes(&program, 1.0, RETURN_SEEN);
+    println!("thawed: return seen after {back:?}");
+    // Abandoned sessions end by themselves; exactly one stays.
+    let one = || {
+        let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
+        (cluster.sql(count) == "1").then_some(())
+    };
+    eventually(SOON, "one session", one);
+    assert_eq!(program.exit_code(), None);
+}
+
+#[test]
+fn starts_without_a_server_and_sigterm_ends_it_with_code_0() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for name in ["TERM", "INT"] {
+        let url = format!("postgresql://someone:h1dden@127.0.0.1:{free}/nowhere");
+        let mut program = Program::start(&url, &["--log-level", "debug"]);
+        health_becomes(&program, 503, SOON);
+        promtool_accepts(&up_becomes(&program, 0.0, SOON).body);
+        program.signal(name);
+        let (code, _) = eventually(SOON, "exit", || program.exit_code());
+        assert_eq!(code, 0);
+        assert!(!program.log().contains("h1dden"), "{}", program.log());
+    }
+}
+
+#[test]
+fn exposition_is_complete_and_promtool_accepts_it() {
+    let cluster = cluster();
+    let program = Program::start(&cluster.url(), &[]);
+    let answer = up_becomes(&program, 1.0, SOON);
+    promtool_accepts(&answer.body);
+    let series = [
+        (
+            r#"castmatch_cache_hits_total{cache="a\"b\\c\nd",level="local"}"#,
+            2.0,
+        ),
+        ("castmatch_queue_pending", 0.1),
+        (
+            r#"castmatch_request_duration_seconds_bucket{operation="match",le="0.005"}"#,
+            3.0,
+        ),
+        (
+            r#"castmatch_request_duration_seconds_bucket{operation="match",le="+Inf"}"#,
+            6.0,
+        ),
+        (
+            r#"castmatch_request_duration_seconds_sum{operation="match"}"#,
+            2.5,
+        ),
+        ("castmatch_companion_dropped_samples_total", 0.0),
+    ];
+    for (name, value) in series {
+        assert_eq!(answer.sample(name), Some(value), "{name}\n{}", answer.body);
+    }
+}
+
+#[test]
+fn session_uses_the_simple_protocol_with_limits_and_one_connection() {
+    let cluster = cluster();
+    let program = Program::start(&cluster.url(), &[]);
+    for _ in 0..20 {
+        up_becomes(&program, 1.0, SOON);
+    }
+    assert_eq!(
+        cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'castmatch-companion'"),
+        "1"
+    );
+    let log = cluster.log_of("castmatch-companion");
+    let metrics = log
+        .iter()
+        .filter(|line| line.contains("castmatch.metrics()"))
+        .count();
+    assert!(metrics > 0, "{log:?}");
+    for line in &log {
+        // The extended protocol logs "execute".
+        assert!(!line.contains("execute "), "{line}");
+        assert!(
+            !line.contains("statement:") || line.contains("SET LOCAL statement_timeout = 900"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn statement_timeout_ends_a_slow_function_and_keeps_the_session() {
+    let cluster = cluster();
+    let program = Program::start(&cluster.url(), &["--query-timeout", "500ms"]);
+    health_becomes(&program, 200, SOON);
+    let session = "SELECT pid FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
+    let pid = cluster.sql(session);
+    cluster.sql(
+        "CREATE OR REPLACE FUNCTION castmatch.health() RETURNS jsonb LANGUAGE sql VOLATILE AS \
+         $$ SELECT '{\"status\": \"ok\"}'::jsonb FROM pg_sleep(3600) $$",
+    );
+    let (answer, _) = health_becomes(&program, 503, SOON);
+    let body = answer.json();
+    assert_eq!(body["database"], "up", "{body}");
+    assert!(body["hint"].as_str().unwrap().contains("57014"), "{body}");
+    assert_eq!(cluster.sql(session), pid);
+    cluster.sql(
+        STAND_IN
+            .split_once(';')
+            .unwrap()
+            .1
+            .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+            .as_str(),
+    );
+    health_becomes(&program, 200, SOON);
+}
+
+#[test]
+fn ended_session_is_replaced_without_a_503() {
+    let cluster = cluster();
+    let program = Program::start(&cluster.url(), &[]);
+    health_becomes(&program, 200, SOON);
+    let session = "SELECT pid FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
+    let old = cluster.sql(session);
+    cluster.sql(&format!("SELECT pg_terminate_backend({old})"));
+    let replaced = || {
+        assert_eq!(get(program.address, "/health").status, 200, "{}", program.log());
+        let new = cluster.sql(session);
+        (!new.is_empty() && new != old).then_some(())
+    };
+    eventually(SOON, "a new session", replaced);
+}
+
+#[test]
+fn missing_extension_and_missing_right_are_told_apart() {
+    let cluster = Cluster::start();
+    let program = Program::start(&cluster.url(), &[]);
+    let state = |expected: &str| {
+        let attempt =
+            || Some(get(program.address, "/health")).filter(|answer| answer.body.contains(expected));
+        eventually(SOON, expected, attempt).0
+    };
+    assert_eq!(state("not installed").status, 503);
+    cluster.sql(STAND_IN);
+    assert_eq!(state("\"ok\"").status, 200);
+    up_becomes(&program, 1.0, SOON);
+    // An undefined function inside health() is a failure of health(), not a missing extension.
+    cluster.sql(
+        "CREATE OR REPLACE FUNCTION castmatch.health() RETURNS jsonb LANGUAGE plpgsql AS \
+         $$ BEGIN RETURN nowhere(); END $$",
+    );
+    assert_eq!(state("SQLSTATE 42883").status, 503);
+    cluster.sql("DROP SCHEMA castmatch CASCADE");
+    assert_eq!(state("not installed").status, 503);
+    let metrics = up_becomes(&program, 0.0, SOON);
+    assert!(
+        !metrics.body.contains("castmatch_cache_hits_total"),
+        "{}",
+        metrics.body
+    );
+
+    cluster.sql(STAND_IN);
+    cluster.sql("CREATE ROLE watcher LOGIN; REVOKE ALL ON SCHEMA castmatch FROM PUBLIC");
+    let url = cluster.url().replace("postgres@", "watcher@");
+    let program = Program::start(&url, &[]);
+    let refused =
+        || Some(get(program.address, "/health")).filter(|answer| answer.body.contains("may not execute"));
+    assert_eq!(eventually(SOON, "permission hint", refused).0.status, 503);
+}
+
+#[test]
+fn start_errors_are_one_line_and_do_not_repeat_the_url() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let good = Some("postgresql://someone:h1dden@127.0.0.1/nowhere");
+    let cases: [(Option<&str>, Vec<&str>, &str); 4] = [
+        (None, vec![], "set DATABASE_URL"),
+        (
+            Some("host=127.0.0.1 password=h1dden"),
+            vec![],
+            "does not begin with postgresql://",
+        ),
+        (Some("postgresql://u:h1dden@h:port/d"), vec![], "percent-encoded"),
+        (good, vec!["--listen", &address], "in use"),
+    ];
+    for (url, arguments, expected) in cases {
+        let out = output(url, &arguments);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected) && !said.contains("h1dden"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    assert_eq!(output(good, &["--listen", "nonsense"]).status.code(), Some(2));
+}

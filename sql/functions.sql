@@ -1,0 +1,92 @@
+-- The functions of schema castmatch. STABLE ones write no table, so that they work on a standby and in READ ONLY
+-- transactions.
+
+CREATE FUNCTION castmatch.embed(input text, model text DEFAULT NULL, kind text DEFAULT 'query') RETURNS @extschema@.vector
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 10000 AS 'MODULE_PATHNAME', 'embed_wrapper';
+COMMENT ON FUNCTION castmatch.embed(text, text, text) IS 'the embedding of a text';
+
+CREATE FUNCTION castmatch.embed_batch(inputs text[], model text DEFAULT NULL, kind text DEFAULT 'passage')
+    RETURNS @extschema@.vector[]
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 AS 'MODULE_PATHNAME', 'embed_batch_wrapper';
+COMMENT ON FUNCTION castmatch.embed_batch(text[], text, text) IS 'the embeddings of several texts, in order';
+
+CREATE FUNCTION castmatch.attach(
+    target regclass, content text[], key text[] DEFAULT NULL, embedding name DEFAULT 'embedding', model text DEFAULT NULL,
+    filters text[] DEFAULT NULL, text_config regconfig DEFAULT 'english', index_method name DEFAULT 'castmatch_hnsw',
+    embed_mode text DEFAULT 'background', if_not_exists boolean DEFAULT false
+) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'attach_wrapper';
+COMMENT ON FUNCTION castmatch.attach(regclass, text[], text[], name, text, text[], regconfig, name, text, boolean)
+    IS 'make a table matchable and keep it so';
+
+CREATE FUNCTION castmatch.detach(target regclass, drop_embedding boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'detach_wrapper';
+COMMENT ON FUNCTION castmatch.detach(regclass, boolean) IS 'undo castmatch.attach';
+
+CREATE FUNCTION castmatch.sync(target regclass, timeout interval DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sync_wrapper';
+COMMENT ON FUNCTION castmatch.sync(regclass, interval)
+    IS 'wait until no row of the table waits for its embedding; returns the embeddings written meanwhile';
+
+CREATE FUNCTION castmatch.retry_failed(target regclass) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'retry_failed_wrapper';
+COMMENT ON FUNCTION castmatch.retry_failed(regclass) IS 'queue the failed rows of a table again; returns how many';
+
+CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
+COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
+
+CREATE FUNCTION castmatch.match(
+    target regclass, query text, k integer DEFAULT 10, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL,
+    mode text DEFAULT 'hybrid', options jsonb DEFAULT NULL
+) RETURNS TABLE (
+    key text, score double precision, similarity double precision, semantic_rank integer, text_rank integer, reasons jsonb
+)
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 ROWS 10 AS 'MODULE_PATHNAME', 'match_rows_wrapper';
+COMMENT ON FUNCTION castmatch.match(regclass, text, integer, jsonb, jsonb, text, jsonb)
+    IS 'rank the rows of an attached table against a description';
+
+CREATE FUNCTION castmatch.chat(
+    message text, conversation_id uuid DEFAULT NULL, target regclass DEFAULT NULL, k integer DEFAULT 5,
+    filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME', 'chat_wrapper';
+COMMENT ON FUNCTION castmatch.chat(text, uuid, regclass, integer, jsonb, jsonb, text, jsonb)
+    IS 'one turn of a conversation grounded in the rows of an attached table';
+
+CREATE FUNCTION castmatch.history(conversation_id uuid, max_messages integer DEFAULT 50)
+    RETURNS TABLE (seq bigint, role text, content text, created_at timestamp with time zone, tokens integer)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT latest.seq, latest.role, latest.content, latest.created_at, latest.tokens
+    FROM (
+        SELECT m.seq, m.role, m.content, m.created_at, m.tokens
+        FROM castmatch.messages m
+        WHERE m.conversation_id = history.conversation_id
+        ORDER BY m.seq DESC
+        LIMIT greatest(max_messages, 0)
+    ) latest
+    ORDER BY latest.seq;
+END;
+COMMENT ON FUNCTION castmatch.history(uuid, integer) IS 'the latest messages of a conversation, oldest first';
+
+CREATE FUNCTION castmatch.forget(conversation_id uuid) RETURNS bigint
+    LANGUAGE sql VOLATILE PARALLEL UNSAFE
+BEGIN ATOMIC
+    WITH forgotten AS (
+        DELETE FROM castmatch.messages m WHERE m.conversation_id = forget.conversation_id RETURNING 1
+    ), ended AS (
+        DELETE FROM castmatch.conversations c WHERE c.id = forget.conversation_id
+    )
+    SELECT count(*) FROM forgotten;
+END;
+COMMENT ON FUNCTION castmatch.forget(uuid) IS 'delete a conversation; returns how many messages it had';
+
+CREATE FUNCTION castmatch.health() RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'health_wrapper';
+COMMENT ON FUNCTION castmatch.health() IS 'condition of castmatch in this database';
+
+CREATE FUNCTION castmatch.metrics()
+    RETURNS TABLE (name text, kind text, help text, labels jsonb, value double precision)
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 200 AS 'MODULE_PATHNAME', 'metrics_wrapper';
+COMMENT ON FUNCTION castmatch.metrics() IS 'counters and histograms since the server started, one row a sample';

@@ -1,0 +1,33 @@
+-- Who may do what. Roles belong to the whole cluster, so another database may have made them already.
+
+DO LANGUAGE plpgsql $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_user') THEN
+        CREATE ROLE castmatch_user NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_admin') THEN
+        CREATE ROLE castmatch_admin NOLOGIN;
+    END IF;
+END;
+$$;
+
+GRANT USAGE ON SCHEMA castmatch TO PUBLIC;
+
+-- Names of attached tables and columns: what match needs to run as its caller.
+GRANT SELECT ON castmatch.registrations, castmatch.attachments, castmatch.failures TO PUBLIC;
+
+-- A conversation costs storage and, with a remote model, money: for roles that were given it only.
+REVOKE EXECUTE ON FUNCTION castmatch.chat(text, uuid, regclass, integer, jsonb, jsonb, text, jsonb) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION castmatch.history(uuid, integer) FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION castmatch.forget(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.chat(text, uuid, regclass, integer, jsonb, jsonb, text, jsonb) TO castmatch_user;
+GRANT EXECUTE ON FUNCTION castmatch.history(uuid, integer) TO castmatch_user;
+GRANT EXECUTE ON FUNCTION castmatch.forget(uuid) TO castmatch_user;
+GRANT SELECT, INSERT, UPDATE, DELETE ON castmatch.conversations, castmatch.messages TO castmatch_user;
+
+ALTER TABLE castmatch.conversations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE castmatch.messages ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_conversations ON castmatch.conversations
+    USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole));
+CREATE POLICY own_messages ON castmatch.messages
+    USING (conversation_id IN (SELECT c.id FROM castmatch.conversations c));

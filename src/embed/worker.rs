@@ -1,0 +1,373 @@
+//! The embedding worker: one background process that holds the model and serves every backend.
+//!
+//! It takes requests from the slots in shared memory, interactive ones first, and computes them in portions of a bounded
+//! number of tokens, so that a query never waits for more than one portion of background work. It opens no database.
+
+use crate::embed::state::{Condition, EmbedderState, Slot, SlotState, Urgency};
+use crate::error::Result;
+use crate::guc;
+use crate::pg::dsm::Segment;
+use crate::pg::latch::LatchAddress;
+use crate::pg::worker::{
+    Description, exit_for_restart, my_pid, on_process_exit, reload_configuration, with_signals_blocked,
+};
+use crate::pg::{catalog, clock};
+use crate::shared::shared;
+use castmatch_engine::interrupt::{Interrupt, Interrupted};
+use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions, TokenizedText};
+use castmatch_engine::request;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::path::PathBuf;
+
+/// Folder of the model `builtin` below the model path.
+const BUILTIN_FOLDER: &str = "all-MiniLM-L6-v2";
+/// Tokens of one portion: some tens of milliseconds of work on one core.
+const PORTION_TOKENS: usize = 512;
+/// A worker that was asked for and did not come up in this time is asked for again.
+const START_PATIENCE_MS: u64 = 2000;
+
+const WORKER: Description = Description {
+    name: "castmatch embedder",
+    function: "castmatch_embedder_main",
+    argument: pg_sys::Datum::null(),
+    connects: false,
+};
+
+/// Registers the worker at server start.
+pub fn register() {
+    WORKER.load_static();
+}
+
+/// Starts the worker from a backend if the server does not keep one by itself.
+///
+/// # Errors
+/// 53000 if no worker slot is free.
+pub fn ensure_started() -> Result<()> {
+    let shared = shared()?;
+    let state = &shared.embedder;
+    if shared.preloaded.load(Ordering::Acquire) == 1 || state.worker_pid.load(Ordering::Acquire) != 0 {
+        return Ok(());
+    }
+    let now = clock::now_ms();
+    let asked = state.start_requested_ms.load(Ordering::Acquire);
+    if now.saturating_sub(asked) < START_PATIENCE_MS && asked != 0 {
+        return Ok(());
+    }
+    let mine = state
+        .start_requested_ms
+        .compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok();
+    if mine {
+        WORKER.start()?;
+    }
+    Ok(())
+}
+
+/// A request taken from its slot.
+struct Job {
+    slot: &'static Slot,
+    segment: Segment,
+    urgency: Urgency,
+    sequence: u64,
+    texts: Vec<TokenizedText>,
+    /// Indices of the texts still to do, longest first, so that the next ones are taken from the end.
+    remaining: Vec<usize>,
+}
+
+/// The portion cannot be interrupted: it is short, and a waiting backend answers its cancel without it.
+struct Uninterrupted;
+
+impl Interrupt for Uninterrupted {
+    fn check(&self) -> Result<(), Interrupted> {
+        Ok(())
+    }
+}
+
+struct Worker {
+    state: &'static EmbedderState,
+    model: Option<EmbeddingModel>,
+    jobs: Vec<Job>,
+    path: PathBuf,
+    threads: usize,
+}
+
+/// Entry point of the background worker.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    let state = match shared() {
+        Ok(shared) => &shared.embedder,
+        Err(report) => {
+            report.report(PgLogLevel::LOG);
+            return;
+        }
+    };
+    if state
+        .worker_pid
+        .compare_exchange(0, my_pid(), Ordering::AcqRel, Ordering::Acquire)
+        .is_err()
+    {
+        return;
+    }
+    on_process_exit(sign_off);
+    state.set_condition(Condition::Starting, "");
+    state
+        .worker_latch
+        .store(LatchAddress::mine().to_bits(), Ordering::Release);
+    let mut worker = Worker {
+        state,
+        model: None,
+        jobs: Vec::new(),
+        path: PathBuf::new(),
+        threads: 0,
+    };
+    worker.load_model();
+    worker.requeue_orphans();
+    while BackgroundWorker::wait_latch(Some(worker.patience())) {
+        worker.turn();
+    }
+    exit_for_restart();
+}
+
+/// Leaves the shared state as if no worker had been there; requests stay queued for the next one.
+fn sign_off() {
+    let Ok(shared) = shared() else { return };
+    let state = &shared.embedder;
+    state.set_condition(Condition::Stopped, "");
+    state.worker_latch.store(0, Ordering::Release);
+    state.worker_pid.store(0, Ordering::Release);
+}
+
+impl Worker {
+    /// How long to sleep: not at all while there is work.
+    fn patience(&self) -> Duration {
+        if self.jobs.is_empty() {
+            Duration::from_secs(10)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    fn turn(&mut self) {
+        if BackgroundWorker::sighup_received() {
+            reload_configuration();
+            if self.settings_changed() {
+                self.load_model();
+            }
+        }
+        if self.state.load_wanted.swap(0, Ordering::AcqRel) == 1 && self.model.is_none() {
+            self.load_model();
+        }
+        if self.model.is_some() {
+            self.take_requests();
+            self.work_on_a_portion();
+        }
+    }
+
+    fn settings_changed(&self) -> bool {
+        self.path != model_folder() || self.threads != guc::embedding_threads()
+    }
+
+    fn load_model(&mut self) {
+        self.model = None;
+        self.path = model_folder();
+        self.threads = guc::embedding_threads();
+        let options = ModelOptions {
+            threads: self.threads,
+            ..ModelOptions::default()
+        };
+        let loaded = with_signals_blocked(|| EmbeddingModel::load(&self.path, options));
+        match loaded {
+            Ok(model) => {
+                self.state
+                    .dimensions
+                    .store(model.dimensions() as u32, Ordering::Release);
+                self.state.set_condition(Condition::Ready, model.name());
+                self.model = Some(model);
+            }
+            Err(failure) => {
+                let condition = match failure {
+                    ModelError::Missing { .. } => Condition::ModelMissing,
+                    _ => Condition::Failed,
+                };
+                pgrx::log!("castmatch: {failure}");
+                self.state.set_condition(condition, &failure.to_string());
+            }
+        }
+        self.state.load_attempts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Requests that an earlier worker had taken and did not finish are queued again.
+    fn requeue_orphans(&self) {
+        for slot in &self.state.slots {
+            let _ = slot.advance(SlotState::Running, SlotState::Queued)
+                || slot.advance(SlotState::Abandoned, SlotState::Free);
+        }
+    }
+
+    fn take_requests(&mut self) {
+        for slot in &self.state.slots {
+            if !slot.advance(SlotState::Queued, SlotState::Running) {
+                continue;
+            }
+            // A creator that is gone took its segment along.
+            let Some(segment) = Segment::attach(slot.segment.load(Ordering::Acquire)) else {
+                finish(slot, SlotState::Failed);
+                continue;
+            };
+            match self.read_job(slot, segment) {
+                Ok(job) => self.jobs.push(job),
+                Err((mut segment, message)) => {
+                    let _ = segment.with_bytes(|buffer| request::write_error(buffer, &message));
+                    finish(slot, SlotState::Failed);
+                }
+            }
+        }
+        self.jobs.sort_by_key(|job| (job.urgency, job.sequence));
+    }
+
+    fn read_job(&self, slot: &'static Slot, mut segment: Segment) -> Result<Job, (Segment, String)> {
+        let Some(model) = &self.model else {
+            return Err((segment, "no model is loaded".to_owned()));
+        };
+        let tokenized = segment.with_bytes(|buffer| {
+            let texts = request::texts(buffer).map_err(|failure| failure.to_string())?;
+            texts
+                .into_iter()
+                .map(|text| model.tokenize(text).map_err(|failure| failure.to_string()))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        let texts = match tokenized {
+            Ok(texts) => texts,
+            Err(message) => return Err((segment, message)),
+        };
+        let mut remaining: Vec<usize> = (0..texts.len()).collect();
+        remaining.sort_by_key(|&index| std::cmp::Reverse(texts.get(index).map_or(0, TokenizedText::len)));
+        let urgency = if slot.urgency.load(Ordering::Relaxed) == Urgency::Interactive as u32 {
+            Urgency::Interactive
+        } else {
+            Urgency::Background
+        };
+        let sequence = slot.sequence.load(Ordering::Relaxed);
+        Ok(Job {
+            slot,
+            segment,
+            urgency,
+            sequence,
+            texts,
+            remaining,
+        })
+    }
+
+    /// Computes the next portion: as many texts as fit, in the order of the jobs, and finishes the jobs that are complete.
+    fn work_on_a_portion(&mut self) {
+        self.jobs
+            .retain(|job| !job.slot.advance(SlotState::Abandoned, SlotState::Free));
+        let portion = self.next_portion();
+        if let Some(model) = &self.model
+            && !portion.is_empty()
+        {
+            let texts: Vec<TokenizedText> = portion
+                .iter()
+                .filter_map(|&(job, text)| self.jobs.get(job).and_then(|job| job.texts.get(text)).cloned())
+                .collect();
+            match model.embed_batch(&texts, &Uninterrupted) {
+                Ok(vectors) => self.store(&portion, &vectors),
+                Err(failure) => self.fail(&portion, &failure.to_string()),
+            }
+        }
+        self.jobs.retain(|job| {
+            let complete = job.remaining.is_empty();
+            if complete {
+                finish(job.slot, SlotState::Done);
+            }
+            !complete
+        });
+    }
+
+    /// Takes texts off the jobs until the portion has [`PORTION_TOKENS`]: pairs of job and text index. An interactive
+    /// portion is not filled up with background texts, so that its user does not wait for them.
+    fn next_portion(&mut self) -> Vec<(usize, usize)> {
+        let mut portion = Vec::new();
+        let mut tokens = 0;
+        let first_urgency = self.jobs.first().map(|job| job.urgency);
+        for (index, job) in self.jobs.iter_mut().enumerate() {
+            if Some(job.urgency) != first_urgency {
+                break;
+            }
+            while let Some(&text) = job.remaining.last() {
+                let length = job.texts.get(text).map_or(0, TokenizedText::len);
+                if !portion.is_empty() && tokens + length > PORTION_TOKENS {
+                    return portion;
+                }
+                tokens += length;
+                job.remaining.pop();
+                portion.push((index, text));
+            }
+        }
+        portion
+    }
+
+    fn store(&mut self, portion: &[(usize, usize)], vectors: &[Vec<f32>]) {
+        let mut misfits = Vec::new();
+        for (&(job, text), vector) in portion.iter().zip(vectors) {
+            let written = self.jobs.get_mut(job).map(|job| {
+                job.segment
+                    .with_bytes(|buffer| request::write_vector(buffer, text, vector))
+            });
+            // The model was changed for one of other dimensions after the backend had sized its buffer.
+            if let Some(Err(_)) = written {
+                misfits.push((job, text));
+            }
+        }
+        if !misfits.is_empty() {
+            self.fail(
+                &misfits,
+                "the model was changed while the request waited; try again",
+            );
+        }
+    }
+
+    /// Ends every job that had a text in the portion with the message.
+    fn fail(&mut self, portion: &[(usize, usize)], message: &str) {
+        let failed: std::collections::BTreeSet<usize> = portion.iter().map(|&(job, _)| job).collect();
+        let mut index = 0;
+        self.jobs.retain_mut(|job| {
+            let keep = !failed.contains(&index);
+            index += 1;
+            if !keep {
+                let _ = job
+                    .segment
+                    .with_bytes(|buffer| request::write_error(buffer, message));
+                finish(job.slot, SlotState::Failed);
+            }
+            keep
+        });
+    }
+}
+
+/// Hands the result over, or frees the slot if nobody waits for it any more.
+fn finish(slot: &Slot, outcome: SlotState) {
+    let latch = LatchAddress::from_bits(slot.latch.load(Ordering::Acquire));
+    if slot.advance(SlotState::Running, outcome) {
+        if let Some(latch) = latch {
+            latch.set();
+        }
+    } else {
+        slot.advance(SlotState::Abandoned, SlotState::Free);
+    }
+}
+
+fn model_folder() -> PathBuf {
+    let base = guc::model_path().map_or_else(
+        || catalog::share_directory().join("castmatch").join("models"),
+        PathBuf::from,
+    );
+    base.join(BUILTIN_FOLDER)
+}

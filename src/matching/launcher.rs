@@ -1,0 +1,230 @@
+//! The launcher: one background process that starts a sync worker for each database with rows to embed.
+//!
+//! It holds no database connection of its own. At start it has every database looked at once, because rows may have been
+//! left from before; later a committing backend names its database in shared memory. A database whose worker fails
+//! again and again is tried at growing intervals.
+
+use crate::error::Result;
+use crate::matching::state::SyncState;
+use crate::pg::worker::{Description, exit_for_restart, has_stopped, my_pid, on_process_exit};
+use crate::pg::{catalog, clock, signals};
+use crate::shared::shared;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Sync workers that run at the same time; each has a connection of its own, and there is one embedding worker anyway.
+const MAX_RUNNING: usize = 3;
+/// Time between two starts for one database, growing while its workers fail at once.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// A worker that ran longer than this did not fail at once.
+const SHORT_RUN: Duration = Duration::from_secs(5);
+/// Two-phase commits wake nobody, so every database is looked at from time to time.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
+/// A launcher that was asked for and did not come up in this time is asked for again.
+const START_PATIENCE_MS: u64 = 2000;
+
+const LAUNCHER: Description = Description {
+    name: "castmatch launcher",
+    function: "castmatch_launcher_main",
+    argument: pg_sys::Datum::null(),
+    connects: true,
+};
+
+/// Registers the launcher at server start.
+pub fn register() {
+    LAUNCHER.load_static();
+}
+
+/// Starts the launcher from a backend if the server does not keep one by itself.
+///
+/// # Errors
+/// 53000 if no worker slot is free.
+pub fn ensure_started() -> Result<()> {
+    let shared = shared()?;
+    let state = &shared.sync;
+    if shared.preloaded.load(Ordering::Acquire) == 1 || state.launcher_pid.load(Ordering::Acquire) != 0 {
+        return Ok(());
+    }
+    let now = clock::now_ms();
+    let asked = state.start_requested_ms.load(Ordering::Acquire);
+    if asked != 0 && now.saturating_sub(asked) < START_PATIENCE_MS {
+        return Ok(());
+    }
+    if state
+        .start_requested_ms
+        .compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok()
+    {
+        LAUNCHER.start()?;
+    }
+    Ok(())
+}
+
+/// What the launcher knows of one database.
+struct Database {
+    worker: Option<DynamicBackgroundWorker>,
+    started: Instant,
+    interval: Duration,
+}
+
+struct Launcher {
+    state: &'static SyncState,
+    databases: BTreeMap<u32, Database>,
+    swept: Option<Instant>,
+}
+
+/// Entry point of the background worker.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn castmatch_launcher_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    let state = match shared() {
+        Ok(shared) => &shared.sync,
+        Err(report) => {
+            report.report(PgLogLevel::LOG);
+            return;
+        }
+    };
+    if state
+        .launcher_pid
+        .compare_exchange(0, my_pid(), Ordering::AcqRel, Ordering::Acquire)
+        .is_err()
+    {
+        return;
+    }
+    on_process_exit(sign_off);
+    signals::connect_without_database();
+    state.launcher_latch.store(
+        crate::pg::latch::LatchAddress::mine().to_bits(),
+        Ordering::Release,
+    );
+    let mut launcher = Launcher {
+        state,
+        databases: BTreeMap::new(),
+        swept: None,
+    };
+    loop {
+        let patience = launcher.turn();
+        if !BackgroundWorker::wait_latch(Some(patience)) {
+            break;
+        }
+        if BackgroundWorker::sighup_received() {
+            crate::pg::worker::reload_configuration();
+        }
+    }
+    exit_for_restart();
+}
+
+fn sign_off() {
+    let Ok(shared) = shared() else { return };
+    shared.sync.launcher_latch.store(0, Ordering::Release);
+    shared.sync.launcher_pid.store(0, Ordering::Release);
+}
+
+impl Launcher {
+    /// Does what is due and tells how long there is nothing to do.
+    fn turn(&mut self) -> Duration {
+        let overflow = self.state.overflow.swap(0, Ordering::AcqRel) == 1;
+        if overflow || self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_INTERVAL) {
+            self.sweep();
+        }
+        self.reap();
+        let mut patience = SWEEP_INTERVAL;
+        for database in self.state.wanted() {
+            match self.start_if_due(database) {
+                Some(wait) => patience = patience.min(wait),
+                None => continue,
+            }
+        }
+        patience
+    }
+
+    /// Marks every database, and forgets those that are gone.
+    fn sweep(&mut self) {
+        self.swept = Some(Instant::now());
+        let existing: Vec<u32> = BackgroundWorker::transaction(catalog::connectable_databases)
+            .into_iter()
+            .map(pg_sys::Oid::to_u32)
+            .collect();
+        for database in self.state.wanted() {
+            if !existing.contains(&database) {
+                self.state.clear(database);
+            }
+        }
+        self.databases.retain(|database, _| existing.contains(database));
+        for database in existing {
+            self.state.request(database);
+        }
+    }
+
+    fn reap(&mut self) {
+        let wanted = self.state.wanted();
+        for (number, database) in &mut self.databases {
+            if database.worker.as_ref().is_some_and(has_stopped) {
+                database.worker = None;
+                // A worker that fails asks for another one; one that found nothing more to do does not.
+                let failed = database.started.elapsed() < SHORT_RUN && wanted.contains(number);
+                database.interval = if failed {
+                    (database.interval * 2).min(MAX_INTERVAL)
+                } else {
+                    MIN_INTERVAL
+                };
+            }
+        }
+    }
+
+    /// Starts the worker, or tells after which time to try; `None` if one is running.
+    fn start_if_due(&mut self, database: u32) -> Option<Duration> {
+        let running = self
+            .databases
+            .values()
+            .filter(|known| known.worker.is_some())
+            .count();
+        if let Some(known) = self.databases.get(&database) {
+            if known.worker.is_some() {
+                return None;
+            }
+            let waited = known.started.elapsed();
+            if waited < known.interval {
+                return Some(known.interval.saturating_sub(waited));
+            }
+        }
+        if running >= MAX_RUNNING {
+            return Some(MIN_INTERVAL);
+        }
+        let worker = Description {
+            name: "castmatch sync worker",
+            function: "castmatch_sync_worker_main",
+            argument: pg_sys::Datum::from(database),
+            connects: true,
+        };
+        let interval = self
+            .databases
+            .get(&database)
+            .map_or(MIN_INTERVAL, |known| known.interval);
+        let started = match worker.start() {
+            Ok(worker) => Some(worker),
+            Err(report) => {
+                // Tried again after the interval; the rows stay queued.
+                report.report(PgLogLevel::LOG);
+                None
+            }
+        };
+        self.databases.insert(
+            database,
+            Database {
+                worker: started,
+                started: Instant::now(),
+                interval,
+            },
+        );
+        Some(interval)
+    }
+}

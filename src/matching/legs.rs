@@ -1,0 +1,192 @@
+//! The two legs of a search as SQL: rows by vector distance, rows by full text; both under the filter.
+//!
+//! The semantic leg orders by the bare distance operator, ascending, which is the one form that a vector index can serve.
+
+use crate::error::{Result, filter_error, internal};
+use crate::matching::attachment::{Attachment, cosine_operator};
+use crate::matching::target::Target;
+use crate::pg::catalog;
+use crate::pg::spi::Session;
+use crate::pg::value::{Value, to_text};
+use crate::pg::vector::vector_datum;
+use castmatch_engine::filter::{self, Compiled};
+use castmatch_engine::fusion::{SemanticHit, TextHit, or_tsquery};
+use pgrx::pg_sys;
+
+/// Parameters of a leg before those of the filter: the query.
+const FILTER_FIRST: usize = 2;
+
+/// A filter ready to run.
+pub struct BoundFilter {
+    compiled: Compiled,
+    values: Vec<Value>,
+}
+
+impl BoundFilter {
+    /// Compiles a filter against the table's columns and reads its values by their types' input functions.
+    ///
+    /// # Errors
+    /// 42703 and 22023 for a wrong filter; a value that its type refuses raises the type's own error.
+    pub fn new(filter: Option<&serde_json::Value>, target: &Target) -> Result<Self> {
+        let empty = serde_json::Value::Object(serde_json::Map::new());
+        let compiled = filter::compile(
+            filter.unwrap_or(&empty),
+            &target.filter_columns(),
+            "t",
+            FILTER_FIRST,
+        )
+        .map_err(|failure| {
+            filter_error(
+                failure.class(),
+                failure.to_string(),
+                failure.detail(),
+                failure.hint(),
+            )
+        })?;
+        let values = compiled
+            .parameters
+            .iter()
+            .map(|parameter| Value::parse(pg_sys::Oid::from(parameter.type_oid), &parameter.text))
+            .collect::<Result<_>>()?;
+        Ok(Self { compiled, values })
+    }
+
+    /// Columns that the filter looks at.
+    pub fn columns(&self) -> &[String] {
+        &self.compiled.columns
+    }
+
+    fn with_query(&self, query: Value) -> Vec<Value> {
+        std::iter::once(query)
+            .chain(self.values.iter().copied())
+            .collect()
+    }
+}
+
+/// The nearest rows, nearest first.
+///
+/// # Errors
+/// As the statement raises them; 22000 if the query's dimensions are not the column's.
+pub fn semantic(
+    session: &Session,
+    attachment: &Attachment,
+    filter: &BoundFilter,
+    query: &[f32],
+    limit: usize,
+) -> Result<Vec<SemanticHit>> {
+    let types = catalog::extension_types()?;
+    let sql = format!(
+        "SELECT t.{key}, t.{embedding} {operator} $1 FROM ONLY {table} t
+         WHERE t.{embedding} IS NOT NULL AND {filter}
+         ORDER BY t.{embedding} {operator} $1, t.{key} LIMIT {limit}",
+        key = attachment.key,
+        embedding = attachment.embedding,
+        operator = cosine_operator()?,
+        table = attachment.table,
+        filter = filter.compiled.sql,
+    );
+    let query = Value::datum(types.vector, Some(vector_datum(query)?));
+    let rows = session.run(&sql, &filter.with_query(query))?;
+    let mut hits = Vec::new();
+    for row in 0..rows.len() {
+        let distance: f64 = rows.require(row, 2)?;
+        // A vector of zeros has no direction, hence no similarity to anything.
+        if !distance.is_nan() {
+            hits.push(SemanticHit {
+                key: key_text(&rows, row)?,
+                similarity: 1.0 - distance,
+            });
+        }
+    }
+    Ok(hits)
+}
+
+/// Rows that one word is looked up in at most; a word of more rows says next to nothing.
+const MAX_ROWS_PER_WORD: usize = 20_000;
+
+/// The rows that share words with the query, best first. `lexemes` are the query's words as the table's text search
+/// configuration reduces them.
+///
+/// A row's rank is the sum of its words' inverse document frequencies as in BM25 (Robertson and Zaragoza, "The Probabilistic
+/// Relevance Framework: BM25 and Beyond", 2009, eq. 3.3), so that a rare word counts more than a common one. How often a
+/// word stands in a row does not count: that would need the row's text, while each word's rows come out of the index alone.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn text(
+    session: &Session,
+    attachment: &Attachment,
+    filter: &BoundFilter,
+    lexemes: &[String],
+    limit: usize,
+) -> Result<Vec<TextHit>> {
+    if lexemes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let words: Vec<String> = (0..lexemes.len())
+        .map(|word| word_rows(attachment, filter, word))
+        .collect();
+    let sql = format!(
+        "WITH hits AS MATERIALIZED ({hits}),
+         words AS (
+             SELECT h.word, CASE WHEN pg_catalog.count(*) >= {MAX_ROWS_PER_WORD} THEN 0 ELSE
+                 pg_catalog.ln(1 + (GREATEST($1[{rows}]::float8, pg_catalog.count(*)) - pg_catalog.count(*) + 0.5)
+                                   / (pg_catalog.count(*) + 0.5)) END AS weight
+             FROM hits h GROUP BY h.word)
+         SELECT h.key, pg_catalog.sum(w.weight) AS rank
+         FROM hits h JOIN words w ON w.word OPERATOR(pg_catalog.=) h.word
+         GROUP BY h.key ORDER BY rank DESC, h.key LIMIT {limit}",
+        hits = words.join(" UNION ALL "),
+        rows = lexemes.len() + 1,
+    );
+    let queries: Vec<String> = lexemes
+        .iter()
+        .map(|lexeme| or_tsquery(std::slice::from_ref(lexeme)))
+        .collect();
+    let parameters: Vec<String> = queries
+        .into_iter()
+        .chain(std::iter::once(attachment.estimated_rows.to_string()))
+        .collect();
+    let rows = session.run(&sql, &filter.with_query(Value::of(parameters)))?;
+    (0..rows.len())
+        .map(|row| {
+            Ok(TextHit {
+                key: key_text(&rows, row)?,
+                rank: rows.require(row, 2)?,
+            })
+        })
+        .collect()
+}
+
+/// The rows with one word, as a subquery; `$1` is an array of the words' queries.
+fn word_rows(attachment: &Attachment, filter: &BoundFilter, word: usize) -> String {
+    format!(
+        "(SELECT t.{key}, {word} AS word FROM ONLY {table} t
+          WHERE {tsvector} OPERATOR(pg_catalog.@@) $1[{place}]::pg_catalog.tsquery AND {filter}
+          LIMIT {MAX_ROWS_PER_WORD})",
+        key = format_args!("{} AS key", attachment.key),
+        table = attachment.table,
+        tsvector = attachment.tsvector_expression("t."),
+        place = word + 1,
+        filter = filter.compiled.sql,
+    )
+}
+
+fn key_text(rows: &crate::pg::spi::Rows, row: usize) -> Result<String> {
+    let (type_oid, datum) = rows.cell(row, 1)?;
+    datum
+        .map(|datum| to_text(type_oid, datum))
+        .ok_or_else(|| internal("the key of a row is null"))
+}
+
+/// The query's words as the table's text search configuration reduces them.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn lexemes(session: &Session, attachment: &Attachment, query: &str) -> Result<Vec<String>> {
+    let config = pgrx::spi::quote_literal(&attachment.text_config);
+    let sql = format!(
+        "SELECT pg_catalog.tsvector_to_array(pg_catalog.to_tsvector({config}::pg_catalog.regconfig, $1))"
+    );
+    session.run(&sql, &[Value::of(query.to_owned())])?.require(0, 1)
+}

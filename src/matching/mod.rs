@@ -1,0 +1,19 @@
+//! Making tables matchable and ranking their rows: attach, the queue and the workers that embed, match.
+//!
+//! ```text
+//! attach ─► trigger on the table ─► castmatch.queue ─► launcher ─► sync worker ─► embedding column
+//! match  ─► filter, semantic leg, text leg ─► fusion ─► rows with reasons
+//! ```
+
+mod attach;
+pub mod attachment;
+mod batch;
+pub mod launcher;
+mod legs;
+pub mod match_rows;
+pub mod rank;
+pub mod state;
+mod sync;
+mod sync_worker;
+pub mod target;
+mod trigger;

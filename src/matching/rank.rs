@@ -1,0 +1,432 @@
+//! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
+
+use crate::embed;
+use crate::error::{Result, error, filter_error, invalid_argument};
+use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::legs::{self, BoundFilter};
+use crate::matching::target::Target;
+use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
+use crate::pg::value::Value;
+use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
+use castmatch_engine::prefer::{self, Preference};
+use pgrx::JsonB;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::{Map, Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// Most rows that one search can ask for.
+pub const MAX_K: i32 = 10_000;
+/// Rows that each leg contributes for each row asked for, at least and at most.
+const CANDIDATES_PER_ROW: usize = 5;
+const MIN_CANDIDATES: usize = 100;
+const MAX_CANDIDATES: usize = 50_000;
+/// Weight of the text in the score, as `reasons` calls it.
+const TEXT: &str = "text";
+
+/// A search.
+pub struct Search<'a> {
+    /// The attached table.
+    pub target: pg_sys::Oid,
+    /// What is looked for.
+    pub query: &'a str,
+    /// Rows asked for.
+    pub k: usize,
+    /// Hard conditions.
+    pub filter: Option<&'a Json>,
+    /// Soft preferences.
+    pub prefer: Option<&'a Json>,
+    /// Which legs count.
+    pub mode: Mode,
+}
+
+/// A row of the result.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The row's key as text.
+    pub key: String,
+    /// In [0, 1], the weighted sum of the parts in `reasons`.
+    pub score: f64,
+    /// Cosine similarity of the row to the query, where the semantic leg found it.
+    pub similarity: Option<f64>,
+    /// Position in the semantic leg from 1.
+    pub semantic_rank: Option<u32>,
+    /// Position in the text leg from 1.
+    pub text_rank: Option<u32>,
+    /// Why it is there.
+    pub reasons: Json,
+}
+
+impl Match {
+    /// The query's words that full-text search found in the row.
+    pub fn matched_terms(&self) -> Vec<String> {
+        let terms = self
+            .reasons
+            .get(TEXT)
+            .and_then(|text| text.get("matched_terms"))
+            .and_then(Json::as_array);
+        terms
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// The result of a search.
+pub struct Found {
+    /// The rows, best first.
+    pub matches: Vec<Match>,
+    /// Time that the embedding of the query took, in milliseconds.
+    pub embed_ms: f64,
+}
+
+/// `k` as a number of rows.
+///
+/// # Errors
+/// 22023 outside 0..=10000.
+pub fn row_count(k: i32) -> Result<usize> {
+    usize::try_from(k)
+        .ok()
+        .filter(|_| k <= MAX_K)
+        .ok_or_else(|| invalid_argument(format!("k must be between 0 and {MAX_K}, not {k}")))
+}
+
+/// Runs the search as the current role, under the calling query's snapshot.
+///
+/// # Errors
+/// 55000 for a table that is not attached, 22023 and 42703 for wrong arguments, those of embedding, and those that the
+/// statements raise.
+pub fn search(search: &Search) -> Result<Found> {
+    if search.query.trim().is_empty() {
+        return Err(invalid_argument("query must not be empty"));
+    }
+    let (attachment, target) = session(Access::ReadOnly, |session| {
+        let attachment = Attachment::load(session, search.target)?;
+        Ok((attachment, Target::load(session, search.target)?))
+    })?;
+    require_select(search.target)?;
+    let preferences = search
+        .prefer
+        .map(|prefer| prefer::parse(prefer, &target.filter_columns()))
+        .transpose()
+        .map_err(|failure| {
+            filter_error(
+                failure.class(),
+                failure.to_string(),
+                failure.detail(),
+                failure.hint(),
+            )
+        })?
+        .unwrap_or_default();
+    let filter = BoundFilter::new(search.filter, &target)?;
+    if search.k == 0 {
+        return Ok(Found {
+            matches: Vec::new(),
+            embed_ms: 0.0,
+        });
+    }
+    let started = Instant::now();
+    // Outside the SPI session: waiting for the model must not hold its memory.
+    let vector = if search.mode == Mode::Text {
+        None
+    } else {
+        Some(embed::embed_query(search.query)?)
+    };
+    let embed_ms = started.elapsed().as_secs_f64() * 1e3;
+    let matches = session(Access::ReadOnly, |session| {
+        let lexemes = legs::lexemes(session, &attachment, search.query)?;
+        let fused = run_legs(
+            session,
+            search,
+            &attachment,
+            &filter,
+            vector.as_deref(),
+            &lexemes,
+            &preferences,
+        )?;
+        explain(
+            session,
+            search,
+            &attachment,
+            &filter,
+            &preferences,
+            &lexemes,
+            fused,
+        )
+    })?;
+    Ok(Found { matches, embed_ms })
+}
+
+/// A caller without rights gets that error before anything is computed for them.
+fn require_select(target: pg_sys::Oid) -> Result<()> {
+    let allowed = session(Access::ReadOnly, |session| {
+        session
+            .run(
+                "SELECT pg_catalog.has_any_column_privilege($1, 'SELECT')",
+                &[Value::oid(target)],
+            )?
+            .require::<bool>(0, 1)
+    })?;
+    if allowed {
+        return Ok(());
+    }
+    let name = crate::matching::attachment::relation_name(target);
+    Err(error(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("permission denied for table {name}"),
+    ))
+}
+
+fn run_legs(
+    session: &Session,
+    search: &Search,
+    attachment: &Attachment,
+    filter: &BoundFilter,
+    vector: Option<&[f32]>,
+    lexemes: &[String],
+    preferences: &[Preference],
+) -> Result<Vec<Fused>> {
+    let candidates = search
+        .k
+        .saturating_mul(CANDIDATES_PER_ROW)
+        .clamp(MIN_CANDIDATES, MAX_CANDIDATES);
+    let semantic = match vector {
+        Some(vector) => legs::semantic(session, attachment, filter, vector, candidates)?,
+        None => Vec::new(),
+    };
+    let text = match search.mode {
+        Mode::Semantic => Vec::new(),
+        Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, lexemes, candidates)?,
+    };
+    // Preferences may lift any candidate into the result.
+    let kept = if preferences.is_empty() {
+        search.k
+    } else {
+        candidates.saturating_mul(2)
+    };
+    Ok(fusion::fuse(
+        &semantic,
+        &text,
+        search.mode,
+        kept,
+        &Fusion::default(),
+    ))
+}
+
+/// The values of the columns that reasons or preferences speak of, by key.
+fn column_values(
+    session: &Session,
+    attachment: &Attachment,
+    columns: &BTreeSet<&String>,
+    keys: &[String],
+) -> Result<BTreeMap<String, Map<String, Json>>> {
+    let pairs: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            format!(
+                "{}, t.{}",
+                pgrx::spi::quote_literal(column),
+                quote_identifier(column)
+            )
+        })
+        .collect();
+    let pairs = pairs.join(", ");
+    let rows = by_key(
+        session,
+        attachment,
+        keys,
+        &format!("pg_catalog.jsonb_build_object({pairs})"),
+        &[],
+    )?;
+    let mut values = BTreeMap::new();
+    for (key, row) in rows.places {
+        if let Json::Object(columns) = rows.rows.require::<JsonB>(row, 2)?.0 {
+            values.insert(key, columns);
+        }
+    }
+    Ok(values)
+}
+
+/// Which of the query's words each row has, by key.
+fn matched_terms(
+    session: &Session,
+    attachment: &Attachment,
+    lexemes: &[String],
+    keys: &[String],
+) -> Result<BTreeMap<String, Vec<String>>> {
+    let expression = format!(
+        "ARRAY(SELECT w.word FROM pg_catalog.unnest($2) AS w (word)
+               WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
+        attachment.tsvector_expression("t.")
+    );
+    let rows = by_key(
+        session,
+        attachment,
+        keys,
+        &expression,
+        &[Value::of(lexemes.to_vec())],
+    )?;
+    rows.places
+        .into_iter()
+        .map(|(key, row)| Ok((key, rows.rows.require(row, 2)?)))
+        .collect()
+}
+
+/// Rows looked up by key, with the number of each key's row.
+struct ByKey {
+    rows: Rows,
+    places: Vec<(String, usize)>,
+}
+
+fn by_key(
+    session: &Session,
+    attachment: &Attachment,
+    keys: &[String],
+    expression: &str,
+    values: &[Value],
+) -> Result<ByKey> {
+    let sql = format!(
+        "SELECT k.place, {expression} FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
+         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key",
+        key = attachment.key,
+        table = attachment.table,
+    );
+    let parameters: Vec<Value> = std::iter::once(key_array(attachment, keys)?)
+        .chain(values.iter().copied())
+        .collect();
+    let rows = session.run(&sql, &parameters)?;
+    let mut places = Vec::new();
+    for row in 0..rows.len() {
+        let place: i64 = rows.require(row, 1)?;
+        if let Some(key) = usize::try_from(place - 1).ok().and_then(|place| keys.get(place)) {
+            places.push((key.clone(), row));
+        }
+    }
+    Ok(ByKey { rows, places })
+}
+
+/// A candidate with its score and the scores of the preferences.
+struct Scored {
+    row: Fused,
+    score: f64,
+    parts: Vec<f64>,
+}
+
+/// Scores the candidates and keeps the best, best first.
+fn score(
+    fused: Vec<Fused>,
+    preferences: &[Preference],
+    values: &BTreeMap<String, Map<String, Json>>,
+    k: usize,
+) -> Vec<Scored> {
+    let ranges: Vec<Option<(f64, f64)>> = preferences
+        .iter()
+        .map(|preference| {
+            prefer::observed_range(values.values().filter_map(|row| row.get(&preference.column)))
+        })
+        .collect();
+    let mut scored: Vec<Scored> = fused
+        .into_iter()
+        .map(|row| {
+            let columns = values.get(&row.key);
+            let parts: Vec<f64> = preferences
+                .iter()
+                .zip(&ranges)
+                .map(|(preference, range)| {
+                    prefer::score(&preference.rule, value_of(columns, &preference.column), *range)
+                })
+                .collect();
+            Scored {
+                score: prefer::combine(row.score, preferences, &parts),
+                row,
+                parts,
+            }
+        })
+        .collect();
+    // Stable: rows of equal score keep the order of the fusion, which breaks ties by key.
+    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
+    scored.truncate(k);
+    scored
+}
+
+fn value_of<'a>(columns: Option<&'a Map<String, Json>>, column: &str) -> &'a Json {
+    columns
+        .and_then(|columns| columns.get(column))
+        .unwrap_or(&Json::Null)
+}
+
+/// Why the row is where it is.
+fn reasons(
+    scored: &Scored,
+    mode: Mode,
+    preferences: &[Preference],
+    shown: &BTreeSet<&String>,
+    columns: Option<&Map<String, Json>>,
+    matched: &[String],
+) -> Json {
+    let preferred: Vec<Json> = preferences
+        .iter()
+        .zip(&scored.parts)
+        .map(|(preference, part)| {
+            json!({
+                "column": preference.column, "rule": preference.rule.name(), "weight": preference.weight,
+                "score": part, "value": value_of(columns, &preference.column),
+            })
+        })
+        .collect();
+    let shown: Map<String, Json> = shown
+        .iter()
+        .map(|column| ((*column).clone(), value_of(columns, column).clone()))
+        .collect();
+    json!({
+        TEXT: {
+            "weight": prefer::text_weight(preferences), "score": scored.row.score, "mode": mode.name(),
+            "matched_terms": matched,
+        },
+        "preferences": preferred,
+        "columns": shown,
+    })
+}
+
+/// Turns the fused legs into the result: preferences weighed in, the best `k` explained.
+fn explain(
+    session: &Session,
+    search: &Search,
+    attachment: &Attachment,
+    filter: &BoundFilter,
+    preferences: &[Preference],
+    lexemes: &[String],
+    fused: Vec<Fused>,
+) -> Result<Vec<Match>> {
+    let shown: BTreeSet<&String> = filter.columns().iter().chain(&attachment.filters).collect();
+    let mut columns = shown.clone();
+    columns.extend(preferences.iter().map(|preference| &preference.column));
+    let keys: Vec<String> = fused.iter().map(|row| row.key.clone()).collect();
+    let values = column_values(session, attachment, &columns, &keys)?;
+    let scored = score(fused, preferences, &values, search.k);
+    let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
+    let matched = matched_terms(session, attachment, lexemes, &keys)?;
+    Ok(scored
+        .into_iter()
+        .map(|scored| {
+            let terms = matched
+                .get(&scored.row.key)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            let columns = values.get(&scored.row.key);
+            let reasons = reasons(&scored, search.mode, preferences, &shown, columns, terms);
+            let Scored { row, score, .. } = scored;
+            Match {
+                key: row.key,
+                score,
+                similarity: row.similarity,
+                semantic_rank: row.semantic_rank,
+                text_rank: row.text_rank,
+                reasons,
+            }
+        })
+        .collect())
+}

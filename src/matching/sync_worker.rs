@@ -1,0 +1,110 @@
+//! The sync worker: embeds the queued rows of one database and ends when there are none.
+//!
+//! It connects as the bootstrap superuser, but touches a user's table only as that table's owner and under the restrictions
+//! that PostgreSQL's own maintenance commands use, so that a trigger on the table gains nothing.
+
+use crate::matching::batch::{self, Outcome};
+use crate::pg::latch;
+use crate::pg::signals;
+use crate::pg::spi::{Access, session};
+use crate::pg::worker::on_process_exit;
+use crate::shared::shared;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::time::Duration;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// How long to wait for more work before ending: a connection keeps its database from being dropped.
+const LINGER: Duration = Duration::from_secs(2);
+/// First and longest wait when the model cannot be used.
+const MODEL_WAIT: Duration = Duration::from_secs(1);
+const MAX_MODEL_WAIT: Duration = Duration::from_secs(60);
+/// Longest sleep while rows wait for their next try.
+const MAX_SLEEP: Duration = Duration::from_secs(10);
+
+static DATABASE: AtomicU32 = AtomicU32::new(0);
+static FINISHED: AtomicBool = AtomicBool::new(false);
+
+/// Settings of the session. Row security is off so that a policy that hides rows from their owner becomes a
+/// visible failure instead of rows that silently stay without an embedding.
+const SETTINGS: &str = "
+    SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
+        ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '2s'),
+        ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS s (name, value)";
+
+/// Entry point of the background worker; its argument is the database's OID.
+#[pg_guard]
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C-unwind" fn castmatch_sync_worker_main(argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
+    signals::die_on_sigterm();
+    let database = argument.value() as u32;
+    signals::connect_to(pg_sys::Oid::from(database));
+    let state = match shared() {
+        Ok(shared) => &shared.sync,
+        Err(report) => {
+            report.report(PgLogLevel::LOG);
+            return;
+        }
+    };
+    if !state.enter(database) {
+        return;
+    }
+    DATABASE.store(database, Ordering::Relaxed);
+    on_process_exit(sign_off);
+    if let Err(report) = work(database) {
+        report.report(PgLogLevel::ERROR);
+    }
+    FINISHED.store(true, Ordering::Relaxed);
+}
+
+/// Takes the worker out of the list; one that ended for another reason than lack of work asks for a successor.
+fn sign_off() {
+    let Ok(shared) = shared() else { return };
+    let database = DATABASE.load(Ordering::Relaxed);
+    shared.sync.leave(database);
+    if !FINISHED.load(Ordering::Relaxed) {
+        shared.sync.request(database);
+    }
+}
+
+fn work(database: u32) -> crate::error::Result<()> {
+    let state = &shared()?.sync;
+    BackgroundWorker::transaction(|| {
+        session(Access::ReadWrite, |session| session.run(SETTINGS, &[]).map(drop))
+    })?;
+    let mut idle_since = std::time::Instant::now();
+    let mut model_wait = MODEL_WAIT;
+    loop {
+        // Cleared before the queue is read: what commits from now on is noted anew.
+        state.clear(database);
+        match batch::run()? {
+            Outcome::NoExtension => return Ok(()),
+            Outcome::Worked => {
+                idle_since = std::time::Instant::now();
+                model_wait = MODEL_WAIT;
+            }
+            Outcome::Idle(None) => {
+                if idle_since.elapsed() >= LINGER {
+                    return Ok(());
+                }
+                latch::wait(
+                    LINGER
+                        .saturating_sub(idle_since.elapsed())
+                        .max(Duration::from_millis(1)),
+                );
+            }
+            Outcome::Idle(Some(wait)) => latch::wait(wait.clamp(Duration::from_millis(10), MAX_SLEEP)),
+            Outcome::NoModel(message) => {
+                pgrx::log!("castmatch: rows wait for their embedding: {message}");
+                latch::wait(model_wait);
+                model_wait = (model_wait * 2).min(MAX_MODEL_WAIT);
+            }
+        }
+        if BackgroundWorker::sighup_received() {
+            crate::pg::worker::reload_configuration();
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The row trigger of attached tables: queues a new row, and a changed row if its key or its text changed.
+//!
+//! Arguments of the trigger are the key column and the content columns. It runs for every writer, whatever their rights on the
+//! queue, hence as the queue's owner for that one INSERT.
+
+use crate::error::{Result, error, internal};
+use crate::matching::launcher;
+use crate::pg::catalog;
+use crate::pg::role::{Restriction, act_as};
+use crate::pg::spi::{Access, session};
+use crate::pg::trigger::{RowTrigger, TriggerResult};
+use crate::pg::value::Value;
+use crate::pg::xact;
+use crate::shared::shared;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+#[pg_extern(sql = false)]
+fn enqueue_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
+    let trigger = RowTrigger::from_call(fcinfo).ok_or_else(|| {
+        error(
+            PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            "castmatch.enqueue_change must be called by an AFTER INSERT OR UPDATE trigger FOR EACH ROW",
+        )
+    })?;
+    let (key, content) = columns(&trigger)?;
+    if trigger.is_update() && !changed(&trigger, key, &content) {
+        return Ok(TriggerResult);
+    }
+    let Some(key) = trigger.new_text(key) else {
+        return Err(internal("the key of an attached table is null"));
+    };
+    launcher::ensure_started()?;
+    let owner = catalog::extension_types()?.owner;
+    act_as(owner, Restriction::LocalChange, || {
+        session(Access::ReadWrite, |session| {
+            session.run(
+                "INSERT INTO castmatch.queue (target, key) VALUES ($1::pg_catalog.oid::pg_catalog.regclass, $2)",
+                &[Value::oid(trigger.relation()), Value::of(key)],
+            )
+        })
+    })?;
+    xact::note_enqueued(announce);
+    Ok(TriggerResult)
+}
+
+/// Runs after commit: names this database to the launcher.
+pub fn announce() {
+    if let Ok(shared) = shared() {
+        shared.sync.request(catalog::my_database().to_u32());
+    }
+}
+
+/// Numbers of the key column and the content columns, by the names in the trigger's arguments.
+fn columns(trigger: &RowTrigger) -> Result<(i32, Vec<i32>)> {
+    let mut numbers = Vec::new();
+    for name in trigger.arguments() {
+        numbers.push(trigger.column(&name).ok_or_else(|| {
+            error(
+                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+                format!("column \"{name}\", which castmatch keeps embedded, does not exist any more"),
+            )
+            .set_hint("Run castmatch.detach and castmatch.attach again with the new column names.")
+        })?);
+    }
+    match numbers.split_first() {
+        Some((&key, content)) if !content.is_empty() => Ok((key, content.to_vec())),
+        _ => Err(internal(
+            "castmatch.enqueue_change needs a key column and content columns as arguments",
+        )),
+    }
+}
+
+fn changed(trigger: &RowTrigger, key: i32, content: &[i32]) -> bool {
+    content.iter().any(|&column| trigger.differs(column)) || trigger.old_text(key) != trigger.new_text(key)
+}

@@ -1,0 +1,57 @@
+//! Waiting on a process latch, and waking another process by its latch.
+//!
+//! Every wait answers query cancel, statement_timeout, a terminated backend and the postmaster's death.
+
+use core::time::Duration;
+use pgrx::pg_sys;
+
+/// The address of a process's latch in shared memory, as stored in a shared structure.
+///
+/// PostgreSQL maps its main shared memory at one address in all processes and never frees a process slot, so the
+/// address stays valid; at worst it wakes a later owner of the slot, which every latch user must expect anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatchAddress(usize);
+
+impl LatchAddress {
+    /// The latch of this process.
+    pub fn mine() -> Self {
+        // SAFETY: MyLatch is set for every process with shared memory before extension code runs there; reading it is a
+        // plain load on the main thread.
+        Self(unsafe { pg_sys::MyLatch } as usize)
+    }
+
+    /// The number to store in an atomic; zero stands for none.
+    pub fn to_bits(self) -> usize {
+        self.0
+    }
+
+    /// The latch that [`Self::to_bits`] stored, unless the number is zero.
+    pub fn from_bits(bits: usize) -> Option<Self> {
+        (bits != 0).then_some(Self(bits))
+    }
+
+    /// Wakes the process.
+    pub fn set(self) {
+        // SAFETY: the address comes from `mine()` of some process of this cluster (type invariant) and points into
+        // ProcGlobal's array, which lives as long as the cluster's shared memory.
+        unsafe { pg_sys::SetLatch(self.0 as *mut pg_sys::Latch) };
+    }
+}
+
+/// Waits until this process's latch is set or the time is over, then answers interrupts (cancel raises an ERROR).
+pub fn wait(timeout: Duration) {
+    let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    // SAFETY: MyLatch belongs to this process; the event mask is one that WaitLatch accepts.
+    unsafe {
+        pg_sys::WaitLatch(
+            pg_sys::MyLatch,
+            events as i32,
+            milliseconds,
+            pg_sys::PG_WAIT_EXTENSION,
+        )
+    };
+    // SAFETY: as above; resetting before the caller re-checks its condition is the documented order.
+    unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+    pgrx::check_for_interrupts!();
+}

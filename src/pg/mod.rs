@@ -1,0 +1,23 @@
+//! Safe wrappers round PostgreSQL's C interface; the only module that calls `pg_sys` functions.
+//!
+//! Everything here runs on the backend's main thread. A PostgreSQL ERROR inside a call unwinds as a Rust panic (pgrx), so
+//! wrappers keep no state that a transaction abort would not clean up by itself.
+#![allow(unsafe_code)]
+
+pub mod array;
+pub mod bits;
+pub mod catalog;
+pub mod clock;
+pub mod dsm;
+pub mod latch;
+pub mod role;
+pub mod shmem;
+pub mod signals;
+pub mod spi;
+pub mod startup;
+pub mod trigger;
+pub mod value;
+pub mod varlena;
+pub mod vector;
+pub mod worker;
+pub mod xact;

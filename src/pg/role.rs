@@ -1,0 +1,36 @@
+//! Acting as another role for a while.
+
+use pgrx::pg_sys;
+
+/// What the role switch allows to the code that runs under it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Restriction {
+    /// Only the user id changes (SQL that castmatch wrote itself, on its own tables).
+    LocalChange,
+    /// As VACUUM and REINDEX do for foreign code: no change of role, no temporary objects left behind.
+    Restricted,
+}
+
+/// Runs `f` as `role`. An ERROR inside restores the role by the abort of the (sub)transaction.
+pub fn act_as<R>(role: pg_sys::Oid, restriction: Restriction, f: impl FnOnce() -> R) -> R {
+    let mut previous = pg_sys::InvalidOid;
+    let mut context = 0;
+    // SAFETY: both pointers are valid for the call.
+    unsafe { pg_sys::GetUserIdAndSecContext(&mut previous, &mut context) };
+    let flag = match restriction {
+        Restriction::LocalChange => pg_sys::SECURITY_LOCAL_USERID_CHANGE,
+        Restriction::Restricted => pg_sys::SECURITY_RESTRICTED_OPERATION,
+    };
+    // SAFETY: switching is legal at any time in a transaction; it is undone below or by abort.
+    unsafe { pg_sys::SetUserIdAndSecContext(role, context | flag as i32) };
+    let result = f();
+    // SAFETY: restores what was read above.
+    unsafe { pg_sys::SetUserIdAndSecContext(previous, context) };
+    result
+}
+
+/// The role that privileges are checked against now.
+pub fn current() -> pg_sys::Oid {
+    // SAFETY: a plain read of backend state.
+    unsafe { pg_sys::GetUserId() }
+}

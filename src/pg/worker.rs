@@ -1,0 +1,137 @@
+//! Background workers: starting them and what a process must do when it ends.
+
+use crate::error::{Result, error};
+use core::time::Duration;
+use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime, DynamicBackgroundWorker};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use std::cell::Cell;
+
+/// Library name as background workers load it.
+const LIBRARY: &str = "castmatch";
+
+/// What a background worker is to be.
+pub struct Description {
+    /// Name and type, as pg_stat_activity and the log show it.
+    pub name: &'static str,
+    /// Exported entry point.
+    pub function: &'static str,
+    /// Argument of the entry point.
+    pub argument: pg_sys::Datum,
+    /// Whether it connects to databases.
+    pub connects: bool,
+}
+
+impl Description {
+    fn builder(&self) -> BackgroundWorkerBuilder {
+        let builder = BackgroundWorkerBuilder::new(self.name)
+            .set_type(self.name)
+            .set_library(LIBRARY)
+            .set_function(self.function)
+            .set_argument(Some(self.argument))
+            .set_start_time(BgWorkerStartTime::RecoveryFinished)
+            .enable_shmem_access(None);
+        if self.connects {
+            builder.enable_spi_access()
+        } else {
+            builder
+        }
+    }
+
+    /// Registers the worker with the postmaster, which restarts it a second after it ended with an error. Only while
+    /// `shared_preload_libraries` are loaded.
+    pub fn load_static(&self) {
+        let start = if self.connects {
+            BgWorkerStartTime::RecoveryFinished
+        } else {
+            BgWorkerStartTime::ConsistentState
+        };
+        self.builder()
+            .set_start_time(start)
+            .set_restart_time(Some(Duration::from_secs(1)))
+            .load();
+    }
+
+    /// Starts the worker from a running process.
+    ///
+    /// # Errors
+    /// 53000 if the server has no free worker slot.
+    pub fn start(&self) -> Result<DynamicBackgroundWorker> {
+        // SAFETY: a plain global of the process.
+        let notify = unsafe { pg_sys::MyProcPid };
+        self.builder()
+            .set_restart_time(None)
+            .set_notify_pid(notify)
+            .load_dynamic()
+            .map_err(|_| {
+                error(
+                    PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                    format!("no background worker slot is free for \"{}\"", self.name),
+                )
+                .set_hint("Increase max_worker_processes.")
+            })
+    }
+}
+
+/// Whether a worker that [`Description::start`] started has ended.
+pub fn has_stopped(worker: &DynamicBackgroundWorker) -> bool {
+    matches!(
+        worker.pid(),
+        Err(pgrx::bgworkers::BackgroundWorkerStatus::Stopped
+            | pgrx::bgworkers::BackgroundWorkerStatus::PostmasterDied)
+    )
+}
+
+/// The process id.
+pub fn my_pid() -> i32 {
+    // SAFETY: a plain global of the process.
+    unsafe { pg_sys::MyProcPid }
+}
+
+thread_local! {
+    static AT_EXIT: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Runs `f` when this process ends, also by FATAL. One function per process; it must not raise an error.
+pub fn on_process_exit(f: fn()) {
+    if AT_EXIT.replace(Some(f)).is_none() {
+        // SAFETY: a static callback; the argument is unused.
+        unsafe { pg_sys::before_shmem_exit(Some(at_exit), pg_sys::Datum::null()) };
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
+    if let Some(f) = AT_EXIT.get() {
+        f();
+    }
+}
+
+/// Ends the process so that the postmaster starts the worker again.
+pub fn exit_for_restart() -> ! {
+    // SAFETY: runs the exit callbacks and ends the process; code 1 asks for a restart.
+    unsafe { pg_sys::proc_exit(1) }
+}
+
+/// Applies a configuration reload.
+pub fn reload_configuration() {
+    // SAFETY: called on the main thread of a background worker, outside a transaction.
+    unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+}
+
+/// Runs `f` with every signal blocked, so that threads that it starts inherit that: no signal handler of PostgreSQL may
+/// ever run outside the main thread.
+pub fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: zeroed sets are filled by the calls that follow.
+    let mut all: libc::sigset_t = unsafe { core::mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { core::mem::zeroed() };
+    // SAFETY: a valid set.
+    unsafe { libc::sigfillset(&mut all) };
+    // SAFETY: both sets are valid; changes the mask of this thread only.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
+    let result = f();
+    // SAFETY: restores the mask that was read above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, core::ptr::null_mut()) };
+    result
+}

@@ -1,0 +1,102 @@
+//! What a backend remembers about its current transaction, and what happens when it commits.
+
+use pgrx::pg_sys;
+use std::cell::Cell;
+
+thread_local! {
+    static ENQUEUED: Cell<bool> = const { Cell::new(false) };
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
+    static ON_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
+}
+
+/// Notes that this transaction queued rows for embedding; `on_commit` runs after its commit and must not fail.
+pub fn note_enqueued(on_commit: fn()) {
+    ON_COMMIT.set(Some(on_commit));
+    ENQUEUED.set(true);
+    if !REGISTERED.replace(true) {
+        // SAFETY: the callback is a static function that stays for the backend's life; the argument is unused.
+        unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), core::ptr::null_mut()) };
+    }
+}
+
+/// Whether this transaction has queued rows that no other process can see yet.
+pub fn has_enqueued() -> bool {
+    ENQUEUED.get()
+}
+
+/// Whether one snapshot serves the whole transaction (REPEATABLE READ and above).
+pub fn uses_one_snapshot() -> bool {
+    // SAFETY: a plain global of the backend.
+    unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
+}
+
+/// Nothing here allocates or raises: an error after commit would take the whole server down.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn at_transaction_end(
+    event: pg_sys::XactEvent::Type,
+    _argument: *mut core::ffi::c_void,
+) {
+    let committed = matches!(
+        event,
+        pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE
+    );
+    let aborted = event == pg_sys::XactEvent::XACT_EVENT_ABORT;
+    if !committed && !aborted {
+        return;
+    }
+    if ENQUEUED.replace(false)
+        && committed
+        && let Some(run) = ON_COMMIT.get()
+    {
+        run();
+    }
+}
+
+/// Runs `f` in a subtransaction: its ERROR or `Err` rolls back what it wrote and comes back as a message.
+///
+/// # Errors
+/// The message of the error that `f` met.
+pub fn in_subtransaction<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Result<R, String> {
+    // SAFETY: reads of backend state that are restored below.
+    let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
+    // SAFETY: legal inside a transaction; ended on both ways out.
+    unsafe { pg_sys::BeginInternalSubTransaction(core::ptr::null()) };
+    // SAFETY: the context was current before and outlives the subtransaction.
+    unsafe { pg_sys::MemoryContextSwitchTo(context) };
+    let outcome = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
+        f().map_err(|report| report.message().to_owned())
+    }))
+    .catch_others(|caught| {
+        use pgrx::pg_sys::panic::CaughtError;
+        match &caught {
+            CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic { ereport: report, .. } => {
+                // A cancel or shutdown is not the row's fault: it must end the whole batch.
+                let code = report.sql_error_code();
+                if matches!(
+                    code,
+                    pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED
+                        | pgrx::PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
+                ) {
+                    caught.rethrow();
+                }
+                Err(report.message().to_owned())
+            }
+        }
+    })
+    .execute();
+    if outcome.is_ok() {
+        // SAFETY: the subtransaction begun above is the current one.
+        unsafe { pg_sys::ReleaseCurrentSubTransaction() };
+    } else {
+        // SAFETY: as above.
+        unsafe { pg_sys::RollbackAndReleaseCurrentSubTransaction() };
+    }
+    // SAFETY: both were current before and are still alive.
+    unsafe {
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    outcome
+}

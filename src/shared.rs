@@ -1,0 +1,63 @@
+//! The one structure that castmatch keeps in PostgreSQL's main shared memory.
+//!
+//! It holds atomics only and is zero when fresh, so that it works the same whether the server reserved it at start-up
+//! (`shared_preload_libraries`) or the first user took it out of the server's slack memory.
+
+use crate::embed::state::EmbedderState;
+use crate::error::Result;
+use crate::matching::state::SyncState;
+use crate::pg::shmem::{self, SharedLayout};
+use crate::stats::Counters;
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+const NAME: &CStr = c"castmatch";
+
+/// What all processes share.
+#[repr(C)]
+pub struct Shared {
+    /// 1 if the server was started with castmatch in `shared_preload_libraries`.
+    pub preloaded: AtomicU32,
+    /// The embedding worker and its request slots.
+    pub embedder: EmbedderState,
+    /// The launcher of the workers that keep attached tables embedded.
+    pub sync: SyncState,
+    /// Counters and histograms.
+    pub counters: Counters,
+}
+
+// SAFETY: atomics all the way down; zero is a valid and meaningful value of each.
+#[allow(unsafe_code)]
+unsafe impl SharedLayout for Shared {}
+
+/// Address of the structure in this process. The postmaster makes new shared memory after a crash and every process is
+/// forked from it, so the address is replaced then, not only set once.
+static SHARED: AtomicPtr<Shared> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The shared structure, attached on first use.
+///
+/// # Errors
+/// 53200 if there is no room for it (only without `shared_preload_libraries`).
+#[allow(unsafe_code)]
+pub fn shared() -> Result<&'static Shared> {
+    // SAFETY: the pointer is null or comes from `attach_anew`, whose result lives as long as the process.
+    match unsafe { SHARED.load(Ordering::Acquire).as_ref() } {
+        Some(shared) => Ok(shared),
+        None => attach_anew(),
+    }
+}
+
+/// Attaches to the structure whatever was known before.
+///
+/// # Errors
+/// As for [`shared`].
+pub fn attach_anew() -> Result<&'static Shared> {
+    let shared = shmem::attach::<Shared>(NAME)?;
+    SHARED.store(core::ptr::from_ref(shared).cast_mut(), Ordering::Release);
+    Ok(shared)
+}
+
+/// Asks for the space at server start.
+pub fn request_space() {
+    shmem::request::<Shared>();
+}

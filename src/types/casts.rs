@@ -1,0 +1,49 @@
+//! Casts: PostgreSQL's number arrays to and from the vector types, and between the vector types.
+
+use crate::error::{Result, vector_error};
+use crate::pg::array::NumberArray;
+use crate::pg::vector::{VectorArg, VectorOut};
+use crate::types::io::check_typmod;
+use castmatch_engine::vector::{Element, f16, ops};
+use pgrx::prelude::*;
+
+fn convert<T: Element, U: Element>(elements: &[T], typmod: i32) -> Result<VectorOut<U>> {
+    check_typmod(elements, typmod)?;
+    ops::convert::<T, U>(elements)
+        .map(VectorOut)
+        .map_err(vector_error)
+}
+
+fn from_array<T: Element>(array: &NumberArray, typmod: i32) -> Result<VectorOut<T>> {
+    let numbers = array.to_f32()?;
+    check_typmod(&numbers, typmod)?;
+    ops::from_f32_slice::<T>(&numbers)
+        .map(VectorOut)
+        .map_err(vector_error)
+}
+
+fn to_array<T: Element>(value: VectorArg<T>) -> Vec<f32> {
+    value.elements().iter().map(|element| element.to_f32()).collect()
+}
+
+macro_rules! casts {
+    ($element:ty, $other:ty, $from_array:ident, $to_array:ident, $to_other:ident) => {
+        #[pg_extern(sql = false)]
+        fn $from_array(array: NumberArray, typmod: i32, _explicit: bool) -> Result<VectorOut<$element>> {
+            from_array::<$element>(&array, typmod)
+        }
+
+        #[pg_extern(sql = false)]
+        fn $to_array(value: VectorArg<$element>, _typmod: i32, _explicit: bool) -> Vec<f32> {
+            to_array(value)
+        }
+
+        #[pg_extern(sql = false)]
+        fn $to_other(value: VectorArg<$element>, typmod: i32, _explicit: bool) -> Result<VectorOut<$other>> {
+            convert::<$element, $other>(value.elements(), typmod)
+        }
+    };
+}
+
+casts!(f32, f16, array_to_vector, vector_to_float4, vector_to_halfvec);
+casts!(f16, f32, array_to_halfvec, halfvec_to_float4, halfvec_to_vector);

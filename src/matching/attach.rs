@@ -312,7 +312,7 @@ fn free_index_name(session: &Session, plan: &Plan) -> Result<String> {
 fn create_trigger(session: &Session, plan: &Plan) -> Result<()> {
     let arguments: Vec<String> = std::iter::once(&plan.key)
         .chain(&plan.content)
-        .map(|column| pgrx::spi::quote_literal(column))
+        .map(pgrx::spi::quote_literal)
         .collect();
     let table = &plan.target.name;
     session.run_utility(&format!(

@@ -90,3 +90,24 @@ CREATE FUNCTION castmatch.metrics()
     RETURNS TABLE (name text, kind text, help text, labels jsonb, value double precision)
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 200 AS 'MODULE_PATHNAME', 'metrics_wrapper';
 COMMENT ON FUNCTION castmatch.metrics() IS 'counters and histograms since the server started, one row a sample';
+
+-- A dropped table takes its registration and its queued rows along. Runs as the extension's owner: whoever drops a table
+-- need not have rights on these.
+CREATE FUNCTION castmatch.forget_dropped() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    DELETE FROM castmatch.queue q USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND q.target OPERATOR(pg_catalog.=) d.objid;
+    DELETE FROM castmatch.registrations r USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND r.target OPERATOR(pg_catalog.=) d.objid;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION castmatch.forget_dropped() FROM PUBLIC;
+COMMENT ON FUNCTION castmatch.forget_dropped() IS 'removes what castmatch knows of dropped tables';
+
+CREATE EVENT TRIGGER castmatch_forget_dropped ON sql_drop
+    WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED')
+    EXECUTE FUNCTION castmatch.forget_dropped();

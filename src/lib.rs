@@ -15,6 +15,8 @@ mod matching;
 mod pg;
 mod shared;
 mod stats;
+#[cfg(any(test, feature = "pg_test"))]
+mod tests;
 mod types;
 
 use pgrx::prelude::*;

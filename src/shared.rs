@@ -3,11 +3,11 @@
 //! It holds atomics only and is zero when fresh, so that it works the same whether the server reserved it at start-up
 //! (`shared_preload_libraries`) or the first user took it out of the server's slack memory.
 
-use crate::embed::state::EmbedderState;
 use crate::error::Result;
-use crate::matching::state::SyncState;
 use crate::pg::shmem::{self, SharedLayout};
-use crate::stats::Counters;
+use castmatch_engine::shared::counters::Counters;
+use castmatch_engine::shared::embedder::EmbedderState;
+use castmatch_engine::shared::sync::SyncState;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 

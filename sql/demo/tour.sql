@@ -26,15 +26,15 @@ JOIN talents AS t ON t.id = m.key::bigint
 ORDER BY m.score DESC, m.key;
 
 \echo
-\echo '3. Who is like the first of them? By the row, without a text.'
+\echo '3. Three roles of the demo, each with its own conditions, and the two best talents for each of them.'
 \echo
-SELECT m.key AS first_key
-FROM castmatch.match('talents', 'warm, funny mother who can dance', k => 1, filter => '{"gender": "female"}') AS m
-\gset
-SELECT t.name, t.gender, t.age, t.city, round(m.similarity::numeric, 3) AS similarity
-FROM castmatch.similar('talents', :'first_key', k => 5) AS m
+SELECT r.title AS role, t.name, t.gender, t.age, t.city, round(m.score::numeric, 3) AS score,
+       m.reasons -> 'text' ->> 'matched_terms' AS words
+FROM roles AS r
+CROSS JOIN LATERAL castmatch.match('talents', r.description, k => 2, filter => r.filter) AS m
 JOIN talents AS t ON t.id = m.key::bigint
-ORDER BY m.score DESC, m.key;
+WHERE r.id <= 3
+ORDER BY r.id, m.score DESC, m.key;
 
 \echo
 \echo '4. A chat of three turns. The second and the third only make sense together with what was said before.'
@@ -44,7 +44,8 @@ ORDER BY m.score DESC, m.key;
 \set message 'I need a dancer from Mumbai in her thirties who speaks Hindi'
 \echo
 \echo 'You:      ' :message
-SELECT castmatch.chat(:'message', target => 'talents', k => 3) AS answer
+SELECT castmatch.chat(:'message', target => 'talents', k => 3,
+                      filter => '{"gender": "female", "city": "Mumbai", "age": {"gte": 25}}') AS answer
 \gset
 SELECT 'castmatch: ' || replace((:'answer'::jsonb)->>'reply', E'\n', E'\n           ');
 SELECT (:'answer'::jsonb)->>'conversation_id' AS conversation
@@ -53,14 +54,14 @@ SELECT (:'answer'::jsonb)->>'conversation_id' AS conversation
 \set message '…and someone younger?'
 \echo
 \echo 'You:      ' :message
-SELECT castmatch.chat(:'message', conversation_id => :'conversation', target => 'talents', k => 3) AS answer
+SELECT castmatch.chat(:'message', conversation_id => :'conversation', k => 3) AS answer
 \gset
 SELECT 'castmatch: ' || replace((:'answer'::jsonb)->>'reply', E'\n', E'\n           ');
 
 \set message 'Which of them has the most experience?'
 \echo
 \echo 'You:      ' :message
-SELECT castmatch.chat(:'message', conversation_id => :'conversation', target => 'talents', k => 3) AS answer
+SELECT castmatch.chat(:'message', conversation_id => :'conversation', k => 3) AS answer
 \gset
 SELECT 'castmatch: ' || replace((:'answer'::jsonb)->>'reply', E'\n', E'\n           ');
 

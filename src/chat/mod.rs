@@ -9,8 +9,9 @@ mod store;
 
 use crate::embed::{BUILTIN_MODEL, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};
-use crate::matching::match_rows::check_options;
+use crate::matching::match_rows::parse_conditions;
 use crate::matching::rank;
+use crate::pg::json::JsonArg;
 use crate::stats::{Operation, timed};
 use castmatch_engine::chat::window::estimate_tokens;
 use pgrx::datum::Uuid;
@@ -48,10 +49,10 @@ fn chat(
     conversation_id: Option<Uuid>,
     target: Option<pg_sys::Oid>,
     k: Option<i32>,
-    filter: Option<JsonB>,
-    prefer: Option<JsonB>,
+    filter: Option<JsonArg>,
+    prefer: Option<JsonArg>,
     model: Option<&str>,
-    options: Option<JsonB>,
+    options: Option<JsonArg>,
 ) -> Result<JsonB> {
     let message = message.ok_or_else(|| null_argument("message"))?;
     if message.trim().is_empty() {
@@ -67,14 +68,14 @@ fn chat(
         ));
     }
     resolve_model(model)?;
-    check_options(options.as_ref())?;
+    let (filter, prefer) = parse_conditions(filter, prefer, options)?;
     let turn = Turn {
         message,
         conversation: conversation_id,
         target,
         k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
-        filter: filter.as_ref().map(|filter| &filter.0),
-        prefer: prefer.as_ref().map(|prefer| &prefer.0),
+        filter: filter.as_ref(),
+        prefer: prefer.as_ref(),
     };
     timed(Operation::Chat, || take_turn(&turn)).map(JsonB)
 }

@@ -2,10 +2,10 @@
 
 use crate::error::{Result, invalid_argument};
 use crate::matching::attachment::{Attachment, key_array};
+use crate::pg::json;
 use crate::pg::spi::{Access, session};
 use crate::pg::value::Value;
 use castmatch_engine::chat::{Source, label};
-use pgrx::JsonB;
 use pgrx::pg_sys;
 use serde_json::{Map, Value as Json};
 
@@ -60,7 +60,7 @@ pub fn load(attachment: &Attachment, keys: &[String]) -> Result<Vec<Source>> {
             let Some(key) = usize::try_from(place - 1).ok().and_then(|place| keys.get(place)) else {
                 continue;
             };
-            let values = match rows.require::<JsonB>(row, 2)?.0 {
+            let values = match json::cell(&rows, row, 2)? {
                 Json::Object(values) => values,
                 _ => Map::new(),
             };

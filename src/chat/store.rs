@@ -2,6 +2,7 @@
 
 use crate::error::{Result, error};
 use crate::guc;
+use crate::pg::json;
 use crate::pg::spi::{Access, session};
 use crate::pg::value::Value;
 use castmatch_engine::chat::window::{estimate_tokens, select};
@@ -86,7 +87,7 @@ pub fn window(conversation: &Conversation) -> Result<Vec<Kept>> {
                     content: rows.require(row, 2)?,
                     tokens,
                 };
-                let context = rows.get::<JsonB>(row, 4)?.map_or(Json::Null, |context| context.0);
+                let context = json::cell(&rows, row, 4)?;
                 Ok(Kept { message, context })
             })
             .collect::<Result<Vec<_>>>()

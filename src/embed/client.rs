@@ -3,7 +3,6 @@
 //! The wait answers cancel and statement_timeout at once; whatever way it ends, the slot is given back (guard), even when
 //! the backend is terminated (exit callback).
 
-use crate::embed::state::{Condition, EmbedderState, Slot, SlotState, Urgency};
 use crate::embed::worker;
 use crate::error::{Result, error, internal, not_in_state};
 use crate::pg::catalog;
@@ -12,6 +11,7 @@ use crate::pg::latch::{self, LatchAddress};
 use crate::pg::worker::{my_pid, on_process_exit};
 use crate::shared::shared;
 use castmatch_engine::request;
+use castmatch_engine::shared::embedder::{Condition, EmbedderState, Slot, SlotState, Urgency};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -134,11 +134,17 @@ fn embed_request(
         .latch
         .store(LatchAddress::mine().to_bits(), Ordering::Relaxed);
     slot.0.advance(SlotState::Claimed, SlotState::Queued);
-    state.wake_worker();
+    latch::wake(state.worker_latch.load(Ordering::Acquire));
 
     let mut absence = Absence::default();
     while !slot.0.is(SlotState::Done) && !slot.0.is(SlotState::Failed) {
         absence.check(state)?;
+        // Taken away since the request was queued: nobody will serve it.
+        if let condition @ (Condition::ModelMissing | Condition::Failed) = state.condition()
+            && slot.0.is(SlotState::Queued)
+        {
+            return Err(model_error(condition, state.message()).into());
+        }
         latch::wait(WORKER_CHECK);
     }
     if slot.0.is(SlotState::Failed) {
@@ -198,7 +204,7 @@ fn await_model(state: &'static EmbedderState) -> Result<()> {
             Condition::ModelMissing | Condition::Failed if !asked_again => {
                 asked_again = true;
                 state.load_wanted.store(1, Ordering::Release);
-                state.wake_worker();
+                latch::wake(state.worker_latch.load(Ordering::Acquire));
             }
             _ => {}
         }

@@ -1,14 +1,14 @@
 //! Text to vector: `castmatch.embed` and `castmatch.embed_batch`, served by one background worker that holds the model.
 
 pub mod client;
-pub mod state;
 pub mod worker;
 
-use crate::embed::state::Urgency;
 use crate::error::{Result, error, internal, invalid_argument};
+use crate::pg::array::ArrayArg;
 use crate::pg::catalog;
 use crate::pg::vector::{VectorArrayOut, VectorOut};
 use crate::stats::{Operation, timed};
+use castmatch_engine::shared::embedder::Urgency;
 use pgrx::prelude::*;
 
 /// Name of the model that comes with castmatch.
@@ -61,14 +61,14 @@ fn embed(input: Option<&str>, model: Option<&str>, kind: Option<&str>) -> Result
 
 #[pg_extern(sql = false)]
 fn embed_batch(
-    inputs: Option<pgrx::Array<'_, &str>>,
+    inputs: Option<ArrayArg>,
     model: Option<&str>,
     kind: Option<&str>,
 ) -> Result<Option<VectorArrayOut>> {
     check_kind(kind)?;
     resolve_model(model)?;
     let Some(inputs) = inputs else { return Ok(None) };
-    let texts: Vec<Option<&str>> = inputs.iter().collect();
+    let texts = inputs.to_texts()?;
     let present: Vec<&str> = texts.iter().flatten().copied().collect();
     // A batch takes its turn behind single queries, as a background job does.
     let vectors = timed(Operation::EmbedBatch, || {

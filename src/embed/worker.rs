@@ -1,9 +1,9 @@
 //! The embedding worker: one background process that holds the model and serves every backend.
 //!
 //! It takes requests from the slots in shared memory, interactive ones first, and computes them in portions of a bounded
-//! number of tokens, so that a query never waits for more than one portion of background work. It opens no database.
+//! number of tokens, so that a query never waits for more than one portion of background work. It opens no database, and also runs on a
+//! standby.
 
-use crate::embed::state::{Condition, EmbedderState, Slot, SlotState, Urgency};
 use crate::error::Result;
 use crate::guc;
 use crate::pg::dsm::Segment;
@@ -11,11 +11,13 @@ use crate::pg::latch::LatchAddress;
 use crate::pg::worker::{
     Description, exit_for_restart, my_pid, on_process_exit, reload_configuration, with_signals_blocked,
 };
-use crate::pg::{catalog, clock};
+use crate::pg::{catalog, clock, signals};
 use crate::shared::shared;
-use castmatch_engine::interrupt::{Interrupt, Interrupted};
+use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions, TokenizedText};
 use castmatch_engine::request;
+use castmatch_engine::shared::embedder::{Condition, EmbedderState, Slot, SlotState, Urgency};
+use castmatch_engine::shared::portion::{self, Pending};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
@@ -30,11 +32,14 @@ const PORTION_TOKENS: usize = 512;
 /// A worker that was asked for and did not come up in this time is asked for again.
 const START_PATIENCE_MS: u64 = 2000;
 
+/// What a request is told whose texts were read by another model than is loaded now.
+const MODEL_CHANGED: &str = "the model was changed while the request waited; try again";
+
 const WORKER: Description = Description {
     name: "castmatch embedder",
     function: "castmatch_embedder_main",
     argument: pg_sys::Datum::null(),
-    connects: false,
+    on_standby: true,
 };
 
 /// Registers the worker at server start.
@@ -71,20 +76,8 @@ pub fn ensure_started() -> Result<()> {
 struct Job {
     slot: &'static Slot,
     segment: Segment,
-    urgency: Urgency,
-    sequence: u64,
     texts: Vec<TokenizedText>,
-    /// Indices of the texts still to do, longest first, so that the next ones are taken from the end.
-    remaining: Vec<usize>,
-}
-
-/// The portion cannot be interrupted: it is short, and a waiting backend answers its cancel without it.
-struct Uninterrupted;
-
-impl Interrupt for Uninterrupted {
-    fn check(&self) -> Result<(), Interrupted> {
-        Ok(())
-    }
+    pending: Pending,
 }
 
 struct Worker {
@@ -116,6 +109,8 @@ pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
         return;
     }
     on_process_exit(sign_off);
+    // Makes it visible in pg_stat_activity, and pg_terminate_backend work.
+    signals::connect_without_database();
     state.set_condition(Condition::Starting, "");
     state
         .worker_latch
@@ -176,6 +171,10 @@ impl Worker {
 
     fn load_model(&mut self) {
         self.model = None;
+        for mut job in self.jobs.drain(..) {
+            let _ = job.segment.with_bytes(|buffer| request::write_error(buffer, MODEL_CHANGED));
+            finish(job.slot, SlotState::Failed);
+        }
         self.path = model_folder();
         self.threads = guc::embedding_threads();
         let options = ModelOptions {
@@ -229,7 +228,7 @@ impl Worker {
                 }
             }
         }
-        self.jobs.sort_by_key(|job| (job.urgency, job.sequence));
+        self.jobs.sort_by_key(|job| job.pending.order());
     }
 
     fn read_job(&self, slot: &'static Slot, mut segment: Segment) -> Result<Job, (Segment, String)> {
@@ -247,21 +246,18 @@ impl Worker {
             Ok(texts) => texts,
             Err(message) => return Err((segment, message)),
         };
-        let mut remaining: Vec<usize> = (0..texts.len()).collect();
-        remaining.sort_by_key(|&index| std::cmp::Reverse(texts.get(index).map_or(0, TokenizedText::len)));
         let urgency = if slot.urgency.load(Ordering::Relaxed) == Urgency::Interactive as u32 {
             Urgency::Interactive
         } else {
             Urgency::Background
         };
         let sequence = slot.sequence.load(Ordering::Relaxed);
+        let pending = Pending::new(urgency, sequence, texts.iter().map(TokenizedText::len));
         Ok(Job {
             slot,
             segment,
-            urgency,
-            sequence,
             texts,
-            remaining,
+            pending,
         })
     }
 
@@ -269,7 +265,7 @@ impl Worker {
     fn work_on_a_portion(&mut self) {
         self.jobs
             .retain(|job| !job.slot.advance(SlotState::Abandoned, SlotState::Free));
-        let portion = self.next_portion();
+        let portion = portion::next(self.jobs.iter_mut().map(|job| &mut job.pending), PORTION_TOKENS);
         if let Some(model) = &self.model
             && !portion.is_empty()
         {
@@ -277,41 +273,19 @@ impl Worker {
                 .iter()
                 .filter_map(|&(job, text)| self.jobs.get(job).and_then(|job| job.texts.get(text)).cloned())
                 .collect();
-            match model.embed_batch(&texts, &Uninterrupted) {
+            // A portion is short, and a waiting backend answers its cancel without the worker.
+            match model.embed_batch(&texts, &NeverInterrupted) {
                 Ok(vectors) => self.store(&portion, &vectors),
                 Err(failure) => self.fail(&portion, &failure.to_string()),
             }
         }
         self.jobs.retain(|job| {
-            let complete = job.remaining.is_empty();
+            let complete = job.pending.is_done();
             if complete {
                 finish(job.slot, SlotState::Done);
             }
             !complete
         });
-    }
-
-    /// Takes texts off the jobs until the portion has [`PORTION_TOKENS`]: pairs of job and text index. An interactive
-    /// portion is not filled up with background texts, so that its user does not wait for them.
-    fn next_portion(&mut self) -> Vec<(usize, usize)> {
-        let mut portion = Vec::new();
-        let mut tokens = 0;
-        let first_urgency = self.jobs.first().map(|job| job.urgency);
-        for (index, job) in self.jobs.iter_mut().enumerate() {
-            if Some(job.urgency) != first_urgency {
-                break;
-            }
-            while let Some(&text) = job.remaining.last() {
-                let length = job.texts.get(text).map_or(0, TokenizedText::len);
-                if !portion.is_empty() && tokens + length > PORTION_TOKENS {
-                    return portion;
-                }
-                tokens += length;
-                job.remaining.pop();
-                portion.push((index, text));
-            }
-        }
-        portion
     }
 
     fn store(&mut self, portion: &[(usize, usize)], vectors: &[Vec<f32>]) {
@@ -329,7 +303,7 @@ impl Worker {
         if !misfits.is_empty() {
             self.fail(
                 &misfits,
-                "the model was changed while the request waited; try again",
+                MODEL_CHANGED,
             );
         }
     }

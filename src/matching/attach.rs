@@ -11,6 +11,7 @@ use crate::matching::attachment::{not_attached, relation_name, tsvector_expressi
 use crate::matching::{launcher, target, trigger};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, current};
+use crate::pg::setting::with_settings;
 use crate::pg::spi::{Access, Session, quote_identifier, session};
 use crate::pg::value::{Value, to_portable_text};
 use crate::pg::xact;
@@ -190,8 +191,14 @@ fn check(session: &Session, table: pg_sys::Oid, text_config: pg_sys::Oid, reques
             )));
         }
     }
+    let mut seen = std::collections::BTreeSet::new();
     for column in &request.filters {
         target.require_column(column)?;
+        if !seen.insert(column) {
+            return Err(invalid_argument(format!(
+                "column \"{column}\" is named twice in filters"
+            )));
+        }
     }
     let key = target.key_column(session, request.key.as_deref())?;
     let rows = session.run(
@@ -202,7 +209,13 @@ fn check(session: &Session, table: pg_sys::Oid, text_config: pg_sys::Oid, reques
         &[Value::oid(text_config)],
     )?;
     if rows.is_empty() {
-        return Err(invalid_argument("text_config does not exist"));
+        return Err(error(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!(
+                "text search configuration with OID {} does not exist",
+                text_config.to_u32()
+            ),
+        ));
     }
     Ok(Plan {
         target,
@@ -275,6 +288,12 @@ fn check_embedding_column(
             "column \"{}\" has type {}, not vector or {type_name}",
             plan.embedding, column.type_name
         )));
+    }
+    if column.generated {
+        return Err(
+            mismatch(format!("column \"{}\" is a generated column", plan.embedding))
+                .set_hint("castmatch writes the embedding itself: name an ordinary column."),
+        );
     }
     match usize::try_from(column.typmod) {
         Ok(actual) if actual != dimensions => Err(mismatch(format!(
@@ -356,24 +375,35 @@ fn queue_rows(plan: &Plan, embedding: &str, owner: pg_sys::Oid) -> Result<()> {
         quote_identifier(&plan.key),
         plan.target.name
     );
-    session(Access::ReadWrite, |session| {
-        session.run_in_portions(&sql, QUEUED_AT_ONCE, |rows| {
-            let mut keys = Vec::new();
-            for row in 0..rows.len() {
-                let (type_oid, datum) = rows.cell(row, 1)?;
-                keys.extend(datum.map(|datum| to_portable_text(type_oid, datum)));
-            }
-            act_as(owner, Restriction::LocalChange, || {
-                session.run(
-                    "INSERT INTO castmatch.queue (target, key)
+    // With row security off a policy that hides rows from their owner is an error now, not rows without an embedding.
+    with_settings(&[(c"row_security", c"off")], || {
+        session(Access::ReadWrite, |session| {
+            session.run_in_portions(&sql, QUEUED_AT_ONCE, |rows| {
+                let mut keys = Vec::new();
+                for row in 0..rows.len() {
+                    let (type_oid, datum) = rows.cell(row, 1)?;
+                    keys.extend(datum.map(|datum| to_portable_text(type_oid, datum)));
+                }
+                act_as(owner, Restriction::LocalChange, || {
+                    session.run(
+                        "INSERT INTO castmatch.queue (target, key)
                      SELECT $1::pg_catalog.oid::pg_catalog.regclass, k FROM pg_catalog.unnest($2) k",
-                    &[Value::oid(plan.target.oid), Value::of(keys)],
-                )
+                        &[Value::oid(plan.target.oid), Value::of(keys)],
+                    )
+                })
+                .map(drop)
             })
-            .map(drop)
         })
     })
 }
+
+/// Whether the table has a trigger, an index, a column of that name.
+const TRIGGER_SQL: &str = "SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) $1
+    AND t.tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
+const INDEX_SQL: &str = "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+    WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
+const COLUMN_SQL: &str = "SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) $1
+    AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND NOT a.attisdropped";
 
 #[pg_extern(sql = false)]
 fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()> {
@@ -401,19 +431,24 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
     let (embedding, index, schema, name) = registered.ok_or_else(|| not_attached(table))?;
     require_owner(table)?;
     let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
+    // Each part only if it is still there: IF EXISTS would say that it is not.
+    let exists = |session: &Session, sql: &str, name: &str| -> Result<bool> {
+        Ok(!session
+            .run(sql, &[Value::oid(table), Value::of(name)])?
+            .is_empty())
+    };
     session(Access::ReadWrite, |session| {
-        session.run_utility(&format!("DROP TRIGGER IF EXISTS {TRIGGER} ON {schema}.{name}"))?;
-        if let Some(index) = index {
-            session.run_utility(&format!(
-                "DROP INDEX IF EXISTS {schema}.{}",
-                quote_identifier(&index)
-            ))?;
+        if exists(session, TRIGGER_SQL, TRIGGER)? {
+            session.run_utility(&format!("DROP TRIGGER {TRIGGER} ON {schema}.{name}"))?;
         }
-        if drop_embedding == Some(true) {
+        if let Some(index) = index
+            && exists(session, INDEX_SQL, &index)?
+        {
+            session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
+        }
+        if drop_embedding == Some(true) && exists(session, COLUMN_SQL, &embedding)? {
             let embedding = quote_identifier(&embedding);
-            session.run_utility(&format!(
-                "ALTER TABLE {schema}.{name} DROP COLUMN IF EXISTS {embedding}"
-            ))?;
+            session.run_utility(&format!("ALTER TABLE {schema}.{name} DROP COLUMN {embedding}"))?;
         }
         Ok(())
     })?;

@@ -39,25 +39,33 @@ pub struct Attachment {
 }
 
 const LOAD_SQL: &str = "
-    SELECT n.nspname::text, c.relname::text, c.relowner, r.key_column::text, k.typarray, r.content_columns::text[],
-           r.embedding_column::text, r.filter_columns::text[], r.text_config, r.embed_mode, c.reltuples
+    SELECT n.nspname::text, c.relname::text, c.relowner, r.key_column::text, COALESCE(k.typarray, 0::pg_catalog.oid),
+           r.content_columns::text[], r.embedding_column::text, r.filter_columns::text[], r.text_config, r.embed_mode,
+           c.reltuples,
+           (SELECT pg_catalog.min(m.name) FROM pg_catalog.unnest(r.content_columns OPERATOR(pg_catalog.||) r.filter_columns
+                OPERATOR(pg_catalog.||) r.key_column OPERATOR(pg_catalog.||) r.embedding_column) AS m (name)
+            WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
+                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
         AND a.attname OPERATOR(pg_catalog.=) r.key_column AND NOT a.attisdropped
-    JOIN pg_catalog.pg_type k ON k.oid OPERATOR(pg_catalog.=) a.atttypid
+    LEFT JOIN pg_catalog.pg_type k ON k.oid OPERATOR(pg_catalog.=) a.atttypid
     WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass";
 
 impl Attachment {
     /// The attachment of a table, if it is attached.
     ///
     /// # Errors
-    /// XX000 if the registration cannot be read.
+    /// 42703 if a column of the attachment was renamed or dropped since.
     pub fn find(session: &Session, target: pg_sys::Oid) -> Result<Option<Self>> {
         let rows = session.run(LOAD_SQL, &[Value::oid(target)])?;
         if rows.is_empty() {
             return Ok(None);
+        }
+        if let Some(column) = rows.get::<String>(0, 12)? {
+            return Err(column_gone(&column));
         }
         let name = |column| rows.require::<String>(0, column);
         let content_names: Vec<String> = rows.require(0, 6)?;
@@ -126,6 +134,15 @@ pub fn not_attached(target: pg_sys::Oid) -> pgrx::pg_sys::panic::ErrorReport {
         format!("table {} is not attached", relation_name(target)),
     )
     .set_hint("Attach it first: SELECT castmatch.attach('table', content => '{text_column}');")
+}
+
+/// The error for a column of an attachment that was renamed or dropped.
+pub fn column_gone(column: &str) -> pgrx::pg_sys::panic::ErrorReport {
+    error(
+        PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
+        format!("column \"{column}\", which the table was attached with, does not exist any more"),
+    )
+    .set_hint("Run castmatch.detach and castmatch.attach again with the new column names.")
 }
 
 /// A relation's name for messages, in double quotes.

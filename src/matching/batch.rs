@@ -5,7 +5,6 @@
 //! at growing intervals, alone, and after [`MAX_TRIES`] shown in `castmatch.failures`.
 
 use crate::embed::client::{self, EmbedFailure};
-use crate::embed::state::Urgency;
 use crate::error::Result;
 use crate::matching::attachment::{Attachment, key_array};
 use crate::pg::array;
@@ -17,6 +16,7 @@ use crate::pg::vector::vector_datum;
 use crate::pg::xact::in_subtransaction;
 use crate::shared::shared;
 use crate::stats::{Operation, timed};
+use castmatch_engine::shared::embedder::Urgency;
 use core::sync::atomic::Ordering;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
@@ -231,12 +231,12 @@ fn write(session: &Session, work: &Work, vectors: &Vectors) -> Result<()> {
         }
     }
     if let Ok(written) = write_rows(session, work, vectors, &chosen) {
-        return note_written(session, work, &chosen, &written);
+        return note_written(session, work, vectors, &chosen, &written);
     }
     // One of the rows does not take its vector: find out which.
     for index in chosen {
         match write_rows(session, work, vectors, &[index]) {
-            Ok(written) => note_written(session, work, &[index], &written)?,
+            Ok(written) => note_written(session, work, vectors, &[index], &written)?,
             Err(message) => {
                 if let Some(row) = work.rows.get(index) {
                     note_failure(session, &row.entries, &message)?;
@@ -301,7 +301,13 @@ fn write_rows(
 }
 
 /// Settles the rows that were written and postpones those that were locked.
-fn note_written(session: &Session, work: &Work, chosen: &[usize], written: &BTreeSet<usize>) -> Result<()> {
+fn note_written(
+    session: &Session,
+    work: &Work,
+    vectors: &Vectors,
+    chosen: &[usize],
+    written: &BTreeSet<usize>,
+) -> Result<()> {
     let (done, locked): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| written.contains(index));
     let entries = |indices: &[usize]| -> Vec<i64> {
         let rows = indices.iter().filter_map(|&index| work.rows.get(index));
@@ -316,10 +322,14 @@ fn note_written(session: &Session, work: &Work, chosen: &[usize], written: &BTre
             &[Value::of(postponed)],
         )?;
     }
+    let embedded = done
+        .iter()
+        .filter(|&&index| matches!(vectors.get(index), Some(Ok(Some(_)))))
+        .count();
     session.run(
         "UPDATE castmatch.registrations SET embedded_rows = embedded_rows + $2
          WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
-        &[Value::oid(work.attachment.target), Value::of(done.len() as i64)],
+        &[Value::oid(work.attachment.target), Value::of(embedded as i64)],
     )?;
     shared()?
         .counters

@@ -5,10 +5,10 @@
 //! again and again is tried at growing intervals.
 
 use crate::error::Result;
-use crate::matching::state::SyncState;
 use crate::pg::worker::{Description, exit_for_restart, has_stopped, my_pid, on_process_exit};
 use crate::pg::{catalog, clock, signals};
 use crate::shared::shared;
+use castmatch_engine::shared::sync::SyncState;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
@@ -33,7 +33,7 @@ const LAUNCHER: Description = Description {
     name: "castmatch launcher",
     function: "castmatch_launcher_main",
     argument: pg_sys::Datum::null(),
-    connects: true,
+    on_standby: false,
 };
 
 /// Registers the launcher at server start.
@@ -160,7 +160,7 @@ impl Launcher {
         }
         self.databases.retain(|database, _| existing.contains(database));
         for database in existing {
-            self.state.request(database);
+            self.state.request(database, |_| ());
         }
     }
 
@@ -203,7 +203,7 @@ impl Launcher {
             name: "castmatch sync worker",
             function: "castmatch_sync_worker_main",
             argument: pg_sys::Datum::from(database),
-            connects: true,
+            on_standby: false,
         };
         let interval = self
             .databases

@@ -104,8 +104,7 @@ pub fn semantic(
 /// Rows that one word is looked up in at most; a word of more rows says next to nothing.
 const MAX_ROWS_PER_WORD: usize = 20_000;
 
-/// The rows that share words with the query, best first. `lexemes` are the query's words as the table's text search
-/// configuration reduces them.
+/// The rows that share words with the query, best first.
 ///
 /// A row's rank is the sum of its words' inverse document frequencies as in BM25 (Robertson and Zaragoza, "The Probabilistic
 /// Relevance Framework: BM25 and Beyond", 2009, eq. 3.3), so that a rare word counts more than a common one. How often a
@@ -117,13 +116,13 @@ pub fn text(
     session: &Session,
     attachment: &Attachment,
     filter: &BoundFilter,
-    lexemes: &[String],
+    words: &[Word],
     limit: usize,
 ) -> Result<Vec<TextHit>> {
-    if lexemes.is_empty() {
+    if words.is_empty() {
         return Ok(Vec::new());
     }
-    let words: Vec<String> = (0..lexemes.len())
+    let subqueries: Vec<String> = (0..words.len())
         .map(|word| word_rows(attachment, filter, word))
         .collect();
     let sql = format!(
@@ -136,12 +135,12 @@ pub fn text(
          SELECT h.key, pg_catalog.sum(w.weight) AS rank
          FROM hits h JOIN words w ON w.word OPERATOR(pg_catalog.=) h.word
          GROUP BY h.key ORDER BY rank DESC, h.key LIMIT {limit}",
-        hits = words.join(" UNION ALL "),
-        rows = lexemes.len() + 1,
+        hits = subqueries.join(" UNION ALL "),
+        rows = words.len() + 1,
     );
-    let queries: Vec<String> = lexemes
+    let queries: Vec<String> = words
         .iter()
-        .map(|lexeme| or_tsquery(std::slice::from_ref(lexeme)))
+        .map(|word| or_tsquery(std::slice::from_ref(&word.lexeme)))
         .collect();
     let parameters: Vec<String> = queries
         .into_iter()
@@ -179,14 +178,36 @@ fn key_text(rows: &crate::pg::spi::Rows, row: usize) -> Result<String> {
         .ok_or_else(|| internal("the key of a row is null"))
 }
 
-/// The query's words as the table's text search configuration reduces them.
+/// The query's words: as the table's text search configuration reduces them, and as they were written.
 ///
 /// # Errors
 /// As the statement raises them.
-pub fn lexemes(session: &Session, attachment: &Attachment, query: &str) -> Result<Vec<String>> {
+pub fn words(session: &Session, attachment: &Attachment, query: &str) -> Result<Vec<Word>> {
     let config = pgrx::spi::quote_literal(&attachment.text_config);
     let sql = format!(
-        "SELECT pg_catalog.tsvector_to_array(pg_catalog.to_tsvector({config}::pg_catalog.regconfig, $1))"
+        "SELECT q.lexeme, pg_catalog.min(p.token) FILTER (WHERE w.lexeme IS NOT NULL)
+         FROM pg_catalog.unnest(pg_catalog.to_tsvector({config}::pg_catalog.regconfig, $1)) q
+         LEFT JOIN (pg_catalog.ts_parse((SELECT c.cfgparser FROM pg_catalog.pg_ts_config c
+                        WHERE c.oid OPERATOR(pg_catalog.=) {config}::pg_catalog.regconfig), $1) p
+                    CROSS JOIN LATERAL pg_catalog.unnest(
+                        pg_catalog.to_tsvector({config}::pg_catalog.regconfig, p.token)) w)
+             ON w.lexeme OPERATOR(pg_catalog.=) q.lexeme
+         GROUP BY q.lexeme ORDER BY q.lexeme"
     );
-    session.run(&sql, &[Value::of(query.to_owned())])?.require(0, 1)
+    let rows = session.run(&sql, &[Value::of(query.to_owned())])?;
+    (0..rows.len())
+        .map(|row| {
+            let lexeme: String = rows.require(row, 1)?;
+            let written = rows.get::<String>(row, 2)?.unwrap_or_else(|| lexeme.clone());
+            Ok(Word { lexeme, written })
+        })
+        .collect()
+}
+
+/// A word of the query.
+pub struct Word {
+    /// As the text search configuration reduces it: what the index holds.
+    pub lexeme: String,
+    /// As it stands in the query.
+    pub written: String,
 }

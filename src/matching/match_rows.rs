@@ -2,25 +2,35 @@
 
 use crate::error::{Result, invalid_argument, null_argument};
 use crate::matching::rank::{self, Search};
+use crate::pg::json::JsonArg;
 use crate::stats::{Operation, timed};
 use castmatch_engine::fusion::Mode;
 use pgrx::JsonB;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use serde_json::Value;
 
-/// Options are for later versions: an unknown one is refused now, so that a misspelt one is noticed then.
+/// Filter and preferences of a call, with its options checked. Options are for later versions: an unknown one is refused
+/// now, so that a misspelt one is noticed then.
 ///
 /// # Errors
-/// 22023 for anything but NULL and an empty object.
-pub fn check_options(options: Option<&JsonB>) -> Result<()> {
-    match options.map(|options| &options.0) {
-        None => Ok(()),
-        Some(serde_json::Value::Object(options)) => match options.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(invalid_argument(format!("unknown option \"{name}\""))),
-        },
-        Some(_) => Err(invalid_argument("options must be a JSON object")),
+/// 54000 for JSON that is nested too deeply, 22023 for options other than NULL and an empty object.
+pub fn parse_conditions(
+    filter: Option<JsonArg>,
+    prefer: Option<JsonArg>,
+    options: Option<JsonArg>,
+) -> Result<(Option<Value>, Option<Value>)> {
+    let parse = |argument: Option<JsonArg>, name| argument.map(|argument| argument.parse(name)).transpose();
+    match parse(options, "options")? {
+        None => {}
+        Some(Value::Object(options)) => {
+            if let Some(name) = options.keys().next() {
+                return Err(invalid_argument(format!("unknown option \"{name}\"")));
+            }
+        }
+        Some(_) => return Err(invalid_argument("options must be a JSON object")),
     }
+    Ok((parse(filter, "filter")?, parse(prefer, "prefer")?))
 }
 
 #[pg_extern(sql = false)]
@@ -29,10 +39,10 @@ fn match_rows(
     target: Option<pg_sys::Oid>,
     query: Option<&str>,
     k: Option<i32>,
-    filter: Option<JsonB>,
-    prefer: Option<JsonB>,
+    filter: Option<JsonArg>,
+    prefer: Option<JsonArg>,
     mode: Option<&str>,
-    options: Option<JsonB>,
+    options: Option<JsonArg>,
 ) -> Result<
     TableIterator<
         'static,
@@ -50,13 +60,13 @@ fn match_rows(
     let mode: Mode = mode
         .parse()
         .map_err(|failure: castmatch_engine::fusion::FusionError| invalid_argument(failure.to_string()))?;
-    check_options(options.as_ref())?;
+    let (filter, prefer) = parse_conditions(filter, prefer, options)?;
     let search = Search {
         target: target.ok_or_else(|| null_argument("target"))?,
         query: query.ok_or_else(|| null_argument("query"))?,
         k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
-        filter: filter.as_ref().map(|filter| &filter.0),
-        prefer: prefer.as_ref().map(|prefer| &prefer.0),
+        filter: filter.as_ref(),
+        prefer: prefer.as_ref(),
         mode,
     };
     let matches = timed(Operation::Match, || rank::search(&search))?.matches;

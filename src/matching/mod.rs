@@ -12,7 +12,6 @@ pub mod launcher;
 mod legs;
 pub mod match_rows;
 pub mod rank;
-pub mod state;
 mod sync;
 mod sync_worker;
 pub mod target;

@@ -1,17 +1,16 @@
 //! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
 
 use crate::embed;
-use crate::error::{Result, error, filter_error, invalid_argument};
+use crate::error::{Result, filter_error, invalid_argument};
 use crate::matching::attachment::{Attachment, key_array};
-use crate::matching::legs::{self, BoundFilter};
-use crate::matching::target::Target;
+use crate::matching::legs::{self, BoundFilter, Word};
+use crate::matching::target::{self, Target};
+use crate::pg::json;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
 use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
 use castmatch_engine::prefer::{self, Preference};
-use pgrx::JsonB;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -107,7 +106,7 @@ pub fn search(search: &Search) -> Result<Found> {
         let attachment = Attachment::load(session, search.target)?;
         Ok((attachment, Target::load(session, search.target)?))
     })?;
-    require_select(search.target)?;
+    target::require_select(search.target)?;
     let preferences = search
         .prefer
         .map(|prefer| prefer::parse(prefer, &target.filter_columns()))
@@ -137,47 +136,19 @@ pub fn search(search: &Search) -> Result<Found> {
     };
     let embed_ms = started.elapsed().as_secs_f64() * 1e3;
     let matches = session(Access::ReadOnly, |session| {
-        let lexemes = legs::lexemes(session, &attachment, search.query)?;
+        let words = legs::words(session, &attachment, search.query)?;
         let fused = run_legs(
             session,
             search,
             &attachment,
             &filter,
             vector.as_deref(),
-            &lexemes,
+            &words,
             &preferences,
         )?;
-        explain(
-            session,
-            search,
-            &attachment,
-            &filter,
-            &preferences,
-            &lexemes,
-            fused,
-        )
+        explain(session, search, &attachment, &filter, &preferences, &words, fused)
     })?;
     Ok(Found { matches, embed_ms })
-}
-
-/// A caller without rights gets that error before anything is computed for them.
-fn require_select(target: pg_sys::Oid) -> Result<()> {
-    let allowed = session(Access::ReadOnly, |session| {
-        session
-            .run(
-                "SELECT pg_catalog.has_any_column_privilege($1, 'SELECT')",
-                &[Value::oid(target)],
-            )?
-            .require::<bool>(0, 1)
-    })?;
-    if allowed {
-        return Ok(());
-    }
-    let name = crate::matching::attachment::relation_name(target);
-    Err(error(
-        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("permission denied for table {name}"),
-    ))
 }
 
 fn run_legs(
@@ -186,7 +157,7 @@ fn run_legs(
     attachment: &Attachment,
     filter: &BoundFilter,
     vector: Option<&[f32]>,
-    lexemes: &[String],
+    words: &[Word],
     preferences: &[Preference],
 ) -> Result<Vec<Fused>> {
     let candidates = search
@@ -199,7 +170,7 @@ fn run_legs(
     };
     let text = match search.mode {
         Mode::Semantic => Vec::new(),
-        Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, lexemes, candidates)?,
+        Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, words, candidates)?,
     };
     // Preferences may lift any candidate into the result.
     let kept = if preferences.is_empty() {
@@ -243,7 +214,7 @@ fn column_values(
     )?;
     let mut values = BTreeMap::new();
     for (key, row) in rows.places {
-        if let Json::Object(columns) = rows.rows.require::<JsonB>(row, 2)?.0 {
+        if let Json::Object(columns) = json::cell(&rows.rows, row, 2)? {
             values.insert(key, columns);
         }
     }
@@ -254,7 +225,7 @@ fn column_values(
 fn matched_terms(
     session: &Session,
     attachment: &Attachment,
-    lexemes: &[String],
+    words: &[Word],
     keys: &[String],
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let expression = format!(
@@ -262,16 +233,22 @@ fn matched_terms(
                WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
         attachment.tsvector_expression("t.")
     );
-    let rows = by_key(
-        session,
-        attachment,
-        keys,
-        &expression,
-        &[Value::of(lexemes.to_vec())],
-    )?;
+    let lexemes: Vec<String> = words.iter().map(|word| word.lexeme.clone()).collect();
+    let rows = by_key(session, attachment, keys, &expression, &[Value::of(lexemes)])?;
+    let written: BTreeMap<&str, &str> = words
+        .iter()
+        .map(|word| (word.lexeme.as_str(), word.written.as_str()))
+        .collect();
+    let as_written = |lexemes: Vec<String>| -> Vec<String> {
+        lexemes
+            .iter()
+            .filter_map(|lexeme| written.get(lexeme.as_str()))
+            .map(|&word| word.to_owned())
+            .collect()
+    };
     rows.places
         .into_iter()
-        .map(|(key, row)| Ok((key, rows.rows.require(row, 2)?)))
+        .map(|(key, row)| Ok((key, as_written(rows.rows.require(row, 2)?))))
         .collect()
 }
 
@@ -398,7 +375,7 @@ fn explain(
     attachment: &Attachment,
     filter: &BoundFilter,
     preferences: &[Preference],
-    lexemes: &[String],
+    words: &[Word],
     fused: Vec<Fused>,
 ) -> Result<Vec<Match>> {
     let shown: BTreeSet<&String> = filter.columns().iter().chain(&attachment.filters).collect();
@@ -408,7 +385,7 @@ fn explain(
     let values = column_values(session, attachment, &columns, &keys)?;
     let scored = score(fused, preferences, &values, search.k);
     let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
-    let matched = matched_terms(session, attachment, lexemes, &keys)?;
+    let matched = matched_terms(session, attachment, words, &keys)?;
     Ok(scored
         .into_iter()
         .map(|scored| {

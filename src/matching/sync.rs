@@ -2,6 +2,7 @@
 
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::attachment::{Attachment, not_attached, relation_name};
+use crate::matching::target::require_select;
 use crate::matching::{launcher, trigger};
 use crate::pg::catalog;
 use crate::pg::latch;
@@ -44,6 +45,7 @@ fn sync(target: Option<pg_sys::Oid>, timeout: Option<Interval>) -> Result<i64> {
     let target = target.ok_or_else(|| null_argument("target"))?;
     let deadline = timeout.map(deadline).transpose()?;
     let (_, before) = progress(target)?.ok_or_else(|| not_attached(target))?;
+    require_select(target)?;
     if xact::has_enqueued() {
         return Err(error(
             PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,

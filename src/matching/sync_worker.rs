@@ -7,7 +7,7 @@ use crate::matching::batch::{self, Outcome};
 use crate::pg::latch;
 use crate::pg::signals;
 use crate::pg::spi::{Access, session};
-use crate::pg::worker::on_process_exit;
+use crate::pg::worker::{is_alive, my_pid, on_process_exit};
 use crate::shared::shared;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
@@ -49,7 +49,7 @@ pub extern "C-unwind" fn castmatch_sync_worker_main(argument: pg_sys::Datum) {
             return;
         }
     };
-    if !state.enter(database) {
+    if !state.enter(database, my_pid(), latch::LatchAddress::mine().to_bits(), is_alive) {
         return;
     }
     DATABASE.store(database, Ordering::Relaxed);
@@ -66,7 +66,7 @@ fn sign_off() {
     let database = DATABASE.load(Ordering::Relaxed);
     shared.sync.leave(database);
     if !FINISHED.load(Ordering::Relaxed) {
-        shared.sync.request(database);
+        shared.sync.request(database, latch::wake);
     }
 }
 

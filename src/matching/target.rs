@@ -1,9 +1,9 @@
 //! A table that is to be attached or searched: what the catalogs say about it and its columns.
 
-use crate::error::{Result, error, internal, unsupported};
+use crate::error::{Result, error, internal, invalid_argument, unsupported};
 use crate::matching::attachment::relation_name;
 use crate::pg::catalog;
-use crate::pg::spi::{Session, quote_identifier};
+use crate::pg::spi::{Access, Session, quote_identifier, session};
 use crate::pg::value::Value;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
@@ -24,6 +24,8 @@ pub struct Column {
     pub number: i16,
     /// Whether NULL is refused.
     pub not_null: bool,
+    /// Whether the server computes it from other columns.
+    pub generated: bool,
     array_type: pg_sys::Oid,
     element_type: pg_sys::Oid,
     element_type_name: String,
@@ -52,7 +54,8 @@ const TABLE_SQL: &str = "
     WHERE c.oid OPERATOR(pg_catalog.=) $1";
 
 const COLUMNS_SQL: &str = "
-    SELECT a.attname::text, a.atttypid, a.atttypmod, a.attnum, a.attnotnull
+    SELECT a.attname::text, a.atttypid, a.atttypmod, a.attnum, a.attnotnull,
+           a.attgenerated::text OPERATOR(pg_catalog.<>) ''
     FROM pg_catalog.pg_attribute a
     WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
     ORDER BY a.attnum";
@@ -144,8 +147,10 @@ impl Target {
         let Some(wanted) = wanted else {
             return self.primary_key(session);
         };
-        let [name] = wanted else {
-            return Err(one_column_only(wanted.len()));
+        let name = match wanted {
+            [name] => name,
+            [] => return Err(invalid_argument("key must name a column")),
+            _ => return Err(one_column_only(wanted.len())),
         };
         let column = self.require_column(name)?;
         let unique = session.run(
@@ -270,6 +275,7 @@ fn columns(session: &Session, table: pg_sys::Oid) -> Result<Vec<Column>> {
                 typmod: rows.require(row, 3)?,
                 number: rows.require(row, 4)?,
                 not_null: rows.require(row, 5)?,
+                generated: rows.require(row, 6)?,
                 array_type: types.require(row, 2)?,
                 element_type: types.require(row, 3)?,
                 element_type_name: types.require(row, 4)?,
@@ -277,4 +283,27 @@ fn columns(session: &Session, table: pg_sys::Oid) -> Result<Vec<Column>> {
             })
         })
         .collect()
+}
+
+/// Refuses callers that may not read the table, before anything is computed or waited for on their behalf.
+///
+/// # Errors
+/// 42501.
+pub fn require_select(table: pg_sys::Oid) -> Result<()> {
+    let allowed = session(Access::ReadOnly, |session| {
+        session
+            .run(
+                "SELECT pg_catalog.has_any_column_privilege($1, 'SELECT')",
+                &[Value::oid(table)],
+            )?
+            .get::<bool>(0, 1)
+    })?;
+    if allowed == Some(true) {
+        return Ok(());
+    }
+    let name = catalog::relation_name(table).unwrap_or_default();
+    Err(error(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("permission denied for table {name}"),
+    ))
 }

@@ -4,13 +4,14 @@
 //! queue, hence as the queue's owner for that one INSERT.
 
 use crate::error::{Result, error, internal};
+use crate::matching::attachment::column_gone;
 use crate::matching::launcher;
-use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
 use crate::pg::trigger::{RowTrigger, TriggerResult};
 use crate::pg::value::Value;
 use crate::pg::xact;
+use crate::pg::{catalog, latch};
 use crate::shared::shared;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -47,7 +48,7 @@ fn enqueue_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
 /// Runs after commit: names this database to the launcher.
 pub fn announce() {
     if let Ok(shared) = shared() {
-        shared.sync.request(catalog::my_database().to_u32());
+        shared.sync.request(catalog::my_database().to_u32(), latch::wake);
     }
 }
 
@@ -55,13 +56,7 @@ pub fn announce() {
 fn columns(trigger: &RowTrigger) -> Result<(i32, Vec<i32>)> {
     let mut numbers = Vec::new();
     for name in trigger.arguments() {
-        numbers.push(trigger.column(&name).ok_or_else(|| {
-            error(
-                PgSqlErrorCode::ERRCODE_UNDEFINED_COLUMN,
-                format!("column \"{name}\", which castmatch keeps embedded, does not exist any more"),
-            )
-            .set_hint("Run castmatch.detach and castmatch.attach again with the new column names.")
-        })?);
+        numbers.push(trigger.column(&name).ok_or_else(|| column_gone(&name))?);
     }
     match numbers.split_first() {
         Some((&key, content)) if !content.is_empty() => Ok((key, content.to_vec())),

@@ -3,50 +3,30 @@
 use crate::error::{Result, error, null_argument, unsupported};
 use core::ptr::NonNull;
 use pgrx::callconv::{Arg, ArgAbi};
-use pgrx::datum::UnboxDatum;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// An argument of type integer[], real[], double precision[] or numeric[].
-pub struct NumberArray {
+/// An argument of an array type.
+pub struct ArrayArg {
     array: NonNull<pg_sys::ArrayType>,
 }
 
-pgrx::impl_sql_translatable!(NumberArray, "real[]");
+pgrx::impl_sql_translatable!(ArrayArg, "anyarray");
 
 // SAFETY: a by-reference argument is detoasted into an ArrayType; the SQL declarations name array types only.
-unsafe impl<'fcx> ArgAbi<'fcx> for NumberArray {
+unsafe impl<'fcx> ArgAbi<'fcx> for ArrayArg {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: the caller guarantees an argument of an array type that is not NULL (STRICT functions).
-        let datum = unsafe { arg.unbox_unchecked::<RawDatum>() }.0;
+        // SAFETY: the caller guarantees an argument that is not NULL; the datum is taken as it is.
+        let datum = unsafe { arg.unbox_arg_using_from_datum::<pg_sys::Datum>() };
+        let Some(datum) = datum else {
+            null_argument("array").report_error()
+        };
         // SAFETY: array datums are varlenas.
         let array = unsafe { pg_sys::pg_detoast_datum(datum.cast_mut_ptr()) };
         match NonNull::new(array.cast()) {
             Some(array) => Self { array },
             None => null_argument("array").report_error(),
         }
-    }
-}
-
-/// A datum passed through without interpretation.
-struct RawDatum(pg_sys::Datum);
-
-// SAFETY: takes the datum as it is.
-unsafe impl<'fcx> ArgAbi<'fcx> for RawDatum {
-    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
-        // SAFETY: the caller guarantees a non-NULL argument; the datum is not looked into.
-        Self(unsafe { arg.unbox_arg_using_from_datum::<pg_sys::Datum>() }.unwrap_or(pg_sys::Datum::null()))
-    }
-}
-
-// SAFETY: a datum stays itself for any lifetime.
-unsafe impl UnboxDatum for RawDatum {
-    type As<'src> = RawDatum;
-    unsafe fn unbox<'src>(datum: pgrx::datum::Datum<'src>) -> Self::As<'src>
-    where
-        Self: 'src,
-    {
-        Self(datum.sans_lifetime())
     }
 }
 
@@ -63,33 +43,76 @@ impl ReportError for pgrx::pg_sys::panic::ErrorReport {
     }
 }
 
-impl NumberArray {
-    /// The elements as `f32`, as PostgreSQL's own casts to real convert them; out of range becomes infinite.
+impl ArrayArg {
+    /// The elements of a real-number array as `f32`, as PostgreSQL's own casts to real convert them; out of range becomes
+    /// infinite.
     ///
     /// # Errors
     /// 22000 for more than one dimension, 22004 for NULL elements, 0A000 for another element type.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
-        // SAFETY: a detoasted array (type invariant).
-        let header = unsafe { self.array.as_ref() };
-        if header.ndim > 1 {
-            return Err(error(
-                PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-                format!("array must have one dimension, not {}", header.ndim),
-            ));
+        let convert = converter(self.element_type())?;
+        self.numbers(convert)
+    }
+
+    /// The elements of a double precision array.
+    ///
+    /// # Errors
+    /// As for [`Self::to_f32`].
+    pub fn to_f64(&self) -> Result<Vec<f64>> {
+        if self.element_type() != pg_sys::FLOAT8OID {
+            return Err(unsupported("unsupported array type"));
         }
-        let element_type = header.elemtype;
-        let (datums, nulls) = self.deconstruct(element_type)?;
+        self.numbers(|datum| f64::from_bits(datum.value() as u64))
+    }
+
+    /// The elements of a text array; NULL elements are `None`.
+    ///
+    /// # Errors
+    /// 22000 for more than one dimension.
+    pub fn to_texts(&self) -> Result<Vec<Option<&str>>> {
+        self.require_one_dimension()?;
+        if self.element_type() != pg_sys::TEXTOID {
+            return Err(unsupported("unsupported array type"));
+        }
+        let (datums, nulls) = self.deconstruct(pg_sys::TEXTOID);
+        Ok(datums
+            .iter()
+            .zip(nulls)
+            // SAFETY: elements of a text array are text datums.
+            .map(|(&datum, &is_null)| unsafe { <&str>::from_datum(datum, is_null) })
+            .collect())
+    }
+
+    fn numbers<T>(&self, convert: impl Fn(pg_sys::Datum) -> T) -> Result<Vec<T>> {
+        self.require_one_dimension()?;
+        let (datums, nulls) = self.deconstruct(self.element_type());
         if nulls.iter().any(|&is_null| is_null) {
             return Err(error(
                 PgSqlErrorCode::ERRCODE_NULL_VALUE_NOT_ALLOWED,
                 "array must not contain nulls",
             ));
         }
-        let convert = converter(element_type)?;
         Ok(datums.iter().map(|&datum| convert(datum)).collect())
     }
 
-    fn deconstruct(&self, element_type: pg_sys::Oid) -> Result<(&[pg_sys::Datum], &[bool])> {
+    fn element_type(&self) -> pg_sys::Oid {
+        // SAFETY: a detoasted array (type invariant).
+        unsafe { self.array.as_ref() }.elemtype
+    }
+
+    fn require_one_dimension(&self) -> Result<()> {
+        // SAFETY: a detoasted array (type invariant).
+        let dimensions = unsafe { self.array.as_ref() }.ndim;
+        if dimensions <= 1 {
+            return Ok(());
+        }
+        Err(error(
+            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            format!("array must have one dimension, not {dimensions}"),
+        ))
+    }
+
+    fn deconstruct(&self, element_type: pg_sys::Oid) -> (&[pg_sys::Datum], &[bool]) {
         let (mut length, mut by_value, mut align) = (0_i16, false, 0);
         // SAFETY: out-pointers are valid; the element type comes from the array itself.
         unsafe { pg_sys::get_typlenbyvalalign(element_type, &mut length, &mut by_value, &mut align) };
@@ -109,13 +132,13 @@ impl NumberArray {
         };
         let count = usize::try_from(count).unwrap_or(0);
         if count == 0 {
-            return Ok((&[], &[]));
+            return (&[], &[]);
         }
         // SAFETY: deconstruct_array palloc'ed `count` datums in the current memory context, which outlives the call.
         let datums = unsafe { core::slice::from_raw_parts(datums, count) };
         // SAFETY: likewise for the null flags.
         let nulls = unsafe { core::slice::from_raw_parts(nulls, count) };
-        Ok((datums, nulls))
+        (datums, nulls)
     }
 }
 

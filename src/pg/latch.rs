@@ -38,6 +38,13 @@ impl LatchAddress {
     }
 }
 
+/// Wakes the process whose latch [`LatchAddress::to_bits`] stored; nothing for zero.
+pub fn wake(bits: usize) {
+    if let Some(latch) = LatchAddress::from_bits(bits) {
+        latch.set();
+    }
+}
+
 /// Waits until this process's latch is set or the time is over, then answers interrupts (cancel raises an ERROR).
 pub fn wait(timeout: Duration) {
     let events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;

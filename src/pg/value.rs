@@ -1,6 +1,7 @@
 //! Values that go into an SPI statement as parameters.
 
 use crate::error::{Result, invalid_argument};
+use crate::pg::setting::with_settings;
 use core::ffi::CStr;
 use pgrx::IntoDatum;
 use pgrx::pg_sys;
@@ -62,27 +63,9 @@ pub fn to_portable_text(type_oid: pg_sys::Oid, datum: pg_sys::Datum) -> String {
     if date_style == pg_sys::USE_ISO_DATES as i32 && interval_style == pg_sys::INTSTYLE_POSTGRES as i32 {
         return to_text(type_oid, datum);
     }
-    // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.
-    let level = unsafe { pg_sys::NewGUCNestLevel() };
-    for (name, value) in [(c"datestyle", c"ISO"), (c"intervalstyle", c"postgres")] {
-        // SAFETY: static strings; the values are valid for these settings.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            )
-        };
-    }
-    let text = to_text(type_oid, datum);
-    // SAFETY: the level opened above.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
-    text
+    with_settings(&[(c"datestyle", c"ISO"), (c"intervalstyle", c"postgres")], || {
+        to_text(type_oid, datum)
+    })
 }
 
 /// The text form of a datum, by its type's own output function.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime, DynamicBackgroundWorker};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Library name as background workers load it.
 const LIBRARY: &str = "castmatch";
@@ -18,8 +18,8 @@ pub struct Description {
     pub function: &'static str,
     /// Argument of the entry point.
     pub argument: pg_sys::Datum,
-    /// Whether it connects to databases.
-    pub connects: bool,
+    /// Whether it also runs on a standby, where nothing can be written.
+    pub on_standby: bool,
 }
 
 impl Description {
@@ -29,27 +29,20 @@ impl Description {
             .set_library(LIBRARY)
             .set_function(self.function)
             .set_argument(Some(self.argument))
-            .set_start_time(BgWorkerStartTime::RecoveryFinished)
-            .enable_shmem_access(None);
-        if self.connects {
-            builder.enable_spi_access()
-        } else {
-            builder
-        }
+            .set_start_time(if self.on_standby {
+                BgWorkerStartTime::ConsistentState
+            } else {
+                BgWorkerStartTime::RecoveryFinished
+            })
+            .enable_shmem_access(None)
+            // Also without a database: only a process that has connected is in pg_stat_activity.
+            .enable_spi_access()
     }
 
     /// Registers the worker with the postmaster, which restarts it a second after it ended with an error. Only while
     /// `shared_preload_libraries` are loaded.
     pub fn load_static(&self) {
-        let start = if self.connects {
-            BgWorkerStartTime::RecoveryFinished
-        } else {
-            BgWorkerStartTime::ConsistentState
-        };
-        self.builder()
-            .set_start_time(start)
-            .set_restart_time(Some(Duration::from_secs(1)))
-            .load();
+        self.builder().set_restart_time(Some(Duration::from_secs(1))).load();
     }
 
     /// Starts the worker from a running process.
@@ -89,12 +82,16 @@ pub fn my_pid() -> i32 {
 }
 
 thread_local! {
-    static AT_EXIT: Cell<Option<fn()>> = const { Cell::new(None) };
+    static AT_EXIT: RefCell<Vec<fn()>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f` when this process ends, also by FATAL. One function per process; it must not raise an error.
+/// Runs `f` when this process ends, also by FATAL, besides what was registered before. It must not raise an error.
 pub fn on_process_exit(f: fn()) {
-    if AT_EXIT.replace(Some(f)).is_none() {
+    let first = AT_EXIT.with_borrow_mut(|functions| {
+        functions.push(f);
+        functions.len() == 1
+    });
+    if first {
         // SAFETY: a static callback; the argument is unused.
         unsafe { pg_sys::before_shmem_exit(Some(at_exit), pg_sys::Datum::null()) };
     }
@@ -102,9 +99,15 @@ pub fn on_process_exit(f: fn()) {
 
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
-    if let Some(f) = AT_EXIT.get() {
+    for f in AT_EXIT.take() {
         f();
     }
+}
+
+/// Whether a process with that id is one of this server's that has connected.
+pub fn is_alive(pid: i32) -> bool {
+    // SAFETY: looks through the process array under its lock; an unknown id gives null.
+    !unsafe { pg_sys::BackendPidGetProc(pid) }.is_null()
 }
 
 /// Ends the process so that the postmaster starts the worker again.

@@ -1,10 +1,11 @@
 //! What a backend remembers about its current transaction, and what happens when it commits.
 
 use pgrx::pg_sys;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 thread_local! {
-    static ENQUEUED: Cell<bool> = const { Cell::new(false) };
+    /// The subtransactions, still open or committed into their parents, that queued rows.
+    static ENQUEUED_IN: RefCell<Vec<pg_sys::SubTransactionId>> = const { RefCell::new(Vec::new()) };
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
     static ON_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
 }
@@ -12,16 +13,25 @@ thread_local! {
 /// Notes that this transaction queued rows for embedding; `on_commit` runs after its commit and must not fail.
 pub fn note_enqueued(on_commit: fn()) {
     ON_COMMIT.set(Some(on_commit));
-    ENQUEUED.set(true);
+    // SAFETY: reads backend state inside a transaction.
+    let current = unsafe { pg_sys::GetCurrentSubTransactionId() };
+    ENQUEUED_IN.with_borrow_mut(|ids| {
+        if ids.last() != Some(&current) {
+            ids.push(current);
+        }
+    });
     if !REGISTERED.replace(true) {
-        // SAFETY: the callback is a static function that stays for the backend's life; the argument is unused.
-        unsafe { pg_sys::RegisterXactCallback(Some(at_transaction_end), core::ptr::null_mut()) };
+        // SAFETY: the callbacks are static functions that stay for the backend's life; the argument is unused.
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(at_transaction_end), core::ptr::null_mut());
+            pg_sys::RegisterSubXactCallback(Some(at_subtransaction_end), core::ptr::null_mut());
+        }
     }
 }
 
 /// Whether this transaction has queued rows that no other process can see yet.
 pub fn has_enqueued() -> bool {
-    ENQUEUED.get()
+    ENQUEUED_IN.with_borrow(|ids| !ids.is_empty())
 }
 
 /// Whether one snapshot serves the whole transaction (REPEATABLE READ and above).
@@ -44,12 +54,33 @@ unsafe extern "C-unwind" fn at_transaction_end(
     if !committed && !aborted {
         return;
     }
-    if ENQUEUED.replace(false)
+    let enqueued = has_enqueued();
+    ENQUEUED_IN.with_borrow_mut(Vec::clear);
+    if enqueued
         && committed
         && let Some(run) = ON_COMMIT.get()
     {
         run();
     }
+}
+
+/// What an aborted subtransaction queued is gone; what a committed one queued is its parent's.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn at_subtransaction_end(
+    event: pg_sys::SubXactEvent::Type,
+    ended: pg_sys::SubTransactionId,
+    parent: pg_sys::SubTransactionId,
+    _argument: *mut core::ffi::c_void,
+) {
+    ENQUEUED_IN.with_borrow_mut(|ids| match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => ids.retain(|&id| id < ended),
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => {
+            for id in ids.iter_mut().filter(|id| **id == ended) {
+                *id = parent;
+            }
+        }
+        _ => {}
+    });
 }
 
 /// Runs `f` in a subtransaction: its ERROR or `Err` rolls back what it wrote and comes back as a message.

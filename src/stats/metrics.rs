@@ -1,12 +1,12 @@
 //! `castmatch.metrics()` and `castmatch.health()`: everything that is known, in one cheap call.
 
-use crate::embed::state::Condition;
 use crate::error::Result;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
-use crate::shared::{Shared, shared};
-use crate::stats::{BUCKET_BOUNDS_US, Operation};
+use crate::shared::shared;
+use castmatch_engine::shared::counters::{Counters, Operation};
+use castmatch_engine::shared::embedder::Condition;
 use core::sync::atomic::Ordering;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -46,30 +46,22 @@ fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
 
-fn operation_samples(shared: &Shared, samples: &mut Vec<Sample>) {
+fn operation_samples(counters: &Counters, samples: &mut Vec<Sample>) {
     for operation in Operation::ALL {
-        let Some(counters) = shared.counters.operation(operation) else {
-            continue;
-        };
-        for (outcome, counter) in [("ok", &counters.succeeded), ("error", &counters.failed)] {
+        let counters = counters.operation(operation);
+        for (outcome, value) in [("ok", counters.succeeded()), ("error", counters.failed())] {
             samples.push(Sample {
                 name: REQUESTS.0.to_owned(),
                 kind: "counter",
                 help: REQUESTS.1,
                 labels: json!({"operation": operation.name(), "outcome": outcome}),
-                value: counter.load(Ordering::Relaxed) as f64,
+                value: value as f64,
             });
         }
     }
     for operation in Operation::ALL {
-        let Some(counters) = shared.counters.operation(operation) else {
-            continue;
-        };
-        let mut sample = |suffix: &str, bound: Option<String>, value: f64| {
-            let mut labels = json!({"operation": operation.name()});
-            if let (Some(bound), Some(labels)) = (bound, labels.as_object_mut()) {
-                labels.insert("le".to_owned(), Value::String(bound));
-            }
+        let counters = counters.operation(operation);
+        let mut sample = |suffix: &str, labels: Value, value: f64| {
             let name = format!("{}{suffix}", DURATION.0);
             samples.push(Sample {
                 name,
@@ -79,16 +71,19 @@ fn operation_samples(shared: &Shared, samples: &mut Vec<Sample>) {
                 value,
             });
         };
-        let mut cumulative = 0;
-        for (index, bucket) in counters.buckets.iter().enumerate() {
-            cumulative += bucket.load(Ordering::Relaxed);
-            let bound = BUCKET_BOUNDS_US
-                .get(index)
-                .map_or("+Inf".to_owned(), |&bound| seconds(bound).to_string());
-            sample("_bucket", Some(bound), cumulative as f64);
+        let mut count = 0;
+        for (bound, cumulative) in counters.cumulative() {
+            let bound = bound.map_or("+Inf".to_owned(), |bound| seconds(bound).to_string());
+            sample(
+                "_bucket",
+                json!({"operation": operation.name(), "le": bound}),
+                cumulative as f64,
+            );
+            count = cumulative;
         }
-        sample("_sum", None, seconds(counters.total_us.load(Ordering::Relaxed)));
-        sample("_count", None, cumulative as f64);
+        let labels = json!({"operation": operation.name()});
+        sample("_sum", labels.clone(), seconds(counters.total_us()));
+        sample("_count", labels, count as f64);
     }
 }
 
@@ -157,7 +152,7 @@ fn metrics() -> Result<
             counters.rows_failed.load(Ordering::Relaxed) as f64,
         ),
     ];
-    operation_samples(shared, &mut samples);
+    operation_samples(counters, &mut samples);
     Ok(TableIterator::new(samples.into_iter().map(|sample| {
         (
             sample.name,

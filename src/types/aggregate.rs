@@ -4,27 +4,33 @@
 //! dimension, so that partial states of parallel workers combine by addition.
 
 use crate::error::{Result, vector_error};
+use crate::pg::array::ArrayArg;
 use crate::pg::vector::{VectorArg, VectorOut};
-use castmatch_engine::vector::{aggregate, f16};
+use castmatch_engine::vector::{VectorError, aggregate, f16};
 use pgrx::prelude::*;
 
+/// The state as numbers; one that PostgreSQL did not get from these functions is refused like any other.
+fn state(sums: &ArrayArg) -> Result<Vec<f64>> {
+    sums.to_f64().map_err(|_| vector_error(VectorError::InvalidState))
+}
+
 #[pg_extern(sql = false)]
-fn vector_combine(left: Vec<f64>, right: Vec<f64>) -> Result<Vec<f64>> {
-    aggregate::combine(&left, &right).map_err(vector_error)
+fn vector_combine(left: ArrayArg, right: ArrayArg) -> Result<Vec<f64>> {
+    aggregate::combine(&state(&left)?, &state(&right)?).map_err(vector_error)
 }
 
 macro_rules! averages {
     ($element:ty, $accumulate:ident, $average:ident) => {
         #[pg_extern(sql = false)]
-        fn $accumulate(state: Vec<f64>, value: VectorArg<$element>) -> Result<Vec<f64>> {
-            let mut state = state;
+        fn $accumulate(sums: ArrayArg, value: VectorArg<$element>) -> Result<Vec<f64>> {
+            let mut state = state(&sums)?;
             aggregate::accumulate_in_place(&mut state, value.elements()).map_err(vector_error)?;
             Ok(state)
         }
 
         #[pg_extern(sql = false)]
-        fn $average(state: Vec<f64>) -> Result<Option<VectorOut<$element>>> {
-            Ok(aggregate::average::<$element>(&state)
+        fn $average(sums: ArrayArg) -> Result<Option<VectorOut<$element>>> {
+            Ok(aggregate::average::<$element>(&state(&sums)?)
                 .map_err(vector_error)?
                 .map(VectorOut))
         }

@@ -1,7 +1,7 @@
 //! Casts: PostgreSQL's number arrays to and from the vector types, and between the vector types.
 
 use crate::error::{Result, vector_error};
-use crate::pg::array::NumberArray;
+use crate::pg::array::ArrayArg;
 use crate::pg::vector::{VectorArg, VectorOut};
 use crate::types::io::check_typmod;
 use castmatch_engine::vector::{Element, f16, ops};
@@ -14,7 +14,7 @@ fn convert<T: Element, U: Element>(elements: &[T], typmod: i32) -> Result<Vector
         .map_err(vector_error)
 }
 
-fn from_array<T: Element>(array: &NumberArray, typmod: i32) -> Result<VectorOut<T>> {
+fn from_array<T: Element>(array: &ArrayArg, typmod: i32) -> Result<VectorOut<T>> {
     let numbers = array.to_f32()?;
     check_typmod(&numbers, typmod)?;
     ops::from_f32_slice::<T>(&numbers)
@@ -29,7 +29,7 @@ fn to_array<T: Element>(value: VectorArg<T>) -> Vec<f32> {
 macro_rules! casts {
     ($element:ty, $other:ty, $from_array:ident, $to_array:ident, $to_other:ident) => {
         #[pg_extern(sql = false)]
-        fn $from_array(array: NumberArray, typmod: i32, _explicit: bool) -> Result<VectorOut<$element>> {
+        fn $from_array(array: ArrayArg, typmod: i32, _explicit: bool) -> Result<VectorOut<$element>> {
             from_array::<$element>(&array, typmod)
         }
 

@@ -10,4 +10,5 @@ pub mod kernels;
 pub mod model;
 pub mod prefer;
 pub mod request;
+pub mod shared;
 pub mod vector;

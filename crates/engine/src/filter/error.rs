@@ -210,6 +210,9 @@ impl FilterError {
             Self::WrongValue { expected: "a string", found: "a number" | "a boolean", .. } => {
                 Some("Write the value in double quotes.".to_owned())
             }
+            Self::WrongValue { operator: "eq" | "ne", expected: "an array", .. } => {
+                Some("Use \"contains\" to look for an element of an array.".to_owned())
+            }
             Self::WrongValue { operator: "eq" | "ne", found: "an array", .. } => {
                 Some("Use \"in\" or \"not_in\" to compare with several values.".to_owned())
             }

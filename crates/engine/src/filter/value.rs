@@ -82,6 +82,10 @@ impl Use<'_> {
             (_, Value::Null) => Err(FilterError::NullValue {
                 column: self.column.name.clone(),
             }),
+            // An array's own text format starts with a brace (or bounds in brackets); a bare word is one element.
+            (Kind::Array, Value::String(text)) if !text.trim_start().starts_with(['{', '[']) => {
+                Err(self.wrong_value(expected_scalar(Kind::Array), json_kind(value)))
+            }
             (_, Value::String(text)) => Ok(own(self.text(text)?.to_owned())),
             (Kind::Array, Value::Array(_)) => self.array(value),
             (Kind::Boolean, Value::Bool(truth)) => Ok(own(truth.to_string())),

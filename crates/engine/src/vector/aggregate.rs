@@ -7,8 +7,10 @@ use super::ops::element_from_f32;
 use super::{Element, VectorError};
 
 fn split(state: &[f64]) -> Result<(f64, &[f64]), VectorError> {
+    // Sums of finite elements that did not overflow, and a count: anything else was made by hand.
     state
         .split_first()
+        .filter(|(count, sums)| **count >= 0.0 && count.is_finite() && sums.iter().all(|sum| sum.is_finite()))
         .map(|(count, sums)| (*count, sums))
         .ok_or(VectorError::InvalidState)
 }

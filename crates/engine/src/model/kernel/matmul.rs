@@ -1,18 +1,16 @@
 //! Matrix product against a packed right-hand side.
 //!
-//! The right-hand side (weights, or the keys and values of one attention head) is stored in panels of up to three
-//! vector registers of columns, so that the inner loop reads it in order; the left-hand side is read in place, any
-//! row stride. A register tile of `TILE_ROWS` × 3 vectors is accumulated over the whole depth. Weights are packed
+//! The right-hand side (weights, or the keys and values of one attention head) is stored in panels of two or
+//! three vector registers of columns, so that the inner loop reads it in order; the left-hand side is read in place, any
+//! row stride. A register tile of `TILE_ROWS` × `PANEL_VECTORS` is accumulated over the whole depth. Weights are packed
 //! once at load, so a single short text pays no packing.
 
 use super::{InstructionSet, Kernels, vector::Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 
-/// Vector registers per panel row.
-pub(super) const MAX_VECTORS: usize = 3;
 /// Columns of the widest panel, over all instruction sets.
-const MAX_PANEL_COLUMNS: usize = MAX_VECTORS * 16;
+const MAX_PANEL_COLUMNS: usize = 48;
 
 /// A matrix of `depth` × `columns`, stored for the inner loop of one instruction set.
 #[derive(Debug)]
@@ -62,10 +60,10 @@ impl PackedMatrix {
         self.depth = depth;
         self.columns = columns;
         let lanes = self.kernels.lanes();
-        let mut rest = self.data.as_mut_slice();
+        let mut rest = &mut self.data[..len];
         let mut first = 0;
         while first < columns {
-            let used = (columns - first).min(MAX_VECTORS * lanes);
+            let used = (columns - first).min(self.kernels.panel_vectors() * lanes);
             let width = used.next_multiple_of(lanes);
             let (panel, behind) = rest.split_at_mut(width * depth);
             for (k, row) in panel.chunks_exact_mut(width).enumerate() {
@@ -115,7 +113,12 @@ impl Kernels {
         }
         // Everything the unsafe code below relies on.
         assert!(right.kernels == self, "matrix packed for other kernels");
-        assert!(Some(right.data.len()) == PackedMatrix::packed_len(self, right.depth, right.columns));
+        let packed = right.data.as_slice();
+        let needed = PackedMatrix::packed_len(self, right.depth, right.columns);
+        assert!(
+            needed.is_some_and(|needed| packed.len() >= needed),
+            "right side too short"
+        );
         assert!(
             left.data.len() >= last_row(left.count, left.stride) + right.depth,
             "left side too short"
@@ -135,7 +138,7 @@ impl Kernels {
             left: left.data.as_ptr(),
             left_stride: left.stride,
             rows: left.count,
-            right: right.data.as_ptr(),
+            right: packed.as_ptr(),
             depth: right.depth,
             columns: right.columns,
             bias: match init {
@@ -201,10 +204,15 @@ unsafe fn multiply_avx2(product: &Product) {
 #[inline(always)]
 #[allow(clippy::multiple_unsafe_ops_per_block)] // One call of three.
 unsafe fn multiply<V: Vector>(product: &Product) {
+    const {
+        assert!(
+            V::PANEL_VECTORS * V::LANES <= MAX_PANEL_COLUMNS && V::PANEL_VECTORS <= 3 && V::TILE_ROWS <= 8
+        )
+    };
     let tiles = product.rows.div_ceil(V::TILE_ROWS);
     let mut column = 0;
     while column < product.columns {
-        let width = (product.columns - column).min(MAX_VECTORS * V::LANES);
+        let width = (product.columns - column).min(V::PANEL_VECTORS * V::LANES);
         // The rows are dealt out evenly: 9 rows as 5 + 4, since a tile of one row would wait for its additions.
         let mut row = 0;
         for tile in 0..tiles {

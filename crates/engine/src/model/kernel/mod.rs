@@ -83,6 +83,19 @@ impl Kernels {
     }
 }
 
+impl Kernels {
+    /// Vector registers per row of a panel, see [`matmul`].
+    fn panel_vectors(self) -> usize {
+        match self.set {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => <std::arch::x86_64::__m512 as vector::Vector>::PANEL_VECTORS,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => <std::arch::x86_64::__m256 as vector::Vector>::PANEL_VECTORS,
+            InstructionSet::Baseline => <[f32; 4] as vector::Vector>::PANEL_VECTORS,
+        }
+    }
+}
+
 impl fmt::Display for Kernels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.set {

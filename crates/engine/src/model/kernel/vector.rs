@@ -8,9 +8,9 @@
 pub(super) trait Vector: Copy {
     /// f32 per register.
     const LANES: usize;
-    /// Rows of the register tile: as many as the registers hold together with [`MAX_VECTORS`] columns.
-    ///
-    /// [`MAX_VECTORS`]: super::matmul::MAX_VECTORS
+    /// Columns of the register tile, in registers.
+    const PANEL_VECTORS: usize;
+    /// Rows of the register tile: as many as the registers hold, next to one row of columns and a left-hand number.
     const TILE_ROWS: usize;
 
     /// # Safety
@@ -40,9 +40,10 @@ mod x86 {
     use std::arch::x86_64::*;
 
     macro_rules! vector {
-        ($register:ty, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
+        ($register:ty, $lanes:literal, $vectors:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $fma:ident) => {
             impl Vector for $register {
                 const LANES: usize = $lanes;
+                const PANEL_VECTORS: usize = $vectors;
                 const TILE_ROWS: usize = $rows;
 
                 #[inline(always)]
@@ -74,10 +75,11 @@ mod x86 {
         };
     }
 
-    // 8 x 3 accumulators, 3 columns and 1 broadcast of 32 registers.
+    // 8 x 3 accumulators, 3 columns and 1 number of 32 registers.
     vector!(
         __m512,
         16,
+        3,
         8,
         _mm512_set1_ps,
         _mm512_loadu_ps,
@@ -85,11 +87,12 @@ mod x86 {
         _mm512_add_ps,
         _mm512_fmadd_ps
     );
-    // 4 x 3 accumulators, 3 columns and 1 broadcast: all 16 registers.
+    // 6 x 2 accumulators, 2 columns and 1 number of 16 registers; 4 x 3 made the compiler spill.
     vector!(
         __m256,
         8,
-        4,
+        2,
+        6,
         _mm256_set1_ps,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
@@ -100,6 +103,7 @@ mod x86 {
 
 impl Vector for [f32; 4] {
     const LANES: usize = 4;
+    const PANEL_VECTORS: usize = 3;
     const TILE_ROWS: usize = 4;
 
     #[inline(always)]

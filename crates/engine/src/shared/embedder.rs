@@ -8,8 +8,7 @@
 //!                              Running -> Abandoned -> Free          (the backend was cancelled meanwhile; the worker frees)
 //! ```
 
-use crate::pg::latch::LatchAddress;
-use core::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Requests in flight over all backends. A backend has one at a time.
 pub const SLOTS: usize = 128;
@@ -75,7 +74,7 @@ pub struct Slot {
     pub urgency: AtomicU32,
     /// Order of arrival.
     pub sequence: AtomicU64,
-    /// The backend's latch.
+    /// The backend's latch, as a number.
     pub latch: AtomicUsize,
 }
 
@@ -118,7 +117,7 @@ impl Slot {
 pub struct EmbedderState {
     /// Process id of the worker, 0 if none.
     pub worker_pid: AtomicI32,
-    /// The worker's latch.
+    /// The worker's latch as a number, 0 if there is no worker.
     pub worker_latch: AtomicUsize,
     condition: AtomicU32,
     /// Dimensions of the loaded model's vectors.
@@ -181,11 +180,122 @@ impl EmbedderState {
     pub fn take_sequence(&self) -> u64 {
         self.next_sequence.fetch_add(1, Ordering::Relaxed)
     }
+}
 
-    /// Wakes the worker, if there is one.
-    pub fn wake_worker(&self) {
-        if let Some(latch) = LatchAddress::from_bits(self.worker_latch.load(Ordering::Acquire)) {
-            latch.set();
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::Arc;
+
+    fn fresh() -> Box<EmbedderState> {
+        // What a process finds in fresh shared memory: zeros.
+        Box::new(EmbedderState {
+            worker_pid: AtomicI32::new(0),
+            worker_latch: AtomicUsize::new(0),
+            condition: AtomicU32::new(0),
+            dimensions: AtomicU32::new(0),
+            load_attempts: AtomicU64::new(0),
+            load_wanted: AtomicU32::new(0),
+            start_requested_ms: AtomicU64::new(0),
+            next_sequence: AtomicU64::new(0),
+            message_length: AtomicU32::new(0),
+            message: [const { AtomicU8::new(0) }; MESSAGE_BYTES],
+            slots: [const {
+                Slot {
+                    state: AtomicU32::new(0),
+                    owner_pid: AtomicI32::new(0),
+                    segment: AtomicU32::new(0),
+                    urgency: AtomicU32::new(0),
+                    sequence: AtomicU64::new(0),
+                    latch: AtomicUsize::new(0),
+                }
+            }; SLOTS],
+        })
+    }
+
+    #[test]
+    fn zeros_mean_no_worker_and_free_slots() {
+        let state = fresh();
+        assert_eq!(state.condition(), Condition::Stopped);
+        assert_eq!(state.message(), "");
+        assert!(state.slots.iter().all(|slot| slot.is(SlotState::Free)));
+    }
+
+    #[test]
+    fn there_are_as_many_claims_as_slots() {
+        let state = fresh();
+        for _ in 0..SLOTS {
+            assert!(state.claim().is_some());
+        }
+        assert!(state.claim().is_none());
+        state.slots.first().unwrap().release();
+        assert!(state.claim().is_some());
+    }
+
+    #[test]
+    fn a_request_given_up_while_it_runs_is_freed_by_the_worker() {
+        let state = fresh();
+        let slot = state.claim().unwrap();
+        assert!(slot.advance(SlotState::Claimed, SlotState::Queued));
+        assert!(slot.advance(SlotState::Queued, SlotState::Running));
+        slot.release();
+        assert!(slot.is(SlotState::Abandoned));
+        assert!(
+            !slot.advance(SlotState::Running, SlotState::Done),
+            "the worker must notice"
+        );
+        assert!(slot.advance(SlotState::Abandoned, SlotState::Free));
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let state = fresh();
+        state.set_condition(Condition::Failed, &"ऑ".repeat(MESSAGE_BYTES));
+        assert_eq!(state.condition(), Condition::Failed);
+        assert_eq!(state.message(), "ऑ".repeat(MESSAGE_BYTES / 3));
+    }
+
+    #[test]
+    fn no_slot_is_lost_when_backends_give_up_at_any_moment() {
+        let state: Arc<EmbedderState> = Arc::from(fresh());
+        let worker = {
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || {
+                for _ in 0..200_000 {
+                    for slot in state.slots.iter().take(4) {
+                        if slot.advance(SlotState::Queued, SlotState::Running)
+                            && !slot.advance(SlotState::Running, SlotState::Done)
+                        {
+                            slot.advance(SlotState::Abandoned, SlotState::Free);
+                        }
+                    }
+                }
+            })
+        };
+        let backends: Vec<_> = (0..3)
+            .map(|number| {
+                let state = Arc::clone(&state);
+                std::thread::spawn(move || {
+                    for round in 0..50_000 {
+                        if let Some(slot) = state.claim() {
+                            slot.advance(SlotState::Claimed, SlotState::Queued);
+                            if (round + number) % 3 == 0 {
+                                std::thread::yield_now();
+                            }
+                            slot.release();
+                        }
+                    }
+                })
+            })
+            .collect();
+        for backend in backends {
+            backend.join().unwrap();
+        }
+        worker.join().unwrap();
+        for slot in &state.slots {
+            slot.advance(SlotState::Abandoned, SlotState::Free);
+            assert!(slot.is(SlotState::Free));
         }
     }
 }

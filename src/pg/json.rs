@@ -1,0 +1,60 @@
+//! jsonb as a value that Rust code looks into.
+//!
+//! PostgreSQL's jsonb may be nested deeper than serde_json reads (128 levels); that is an error with a clear text here, not
+//! pgrx's panic.
+
+use crate::error::{Result, error};
+use crate::pg::spi::Rows;
+use crate::pg::value::to_text;
+use pgrx::callconv::{Arg, ArgAbi};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::Value;
+
+/// Levels of nesting that are read.
+const MAX_DEPTH: usize = 127;
+
+/// A jsonb argument, not looked into yet.
+pub struct JsonArg {
+    text: String,
+}
+
+pgrx::impl_sql_translatable!(JsonArg, "jsonb");
+
+// SAFETY: the SQL declarations give this type to jsonb arguments only.
+unsafe impl<'fcx> ArgAbi<'fcx> for JsonArg {
+    unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> Self {
+        // SAFETY: the caller guarantees an argument that is not NULL; the datum is taken as it is.
+        let datum = unsafe { arg.unbox_arg_using_from_datum::<pg_sys::Datum>() };
+        Self {
+            text: datum
+                .map(|datum| to_text(pg_sys::JSONBOID, datum))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl JsonArg {
+    /// The value; `name` is the argument's name for messages.
+    ///
+    /// # Errors
+    /// 54000 if it is nested too deeply.
+    pub fn parse(&self, name: &str) -> Result<Value> {
+        serde_json::from_str(&self.text).map_err(|_| {
+            error(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("{name} is nested more than {MAX_DEPTH} levels deep"),
+            )
+        })
+    }
+}
+
+/// A jsonb cell; NULL, and data nested too deeply to be read, give JSON's null.
+///
+/// # Errors
+/// XX000 if there is no such cell.
+pub fn cell(rows: &Rows, row: usize, column: usize) -> Result<Value> {
+    let (type_oid, datum) = rows.cell(row, column)?;
+    let text = datum.map(|datum| to_text(type_oid, datum)).unwrap_or_default();
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}

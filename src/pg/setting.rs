@@ -1,0 +1,29 @@
+//! Settings that hold for a few calls only.
+
+use core::ffi::CStr;
+use pgrx::pg_sys;
+
+/// Runs `f` with the settings changed; they are as before afterwards, after an ERROR by the abort of the (sub)transaction.
+pub fn with_settings<R>(settings: &[(&'static CStr, &'static CStr)], f: impl FnOnce() -> R) -> R {
+    // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        // SAFETY: static NUL-terminated strings; a value that the setting refuses raises an ERROR.
+        unsafe {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            )
+        };
+    }
+    let result = f();
+    // SAFETY: the level opened above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}

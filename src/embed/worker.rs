@@ -172,7 +172,9 @@ impl Worker {
     fn load_model(&mut self) {
         self.model = None;
         for mut job in self.jobs.drain(..) {
-            let _ = job.segment.with_bytes(|buffer| request::write_error(buffer, MODEL_CHANGED));
+            let _ = job
+                .segment
+                .with_bytes(|buffer| request::write_error(buffer, MODEL_CHANGED));
             finish(job.slot, SlotState::Failed);
         }
         self.path = model_folder();
@@ -301,10 +303,7 @@ impl Worker {
             }
         }
         if !misfits.is_empty() {
-            self.fail(
-                &misfits,
-                MODEL_CHANGED,
-            );
+            self.fail(&misfits, MODEL_CHANGED);
         }
     }
 

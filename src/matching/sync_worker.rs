@@ -49,7 +49,12 @@ pub extern "C-unwind" fn castmatch_sync_worker_main(argument: pg_sys::Datum) {
             return;
         }
     };
-    if !state.enter(database, my_pid(), latch::LatchAddress::mine().to_bits(), is_alive) {
+    if !state.enter(
+        database,
+        my_pid(),
+        latch::LatchAddress::mine().to_bits(),
+        is_alive,
+    ) {
         return;
     }
     DATABASE.store(database, Ordering::Relaxed);

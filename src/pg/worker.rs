@@ -24,7 +24,7 @@ pub struct Description {
 
 impl Description {
     fn builder(&self) -> BackgroundWorkerBuilder {
-        let builder = BackgroundWorkerBuilder::new(self.name)
+        BackgroundWorkerBuilder::new(self.name)
             .set_type(self.name)
             .set_library(LIBRARY)
             .set_function(self.function)
@@ -42,7 +42,9 @@ impl Description {
     /// Registers the worker with the postmaster, which restarts it a second after it ended with an error. Only while
     /// `shared_preload_libraries` are loaded.
     pub fn load_static(&self) {
-        self.builder().set_restart_time(Some(Duration::from_secs(1))).load();
+        self.builder()
+            .set_restart_time(Some(Duration::from_secs(1)))
+            .load();
     }
 
     /// Starts the worker from a running process.

@@ -125,18 +125,17 @@ mod tests {
     use std::cell::RefCell;
 
     fn fresh() -> SyncState {
-        const ENTRY: WorkerEntry = WorkerEntry {
-            database: AtomicU32::new(0),
-            pid: AtomicI32::new(0),
-            latch: AtomicUsize::new(0),
-        };
         SyncState {
             launcher_pid: AtomicI32::new(0),
             launcher_latch: AtomicUsize::new(7),
             start_requested_ms: AtomicU64::new(0),
             overflow: AtomicU32::new(0),
             wanted: [const { AtomicU32::new(0) }; WANTED],
-            workers: [const { ENTRY }; WORKERS],
+            workers: std::array::from_fn(|_| WorkerEntry {
+                database: AtomicU32::new(0),
+                pid: AtomicI32::new(0),
+                latch: AtomicUsize::new(0),
+            }),
         }
     }
 

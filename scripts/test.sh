@@ -98,7 +98,7 @@ count() { sed -nE "s/$2/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
 tally() {
   local stage=$1 rc=$2 log=$CASTMATCH_DATA/log/test-$1.log good bad
   good=$(($(count "$log" '^test result: [a-zA-Z]+\. ([0-9]+) passed; .*') + $(grep -cE '\.\.\. ok +[0-9]+ ms' "$log" || true)))
-  bad=$(($(count "$log" '^test result: [a-zA-Z]+\. [0-9]+ passed; ([0-9]+) failed; .*') + $(grep -cE '\.\.\. FAILED' "$log" || true)))
+  bad=$(($(count "$log" '^test result: [a-zA-Z]+\. [0-9]+ passed; ([0-9]+) failed; .*') + $(grep -cE '\.\.\. FAILED +[0-9]+ ms' "$log" || true)))
   if [ "$rc" = 0 ] && [[ $stage == format || $stage == clippy ]]; then good=1; fi
   if [ "$rc" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
   say "$good $bad"

@@ -157,7 +157,7 @@ mod tests {
         run("CREATE DOMAIN shorter_text AS short_text");
         run("CREATE TABLE described (id bigint PRIMARY KEY, word shorter_text, words text[], n numeric)");
         let table = one::<pg_sys::Oid>("SELECT 'described'::regclass::oid");
-        let target = session(Access::ReadOnly, |session| Target::load(session, table)).unwrap();
+        let target = session(Access::ReadWrite, |session| Target::load(session, table)).unwrap();
         let columns = target.filter_columns();
         let kinds: Vec<(&str, u32, u32)> = columns
             .iter()

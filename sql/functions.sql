@@ -36,6 +36,13 @@ CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
 
+-- Whatever fills the queue, pg_restore too, has it worked on.
+CREATE FUNCTION castmatch.announce_queue() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'announce_queue_wrapper';
+COMMENT ON FUNCTION castmatch.announce_queue() IS 'trigger of castmatch.queue';
+CREATE TRIGGER announce AFTER INSERT ON castmatch.queue
+    FOR EACH STATEMENT EXECUTE FUNCTION castmatch.announce_queue();
+
 CREATE FUNCTION castmatch.match(
     target regclass, query text, k integer DEFAULT 10, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL,
     mode text DEFAULT 'hybrid', options jsonb DEFAULT NULL

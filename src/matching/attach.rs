@@ -8,13 +8,12 @@
 use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, internal, invalid_argument, null_argument, unsupported};
 use crate::matching::attachment::{not_attached, relation_name, tsvector_expression};
-use crate::matching::{launcher, target, trigger};
+use crate::matching::target;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, current};
 use crate::pg::setting::with_settings;
 use crate::pg::spi::{Access, Session, quote_identifier, session};
 use crate::pg::value::{Value, to_portable_text};
-use crate::pg::xact;
 use castmatch_engine::vector::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -116,8 +115,6 @@ fn attach(
     // The model's width decides the column's; asked for before anything is changed.
     let dimensions = client::dimensions()?;
     carry_out(&plan, dimensions)?;
-    launcher::ensure_started()?;
-    xact::note_enqueued(trigger::announce);
     Ok(())
 }
 

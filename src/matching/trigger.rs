@@ -31,7 +31,6 @@ fn enqueue_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
     let Some(key) = trigger.new_text(key) else {
         return Err(internal("the key of an attached table is null"));
     };
-    launcher::ensure_started()?;
     let owner = catalog::extension_types()?.owner;
     act_as(owner, Restriction::LocalChange, || {
         session(Access::ReadWrite, |session| {
@@ -41,6 +40,13 @@ fn enqueue_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
             )
         })
     })?;
+    Ok(TriggerResult)
+}
+
+/// Statement trigger of `castmatch.queue`: whoever fills it, pg_restore too, has the database looked at after commit.
+#[pg_extern(sql = false)]
+fn announce_queue() -> Result<TriggerResult> {
+    launcher::ensure_started()?;
     xact::note_enqueued(announce);
     Ok(TriggerResult)
 }

@@ -29,14 +29,15 @@ impl Description {
             .set_library(LIBRARY)
             .set_function(self.function)
             .set_argument(Some(self.argument))
+            .enable_shmem_access(None)
+            // Also without a database: only a process that has connected is in pg_stat_activity.
+            .enable_spi_access()
+            // After the line above, which sets a start time of its own.
             .set_start_time(if self.on_standby {
                 BgWorkerStartTime::ConsistentState
             } else {
                 BgWorkerStartTime::RecoveryFinished
             })
-            .enable_shmem_access(None)
-            // Also without a database: only a process that has connected is in pg_stat_activity.
-            .enable_spi_access()
     }
 
     /// Registers the worker with the postmaster, which restarts it a second after it ended with an error. Only while

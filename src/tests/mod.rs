@@ -219,10 +219,11 @@ mod tests {
     fn the_transaction_remembers_that_it_queued_rows() {
         run("CREATE TABLE queued (id integer PRIMARY KEY, bio text)");
         run("SELECT castmatch.attach('queued', content => '{bio}')");
-        assert!(xact::has_enqueued());
+        assert!(!xact::has_enqueued(), "an empty table leaves nothing to do");
         run("INSERT INTO queued VALUES (1, 'a dancer'), (2, NULL)");
         let entries = one::<i64>("SELECT count(*) FROM castmatch.queue WHERE target = 'queued'::regclass");
         assert_eq!(entries, 2);
+        assert!(xact::has_enqueued());
         run("UPDATE queued SET bio = bio");
         let entries = one::<i64>("SELECT count(*) FROM castmatch.queue WHERE target = 'queued'::regclass");
         assert_eq!(entries, 2, "an unchanged text must not be queued");
@@ -234,8 +235,25 @@ mod tests {
     #[pg_test(error = "castmatch.sync cannot wait for rows that its own transaction has changed")]
     fn sync_does_not_wait_for_its_own_transaction() {
         run("CREATE TABLE waiting (id integer PRIMARY KEY, bio text)");
+        run("INSERT INTO waiting VALUES (1, 'a dancer')");
         run("SELECT castmatch.attach('waiting', content => '{bio}')");
         run("SELECT castmatch.sync('waiting')");
+    }
+
+    #[pg_test]
+    fn what_a_rolled_back_subtransaction_queued_is_forgotten() {
+        run("CREATE TABLE undone (id integer PRIMARY KEY, bio text)");
+        run("SELECT castmatch.attach('undone', content => '{bio}')");
+        let failed = in_subtransaction(|| {
+            session(Access::ReadWrite, |session| {
+                session.run_utility("INSERT INTO undone VALUES (1, 'a dancer')")
+            })?;
+            assert!(xact::has_enqueued());
+            Err::<(), _>(internal("undo"))
+        });
+        assert!(failed.is_err());
+        assert!(!xact::has_enqueued());
+        assert_eq!(one::<i64>("SELECT castmatch.sync('undone')"), 0);
     }
 
     #[pg_test]

@@ -32,7 +32,7 @@ pub struct Kept {
 /// Opens the conversation of that id, or a new one.
 ///
 /// # Errors
-/// 02000 if the caller has no such conversation.
+/// P0002 if the caller has no such conversation.
 pub fn open(id: Option<Uuid>) -> Result<Conversation> {
     session(Access::ReadWrite, |session| {
         let rows = match id {
@@ -49,7 +49,7 @@ pub fn open(id: Option<Uuid>) -> Result<Conversation> {
         if rows.is_empty() {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
             return Err(error(
-                PgSqlErrorCode::ERRCODE_NO_DATA,
+                PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
                 format!("conversation {id} does not exist"),
             )
             .set_hint("Leave conversation_id out to start a new conversation."));

@@ -5,7 +5,7 @@
 //! again and again is tried at growing intervals.
 
 use crate::error::Result;
-use crate::pg::worker::{Description, exit_for_restart, has_stopped, my_pid, on_process_exit};
+use crate::pg::worker::{Description, exit_for_restart, has_stopped, is_running, my_pid, on_process_exit};
 use crate::pg::{catalog, clock, signals};
 use crate::shared::shared;
 use castmatch_engine::shared::sync::SyncState;
@@ -24,6 +24,8 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60);
 /// A worker that ran longer than this did not fail at once.
 const SHORT_RUN: Duration = Duration::from_secs(5);
+/// A worker that has no live process this long after it was asked for is given up.
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// Two-phase commits wake nobody, so every database is looked at from time to time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
 /// A launcher that was asked for and did not come up in this time is asked for again.
@@ -136,6 +138,9 @@ impl Launcher {
             self.sweep();
         }
         self.reap();
+        if !self.state.wanted().is_empty() {
+            self.forget_dropped();
+        }
         let mut patience = SWEEP_INTERVAL;
         for database in self.state.wanted() {
             match self.start_if_due(database) {
@@ -146,9 +151,16 @@ impl Launcher {
         patience
     }
 
-    /// Marks every database, and forgets those that are gone.
+    /// Marks every database.
     fn sweep(&mut self) {
         self.swept = Some(Instant::now());
+        for database in self.forget_dropped() {
+            self.state.request(database, |_| ());
+        }
+    }
+
+    /// The databases that there are; whatever is known of others is forgotten.
+    fn forget_dropped(&mut self) -> Vec<u32> {
         let existing: Vec<u32> = BackgroundWorker::transaction(catalog::connectable_databases)
             .into_iter()
             .map(pg_sys::Oid::to_u32)
@@ -159,15 +171,18 @@ impl Launcher {
             }
         }
         self.databases.retain(|database, _| existing.contains(database));
-        for database in existing {
-            self.state.request(database, |_| ());
-        }
+        existing
     }
 
     fn reap(&mut self) {
         let wanted = self.state.wanted();
         for (number, database) in &mut self.databases {
-            if database.worker.as_ref().is_some_and(has_stopped) {
+            let late = database.started.elapsed() > START_LIMIT;
+            if database
+                .worker
+                .as_ref()
+                .is_some_and(|worker| has_stopped(worker) || (late && !is_running(worker)))
+            {
                 database.worker = None;
                 // A worker that fails asks for another one; one that found nothing more to do does not.
                 let failed = database.started.elapsed() < SHORT_RUN && wanted.contains(number);

@@ -10,6 +10,8 @@ use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// Levels of nesting that are read.
 const MAX_DEPTH: usize = 127;
@@ -49,12 +51,23 @@ impl JsonArg {
     }
 }
 
-/// A jsonb cell; NULL, and data nested too deeply to be read, give JSON's null.
+/// A jsonb cell; NULL gives JSON's null. Data that cannot be read (nested too deeply, a number beyond double precision)
+/// is left out: of an object only the member that holds it.
 ///
 /// # Errors
 /// XX000 if there is no such cell.
 pub fn cell(rows: &Rows, row: usize, column: usize) -> Result<Value> {
     let (type_oid, datum) = rows.cell(row, column)?;
     let text = datum.map(|datum| to_text(type_oid, datum)).unwrap_or_default();
-    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    Ok(serde_json::from_str(&text).unwrap_or_else(|_| readable_members(&text)))
+}
+
+fn readable_members(text: &str) -> Value {
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
+    if members.is_empty() {
+        return Value::Null;
+    }
+    let readable =
+        |(name, value): (String, Box<RawValue>)| Some((name, serde_json::from_str(value.get()).ok()?));
+    Value::Object(members.into_iter().filter_map(readable).collect())
 }

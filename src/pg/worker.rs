@@ -78,6 +78,11 @@ pub fn has_stopped(worker: &DynamicBackgroundWorker) -> bool {
     )
 }
 
+/// Whether a worker that [`Description::start`] started has a process that has connected.
+pub fn is_running(worker: &DynamicBackgroundWorker) -> bool {
+    worker.pid().is_ok_and(is_alive)
+}
+
 /// The process id.
 pub fn my_pid() -> i32 {
     // SAFETY: a plain global of the process.

@@ -18,6 +18,8 @@ use std::time::Instant;
 
 /// Between two looks at the queue.
 const POLL: Duration = Duration::from_millis(50);
+/// Between two requests for a worker, should one have come to nothing.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Pending rows of a table and embeddings written so far; `None` if the table is not attached.
 fn progress(target: pg_sys::Oid) -> Result<Option<(i64, i64)>> {
@@ -60,9 +62,13 @@ fn sync(target: Option<pg_sys::Oid>, timeout: Option<Interval>) -> Result<i64> {
         )
         .set_hint("Such a transaction does not see what others commit while it waits."));
     }
-    launcher::ensure_started()?;
-    trigger::announce();
+    let mut announced: Option<Instant> = None;
     loop {
+        if announced.is_none_or(|announced| announced.elapsed() > ANNOUNCE_INTERVAL) {
+            launcher::ensure_started()?;
+            trigger::announce();
+            announced = Some(Instant::now());
+        }
         let (pending, embedded) = progress(target)?.ok_or_else(|| not_attached(target))?;
         if pending == 0 {
             return Ok(embedded - before);

@@ -6,15 +6,13 @@
 use crate::error::{Result, error};
 use crate::pg::spi::Rows;
 use crate::pg::value::to_text;
+use castmatch_engine::filter::MAX_DEPTH;
 use pgrx::callconv::{Arg, ArgAbi};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-
-/// Levels of nesting that are read.
-const MAX_DEPTH: usize = 127;
 
 /// A jsonb argument, not looked into yet.
 pub struct JsonArg {
@@ -45,7 +43,7 @@ impl JsonArg {
         serde_json::from_str(&self.text).map_err(|_| {
             error(
                 PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                format!("{name} is nested more than {MAX_DEPTH} levels deep"),
+                format!("{name} is nested too deeply, the limit is {MAX_DEPTH}"),
             )
         })
     }

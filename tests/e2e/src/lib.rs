@@ -1,1 +1,13 @@
-//! End-to-end tests of castmatch.
+//! What tests of castmatch need around them: a private PostgreSQL cluster, its processes, polling with a deadline, a
+//! plain HTTP client, and short forms of SQL questions.
+//!
+//! Everything here serves tests only, so a failure panics with a message that says what is missing. The end-to-end
+//! tests are in tests/it; the tests of the companion use the same cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod cluster;
+pub mod http;
+pub mod place;
+pub mod poll;
+pub mod process;
+pub mod query;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use castmatch_companion::monitor::MIN_READ_INTERVAL;
 use serde_json::{Value, json};
 
-use crate::client::{Response, eventually, get, request};
 use crate::source::{Reply, Script, Service, hits, report, timing};
+use castmatch_e2e::http::{Response, get, request};
+use castmatch_e2e::poll::eventually;
 
 const SOON: Duration = Duration::from_secs(5);
 const HITS: &str = "castmatch_cache_hits_total{cache=\"reply\"}";

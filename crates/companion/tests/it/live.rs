@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{Response, eventually, get};
-use crate::cluster::{Cluster, STAND_IN};
+use castmatch_e2e::cluster::Cluster;
+use castmatch_e2e::http::{Response, get};
+use castmatch_e2e::poll::eventually;
+
+use crate::cluster::{STAND_IN, bare_cluster, log_of};
 use crate::program::{Program, output};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -21,8 +24,8 @@ const PROMPT: Duration = Duration::from_millis(900);
 const USUAL: Duration = Duration::from_millis(150);
 
 fn cluster() -> Cluster {
-    let cluster = Cluster::start();
-    cluster.sql(STAND_IN);
+    let cluster = bare_cluster();
+    cluster.psql(STAND_IN);
     cluster
 }
 
@@ -66,14 +69,14 @@ fn promtool_accepts(text: &str) {
 #[test]
 fn killed_server_is_seen_within_2_s_and_its_return_within_5_s() {
     let mut cluster = cluster();
-    let mut program = Program::start(&cluster.url(), &[]);
+    let mut program = Program::start(&cluster.url("postgres"), &[]);
     let (answer, _) = health_becomes(&program, 200, SOON);
     assert_eq!(answer.json()["castmatch"]["embedder"]["state"], "ready");
     up_becomes(&program, 1.0, SOON);
     for round in ["kill", "stop"] {
         let start = Instant::now();
         if round == "kill" {
-            cluster.kill()
+            cluster.kill_immediately()
         } else {
             cluster.stop()
         }
@@ -99,7 +102,7 @@ fn killed_server_is_seen_within_2_s_and_its_return_within_5_s() {
 #[test]
 fn frozen_server_does_not_hold_up_answers() {
     let cluster = cluster();
-    let mut program = Program::start(&cluster.url(), &[]);
+    let mut program = Program::start(&cluster.url("postgres"), &[]);
     health_becomes(&program, 200, SOON);
     up_becomes(&program, 1.0, SOON);
     cluster.freeze();
@@ -126,7 +129,7 @@ fn frozen_server_does_not_hold_up_answers() {
     // Abandoned sessions end by themselves; exactly one stays.
     let one = || {
         let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
-        (cluster.sql(count) == "1").then_some(())
+        (cluster.psql(count) == "1").then_some(())
     };
     eventually(SOON, "one session", one);
     assert_eq!(program.exit_code(), None);
@@ -154,7 +157,7 @@ fn starts_without_a_server_and_sigterm_ends_it_with_code_0() {
 #[test]
 fn exposition_is_complete_and_promtool_accepts_it() {
     let cluster = cluster();
-    let program = Program::start(&cluster.url(), &[]);
+    let program = Program::start(&cluster.url("postgres"), &[]);
     let answer = up_becomes(&program, 1.0, SOON);
     promtool_accepts(&answer.body);
     let series = [
@@ -185,15 +188,15 @@ fn exposition_is_complete_and_promtool_accepts_it() {
 #[test]
 fn session_uses_the_simple_protocol_with_limits_and_one_connection() {
     let cluster = cluster();
-    let program = Program::start(&cluster.url(), &[]);
+    let program = Program::start(&cluster.url("postgres"), &[]);
     for _ in 0..20 {
         up_becomes(&program, 1.0, SOON);
     }
     assert_eq!(
-        cluster.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'castmatch-companion'"),
+        cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'castmatch-companion'"),
         "1"
     );
-    let log = cluster.log_of("castmatch-companion");
+    let log = log_of(&cluster, "castmatch-companion");
     let metrics = log
         .iter()
         .filter(|line| line.contains("castmatch.metrics()"))
@@ -212,11 +215,11 @@ fn session_uses_the_simple_protocol_with_limits_and_one_connection() {
 #[test]
 fn statement_timeout_ends_a_slow_function_and_keeps_the_session() {
     let cluster = cluster();
-    let program = Program::start(&cluster.url(), &["--query-timeout", "500ms"]);
+    let program = Program::start(&cluster.url("postgres"), &["--query-timeout", "500ms"]);
     health_becomes(&program, 200, SOON);
     let session = "SELECT pid FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
-    let pid = cluster.sql(session);
-    cluster.sql(
+    let pid = cluster.psql(session);
+    cluster.psql(
         "CREATE OR REPLACE FUNCTION castmatch.health() RETURNS jsonb LANGUAGE sql VOLATILE AS \
          $$ SELECT '{\"status\": \"ok\"}'::jsonb FROM pg_sleep(3600) $$",
     );
@@ -224,8 +227,8 @@ fn statement_timeout_ends_a_slow_function_and_keeps_the_session() {
     let body = answer.json();
     assert_eq!(body["database"], "up", "{body}");
     assert!(body["hint"].as_str().unwrap().contains("57014"), "{body}");
-    assert_eq!(cluster.sql(session), pid);
-    cluster.sql(
+    assert_eq!(cluster.psql(session), pid);
+    cluster.psql(
         STAND_IN
             .split_once(';')
             .unwrap()
@@ -239,14 +242,14 @@ fn statement_timeout_ends_a_slow_function_and_keeps_the_session() {
 #[test]
 fn ended_session_is_replaced_without_a_503() {
     let cluster = cluster();
-    let program = Program::start(&cluster.url(), &[]);
+    let program = Program::start(&cluster.url("postgres"), &[]);
     health_becomes(&program, 200, SOON);
     let session = "SELECT pid FROM pg_stat_activity WHERE application_name = 'castmatch-companion'";
-    let old = cluster.sql(session);
-    cluster.sql(&format!("SELECT pg_terminate_backend({old})"));
+    let old = cluster.psql(session);
+    cluster.psql(&format!("SELECT pg_terminate_backend({old})"));
     let replaced = || {
         assert_eq!(get(program.address, "/health").status, 200, "{}", program.log());
-        let new = cluster.sql(session);
+        let new = cluster.psql(session);
         (!new.is_empty() && new != old).then_some(())
     };
     eventually(SOON, "a new session", replaced);
@@ -254,24 +257,24 @@ fn ended_session_is_replaced_without_a_503() {
 
 #[test]
 fn missing_extension_and_missing_right_are_told_apart() {
-    let cluster = Cluster::start();
-    let program = Program::start(&cluster.url(), &[]);
+    let cluster = bare_cluster();
+    let program = Program::start(&cluster.url("postgres"), &[]);
     let state = |expected: &str| {
         let attempt =
             || Some(get(program.address, "/health")).filter(|answer| answer.body.contains(expected));
         eventually(SOON, expected, attempt).0
     };
     assert_eq!(state("not installed").status, 503);
-    cluster.sql(STAND_IN);
+    cluster.psql(STAND_IN);
     assert_eq!(state("\"ok\"").status, 200);
     up_becomes(&program, 1.0, SOON);
     // An undefined function inside health() is a failure of health(), not a missing extension.
-    cluster.sql(
+    cluster.psql(
         "CREATE OR REPLACE FUNCTION castmatch.health() RETURNS jsonb LANGUAGE plpgsql AS \
          $$ BEGIN RETURN nowhere(); END $$",
     );
     assert_eq!(state("SQLSTATE 42883").status, 503);
-    cluster.sql("DROP SCHEMA castmatch CASCADE");
+    cluster.psql("DROP SCHEMA castmatch CASCADE");
     assert_eq!(state("not installed").status, 503);
     let metrics = up_becomes(&program, 0.0, SOON);
     assert!(
@@ -280,9 +283,9 @@ fn missing_extension_and_missing_right_are_told_apart() {
         metrics.body
     );
 
-    cluster.sql(STAND_IN);
-    cluster.sql("CREATE ROLE watcher LOGIN; REVOKE ALL ON SCHEMA castmatch FROM PUBLIC");
-    let url = cluster.url().replace("postgres@", "watcher@");
+    cluster.psql(STAND_IN);
+    cluster.psql("CREATE ROLE watcher LOGIN; REVOKE ALL ON SCHEMA castmatch FROM PUBLIC");
+    let url = cluster.url("postgres").replace("postgres@", "watcher@");
     let program = Program::start(&url, &[]);
     let refused =
         || Some(get(program.address, "/health")).filter(|answer| answer.body.contains("may not execute"));

@@ -2,7 +2,6 @@
 //! against a private PostgreSQL cluster with a stand-in for the extension.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod client;
 mod cluster;
 mod http;
 mod live;

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::client::eventually;
-use crate::cluster::signal;
+use castmatch_e2e::poll::eventually;
+use castmatch_e2e::process::signal;
 
 /// `castmatch-companion serve` with nothing in the environment that could name a database.
 pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use castmatch_companion::error::StartError;
 
-use crate::client::{eventually, get, read_response, request};
 use crate::source::{Reply, Script, Service, hits, report, timing};
+use castmatch_e2e::http::{get, read_response, request};
+use castmatch_e2e::poll::eventually;
 
 const SOON: Duration = Duration::from_secs(5);
 

@@ -1,25 +1,37 @@
-//! A plain HTTP/1.1 client, and polling with a deadline.
+//! A plain HTTP/1.1 client.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
+/// An answer.
 #[derive(Debug)]
 pub struct Response {
+    /// Status code.
     pub status: u16,
+    /// Status line and headers, in lower case.
     pub head: String,
+    /// Body.
     pub body: String,
 }
 
 impl Response {
+    /// The body as JSON.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).expect(&self.body)
     }
 
     /// The value of the sample whose name and labels are written exactly so.
+    ///
+    /// # Panics
+    /// If the value is no number.
+    #[must_use]
     pub fn sample(&self, series: &str) -> Option<f64> {
         self.body.lines().find_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;
@@ -28,10 +40,18 @@ impl Response {
     }
 }
 
+/// The answer to `GET path`.
+///
+/// # Panics
+/// If there is none.
 pub fn get(address: SocketAddr, path: &str) -> Response {
     request(address, "GET", path).unwrap()
 }
 
+/// The answer to a request without a body.
+///
+/// # Errors
+/// If the server does not answer within 20 s.
 pub fn request(address: SocketAddr, method: &str, path: &str) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -42,6 +62,13 @@ pub fn request(address: SocketAddr, method: &str, path: &str) -> io::Result<Resp
     read_response(stream)
 }
 
+/// Reads one answer to the end of the stream.
+///
+/// # Errors
+/// If the stream ends too early.
+///
+/// # Panics
+/// If the answer is not HTTP.
 pub fn read_response(mut stream: TcpStream) -> io::Result<Response> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
@@ -52,16 +79,4 @@ pub fn read_response(mut stream: TcpStream) -> io::Result<Response> {
         head: head.to_ascii_lowercase(),
         body: body.to_owned(),
     })
-}
-
-/// Polls until `attempt` gives a value; returns it with the time that it took.
-pub fn eventually<T>(limit: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> (T, Duration) {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return (found, start.elapsed());
-        }
-        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
-        sleep(Duration::from_millis(10));
-    }
 }

@@ -1,0 +1,86 @@
+//! Crashes of one process and of the whole server: what was committed is there, what was pending is embedded.
+
+use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::poll::eventually;
+use castmatch_e2e::process::signal;
+use castmatch_e2e::query::{run, value};
+use postgres::Client;
+
+use crate::setting::{RECOVERY, attached_talents, best_match, embedded_by_itself, out_of_step, queued, sync};
+
+fn insert(client: &mut Client, first: i32) {
+    run(
+        client,
+        &format!(
+            "INSERT INTO talents SELECT {first} + i, repeat('person ' || i || ' ', 20) FROM generate_series(1, 300) i"
+        ),
+    );
+}
+
+/// Rows that were pending are embedded although no session asks for anything of castmatch.
+fn recovers(cluster: &Cluster, rows: i64) -> Client {
+    let connected = || {
+        let mut client = cluster.try_connect("crash", "postgres").ok()?;
+        // A session of just before the crash may still be let in.
+        client.batch_execute("SELECT 1").ok().map(|()| client)
+    };
+    let (mut client, _) = eventually(RECOVERY, "the server accepts sessions", connected);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM talents"), rows);
+    embedded_by_itself(&mut client, "talents", RECOVERY);
+    sync(&mut client, "talents");
+    assert_eq!(queued(&mut client), 0);
+    assert_eq!(out_of_step(&mut client, "talents", "bio"), 0);
+    client
+}
+
+#[test]
+fn pending_rows_are_embedded_after_a_crash() {
+    let mut cluster = Cluster::start(&Options {
+        crashes: true,
+        ..Options::default()
+    });
+    let mut client = cluster.database("crash");
+    attached_talents(&mut client);
+    let mut rows = 5;
+
+    for victim in ["a backend", "the embedder", "the sync worker"] {
+        insert(&mut client, rows);
+        rows += 300;
+        let pids = match victim {
+            "a backend" => vec![u32::try_from(value::<i32>(&mut client, "SELECT pg_backend_pid()")).unwrap()],
+            "the embedder" => cluster.titled("castmatch embedder"),
+            _ => {
+                eventually(RECOVERY, victim, || {
+                    Some(cluster.titled("castmatch sync worker")).filter(|pids| !pids.is_empty())
+                })
+                .0
+            }
+        };
+        signal("KILL", &pids);
+        eventually(
+            RECOVERY,
+            &format!("the end of every session after that of {victim}"),
+            || client.batch_execute("SELECT 1").err(),
+        );
+        client = recovers(&cluster, rows.into());
+    }
+
+    insert(&mut client, rows);
+    rows += 300;
+    run(
+        &mut client,
+        "BEGIN; INSERT INTO talents VALUES (-1, 'never committed')",
+    );
+    cluster.kill_immediately();
+    cluster.boot();
+    client = recovers(&cluster, rows.into());
+
+    insert(&mut client, rows);
+    rows += 300;
+    cluster.restart();
+    client = recovers(&cluster, rows.into());
+    assert_eq!(
+        best_match(&mut client, "talents", "kathak dance", "hybrid").as_deref(),
+        Some("3")
+    );
+}

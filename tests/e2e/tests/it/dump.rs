@@ -1,0 +1,66 @@
+//! A dump holds attachments, the queue and conversations; what is restored from it matches and goes on embedding.
+
+use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::query::{run, value};
+
+use crate::setting::{
+    RECOVERY, attached_talents, best_match, embedded_by_itself, missing, out_of_step, queued, sync,
+};
+
+#[test]
+fn restored_database_matches_and_goes_on_embedding() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("original");
+    attached_talents(client);
+    let id: String = value(
+        client,
+        "SELECT castmatch.chat('a dancer', target => 'talents')->>'conversation_id'",
+    );
+    // Rows that are pending in the dump: nothing embeds them while the worker stands still.
+    let embedder = cluster.titled("castmatch embedder");
+    castmatch_e2e::process::signal("STOP", &embedder);
+    run(
+        client,
+        "INSERT INTO talents VALUES (6, 'A violinist'), (7, 'A cellist')",
+    );
+    let folder = cluster.new_folder("dumps");
+    let file = folder.join("original.dump").display().to_string();
+    cluster.program(
+        "pg_dump",
+        &["--format=custom", "--file", &file, &cluster.url("original")],
+    );
+    assert_eq!(missing(client, "talents"), 2);
+    castmatch_e2e::process::signal("CONT", &embedder);
+
+    let admin = &mut cluster.connect("postgres", "postgres");
+    run(admin, "CREATE DATABASE restored TEMPLATE template0");
+    cluster.program(
+        "pg_restore",
+        &["--exit-on-error", "--dbname", &cluster.url("restored"), &file],
+    );
+    let copy = &mut cluster.connect("restored", "postgres");
+    assert_eq!(
+        best_match(copy, "talents", "policeman on horseback", "hybrid").as_deref(),
+        Some("1")
+    );
+    embedded_by_itself(copy, "talents", RECOVERY);
+    run(
+        copy,
+        "INSERT INTO talents VALUES (8, 'A pianist'); UPDATE talents SET bio = 'A swimmer' WHERE id = 1",
+    );
+    sync(copy, "talents");
+    assert_eq!((queued(copy), out_of_step(copy, "talents", "bio")), (0, 0));
+    assert_eq!(
+        value::<i64>(copy, &format!("SELECT count(*) FROM castmatch.history('{id}')")),
+        2
+    );
+    let answer: serde_json::Value = value(
+        copy,
+        &format!("SELECT castmatch.chat('someone younger?', '{id}')"),
+    );
+    assert_eq!(answer["conversation_id"], id, "{answer}");
+    run(copy, "SELECT castmatch.detach('talents')");
+
+    sync(client, "talents");
+    assert_eq!(out_of_step(client, "talents", "bio"), 0);
+}

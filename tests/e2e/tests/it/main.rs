@@ -1,0 +1,17 @@
+//! End-to-end tests: castmatch in a real server, seen through a client.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod cancel;
+mod chats;
+mod companion;
+mod crash;
+mod dump;
+mod dynamic;
+mod encodings;
+mod limits;
+mod model;
+mod roles;
+mod setting;
+mod transactions;
+mod upkeep;
+mod workers;

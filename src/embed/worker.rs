@@ -86,6 +86,8 @@ struct Worker {
     jobs: Vec<Job>,
     path: PathBuf,
     threads: usize,
+    /// Portions computed so far.
+    portions: u64,
 }
 
 /// Entry point of the background worker.
@@ -121,6 +123,7 @@ pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
         jobs: Vec::new(),
         path: PathBuf::new(),
         threads: 0,
+        portions: 0,
     };
     worker.load_model();
     worker.requeue_orphans();
@@ -267,7 +270,9 @@ impl Worker {
     fn work_on_a_portion(&mut self) {
         self.jobs
             .retain(|job| !job.slot.advance(SlotState::Abandoned, SlotState::Free));
-        let portion = portion::next(self.jobs.iter_mut().map(|job| &mut job.pending), PORTION_TOKENS);
+        let mut pending: Vec<&mut Pending> = self.jobs.iter_mut().map(|job| &mut job.pending).collect();
+        let portion = portion::next(&mut pending, portion::first_choice(self.portions), PORTION_TOKENS);
+        self.portions += 1;
         if let Some(model) = &self.model
             && !portion.is_empty()
         {

@@ -10,7 +10,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use postgres::{Client, Config, NoTls};
 
@@ -19,6 +20,7 @@ use crate::poll::eventually;
 use crate::process::{children, runs, signal, title};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// Lines of the log that a failing test prints.
 const LOG_TAIL: usize = 60;
 /// Process id, then SQLSTATE between blanks.
@@ -371,21 +373,21 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            signal("CONT", &self.processes());
-            signal("INT", &[server.id()]);
-        }
         let mut clean = true;
         if let Some(mut server) = self.server.take() {
-            let deadline = std::time::Instant::now() + Duration::from_secs(20);
-            while server.try_wait().unwrap().is_none() {
-                if std::time::Instant::now() > deadline {
-                    clean = false;
-                    signal("QUIT", &[server.id()]);
-                    let _ = server.wait();
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(10));
+            signal(
+                "CONT",
+                &[&[server.id()], children(server.id()).as_slice()].concat(),
+            );
+            signal("INT", &[server.id()]);
+            let deadline = Instant::now() + STOP_LIMIT;
+            while clean && server.try_wait().unwrap().is_none() {
+                clean = Instant::now() < deadline;
+                sleep(Duration::from_millis(10));
+            }
+            if !clean {
+                signal("QUIT", &[server.id()]);
+                let _ = server.wait();
             }
         }
         let alarms = self.alarms();
@@ -394,10 +396,7 @@ impl Drop for Cluster {
         if std::thread::panicking() {
             eprintln!("end of the server's log:\n{tail}");
         } else {
-            assert!(
-                clean,
-                "the server did not stop within 20 s of being told:\n{tail}"
-            );
+            assert!(clean, "the server did not stop within {STOP_LIMIT:?}:\n{tail}");
             assert!(
                 alarms.is_empty(),
                 "alarming lines in the server's log: {alarms:#?}"

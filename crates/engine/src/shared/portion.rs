@@ -1,9 +1,22 @@
 //! Which texts the embedding worker computes next.
 //!
 //! Work is done in portions of a bounded number of tokens. Requests come in order of urgency, then of arrival; a portion never
-//! mixes urgencies, so that a user who waits does not wait for background texts as well.
+//! mixes urgencies, so that a user who waits does not wait for background texts as well. One portion in
+//! [`BACKGROUND_SHARE`] is for background texts first, so that users who ask without pause do not stop those for ever.
 
 use crate::shared::embedder::Urgency;
+
+/// One portion in so many goes to background texts while users wait.
+pub const BACKGROUND_SHARE: u64 = 8;
+
+/// The urgency that the portion of that number, counted from 0, is for if there is any work of it.
+pub fn first_choice(number: u64) -> Urgency {
+    if number % BACKGROUND_SHARE == BACKGROUND_SHARE - 1 {
+        Urgency::Background
+    } else {
+        Urgency::Interactive
+    }
+}
 
 /// A text of a request: its index there and its length in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,21 +66,26 @@ impl Pending {
 }
 
 /// Takes the next portion off the requests, which must be in [`Pending::order`]: pairs of the request's place and the text's
-/// index. At least one text, whatever its length, and no more than `max_tokens` otherwise.
-pub fn next<'a>(
-    requests: impl IntoIterator<Item = &'a mut Pending>,
-    max_tokens: usize,
-) -> Vec<(usize, usize)> {
+/// index. Its texts are of the urgency `first` if there is work of it, else of the other. At least one text, whatever its
+/// length, and no more than `max_tokens` otherwise.
+pub fn next(requests: &mut [&mut Pending], first: Urgency, max_tokens: usize) -> Vec<(usize, usize)> {
+    let waits = |urgency| {
+        requests
+            .iter()
+            .any(|request| request.urgency == urgency && !request.is_done())
+    };
+    let urgency = match first {
+        _ if waits(first) => first,
+        Urgency::Interactive => Urgency::Background,
+        Urgency::Background => Urgency::Interactive,
+    };
     let mut portion = Vec::new();
     let mut tokens: usize = 0;
-    let mut urgency = None;
-    for (place, request) in requests.into_iter().enumerate() {
-        if request.is_done() {
-            continue;
-        }
-        if *urgency.get_or_insert(request.urgency) != request.urgency {
-            break;
-        }
+    for (place, request) in requests
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, request)| request.urgency == urgency)
+    {
         while let Some(&item) = request.remaining.last() {
             tokens = tokens.saturating_add(item.tokens);
             if !portion.is_empty() && tokens > max_tokens {
@@ -85,6 +103,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn next(requests: &mut [Pending], first: Urgency, max_tokens: usize) -> Vec<(usize, usize)> {
+        super::next(&mut requests.iter_mut().collect::<Vec<_>>(), first, max_tokens)
+    }
+
     #[test]
     fn a_waiting_user_goes_first_and_alone() {
         let mut requests = vec![
@@ -92,19 +114,36 @@ mod tests {
             Pending::new(Urgency::Interactive, 9, [7]),
         ];
         requests.sort_by_key(Pending::order);
-        assert_eq!(next(&mut requests, 512), [(0, 0)]);
-        let background = next(&mut requests, 512);
+        assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(0, 0)]);
+        let background = next(&mut requests, Urgency::Interactive, 512);
         assert_eq!(background.len(), 100);
         assert!(background.iter().all(|&(place, _)| place == 1));
-        assert!(next(&mut requests, 512).is_empty());
+        assert!(next(&mut requests, Urgency::Interactive, 512).is_empty());
+    }
+
+    #[test]
+    fn background_texts_have_their_share_beside_users_who_never_pause() {
+        let mut requests = vec![
+            Pending::new(Urgency::Interactive, 9, [500; 100]),
+            Pending::new(Urgency::Background, 1, [500; 3]),
+        ];
+        let places: Vec<usize> = (0..3 * BACKGROUND_SHARE)
+            .filter_map(|number| {
+                next(&mut requests, first_choice(number), 512)
+                    .first()
+                    .map(|&(place, _)| place)
+            })
+            .collect();
+        assert_eq!(places.iter().filter(|&&place| place == 1).count(), 3);
+        assert_eq!(places.len() as u64, 3 * BACKGROUND_SHARE);
     }
 
     #[test]
     fn a_text_longer_than_a_portion_is_a_portion() {
         let mut requests = vec![Pending::new(Urgency::Background, 1, [900, 10, 800])];
-        assert_eq!(next(&mut requests, 512), [(0, 1)]);
-        assert_eq!(next(&mut requests, 512), [(0, 2)]);
-        assert_eq!(next(&mut requests, 512), [(0, 0)]);
+        for index in [1, 2, 0] {
+            assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(0, index)]);
+        }
     }
 
     proptest! {
@@ -123,8 +162,8 @@ mod tests {
                 .collect();
             requests.sort_by_key(Pending::order);
             let mut seen = std::collections::BTreeSet::new();
-            loop {
-                let portion = next(&mut requests, max_tokens);
+            for number in 0.. {
+                let portion = next(&mut requests, first_choice(number), max_tokens);
                 if portion.is_empty() {
                     break;
                 }

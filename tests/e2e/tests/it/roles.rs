@@ -115,7 +115,7 @@ fn conversations_belong_to_their_role(owner: &mut Client, reader: &mut Client, s
     assert_eq!((count(reader, &his), count(reader, &hers)), (0, 2));
     fails_with(
         reader,
-        &SqlState::NO_DATA,
+        &SqlState::NO_DATA_FOUND,
         &format!("SELECT castmatch.chat('someone younger?', '{his}', 'casting.talents')"),
     );
     assert_eq!(

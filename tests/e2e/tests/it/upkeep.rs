@@ -129,7 +129,7 @@ fn update_during_embedding_ends_with_the_vector_of_the_new_text() {
     );
     run(
         client,
-        "INSERT INTO talents SELECT i, repeat('the first text of this row ' || i || ' ', 30) FROM generate_series(1, 200) i",
+        "INSERT INTO talents SELECT i, repeat('the first text of this row ' || i || ' ', 30) FROM generate_series(1, 120) i",
     );
     let other = &mut cluster.connect("race", "postgres");
     // Changes while batches are on their way through the model, some rows several times.
@@ -218,7 +218,7 @@ fn row_that_refuses_its_embedding_is_reported_and_can_be_retried() {
     );
     run(
         client,
-        "INSERT INTO talents VALUES (10, 'A lion tamer'), (11, 'Refuses it', NULL, 99), (12, 'A trapeze artist')",
+        "INSERT INTO talents VALUES (10, 'A lion tamer', NULL, 20), (11, 'Refuses it', NULL, 99), (12, 'A trapeze artist', NULL, 20)",
     );
     eventually(PROMPT, "the other rows", || {
         (missing(client, "talents") == 1).then_some(())

@@ -4,7 +4,8 @@
 //! boundary, where pgrx raises it. Message style is PostgreSQL's: primary message in lower case without a full stop,
 //! DETAIL and HINT as sentences.
 
-use castmatch_engine::filter::ErrorClass as FilterErrorClass;
+use castmatch_engine::filter::{ErrorClass as FilterErrorClass, FilterError};
+use castmatch_engine::prefer::PreferError;
 use castmatch_engine::vector::{ErrorClass, VectorError};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -69,8 +70,27 @@ pub fn vector_error(failure: VectorError) -> ErrorReport {
     with_notes(error(code, failure.to_string()), failure.detail(), failure.hint())
 }
 
-/// The report for a filter or preference that is wrong.
-pub fn filter_error(
+/// The report for a filter that is wrong.
+pub fn filter_error(failure: FilterError) -> ErrorReport {
+    condition_error(
+        failure.class(),
+        failure.to_string(),
+        failure.detail(),
+        failure.hint(),
+    )
+}
+
+/// The report for a preference that is wrong.
+pub fn prefer_error(failure: PreferError) -> ErrorReport {
+    condition_error(
+        failure.class(),
+        failure.to_string(),
+        failure.detail(),
+        failure.hint(),
+    )
+}
+
+fn condition_error(
     class: FilterErrorClass,
     message: String,
     detail: Option<String>,

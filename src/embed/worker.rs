@@ -9,9 +9,9 @@ use crate::guc;
 use crate::pg::dsm::Segment;
 use crate::pg::latch::LatchAddress;
 use crate::pg::worker::{
-    Description, exit_for_restart, my_pid, on_process_exit, reload_configuration, with_signals_blocked,
+    Description, Noted, exit_for_restart, my_pid, on_process_exit, reload_configuration, with_signals_blocked,
 };
-use crate::pg::{catalog, clock, signals};
+use crate::pg::{catalog, signals};
 use crate::shared::shared;
 use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions, TokenizedText};
@@ -29,8 +29,6 @@ use std::path::PathBuf;
 const BUILTIN_FOLDER: &str = "all-MiniLM-L6-v2";
 /// Tokens of one portion: some tens of milliseconds of work on one core.
 const PORTION_TOKENS: usize = 512;
-/// A worker that was asked for and did not come up in this time is asked for again.
-const START_PATIENCE_MS: u64 = 2000;
 
 /// What a request is told whose texts were read by another model than is loaded now.
 const MODEL_CHANGED: &str = "the model was changed while the request waited; try again";
@@ -53,23 +51,14 @@ pub fn register() {
 /// 53000 if no worker slot is free.
 pub fn ensure_started() -> Result<()> {
     let shared = shared()?;
+    if shared.preloaded.load(Ordering::Acquire) == 1 {
+        return Ok(());
+    }
     let state = &shared.embedder;
-    if shared.preloaded.load(Ordering::Acquire) == 1 || state.worker_pid.load(Ordering::Acquire) != 0 {
-        return Ok(());
-    }
-    let now = clock::now_ms();
-    let asked = state.start_requested_ms.load(Ordering::Acquire);
-    if now.saturating_sub(asked) < START_PATIENCE_MS && asked != 0 {
-        return Ok(());
-    }
-    let mine = state
-        .start_requested_ms
-        .compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok();
-    if mine {
-        WORKER.start()?;
-    }
-    Ok(())
+    WORKER.ensure_started(&Noted {
+        pid: &state.worker_pid,
+        asked_ms: &state.start_requested_ms,
+    })
 }
 
 /// A request taken from its slot.

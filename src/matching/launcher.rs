@@ -5,8 +5,10 @@
 //! again and again is tried at growing intervals.
 
 use crate::error::Result;
-use crate::pg::worker::{Description, exit_for_restart, has_stopped, is_running, my_pid, on_process_exit};
-use crate::pg::{catalog, clock, signals};
+use crate::pg::worker::{
+    Description, Noted, exit_for_restart, has_stopped, is_running, my_pid, on_process_exit,
+};
+use crate::pg::{catalog, signals};
 use crate::shared::shared;
 use castmatch_engine::shared::sync::SyncState;
 use core::sync::atomic::Ordering;
@@ -28,8 +30,6 @@ const SHORT_RUN: Duration = Duration::from_secs(5);
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Two-phase commits wake nobody, so every database is looked at from time to time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
-/// A launcher that was asked for and did not come up in this time is asked for again.
-const START_PATIENCE_MS: u64 = 2000;
 
 const LAUNCHER: Description = Description {
     name: "castmatch launcher",
@@ -49,23 +49,14 @@ pub fn register() {
 /// 53000 if no worker slot is free.
 pub fn ensure_started() -> Result<()> {
     let shared = shared()?;
+    if shared.preloaded.load(Ordering::Acquire) == 1 {
+        return Ok(());
+    }
     let state = &shared.sync;
-    if shared.preloaded.load(Ordering::Acquire) == 1 || state.launcher_pid.load(Ordering::Acquire) != 0 {
-        return Ok(());
-    }
-    let now = clock::now_ms();
-    let asked = state.start_requested_ms.load(Ordering::Acquire);
-    if asked != 0 && now.saturating_sub(asked) < START_PATIENCE_MS {
-        return Ok(());
-    }
-    if state
-        .start_requested_ms
-        .compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire)
-        .is_ok()
-    {
-        LAUNCHER.start()?;
-    }
-    Ok(())
+    LAUNCHER.ensure_started(&Noted {
+        pid: &state.launcher_pid,
+        asked_ms: &state.start_requested_ms,
+    })
 }
 
 /// What the launcher knows of one database.

@@ -35,14 +35,7 @@ impl BoundFilter {
             "t",
             FILTER_FIRST,
         )
-        .map_err(|failure| {
-            filter_error(
-                failure.class(),
-                failure.to_string(),
-                failure.detail(),
-                failure.hint(),
-            )
-        })?;
+        .map_err(filter_error)?;
         let values = compiled
             .parameters
             .iter()

@@ -8,6 +8,7 @@
 mod attach;
 pub mod attachment;
 mod batch;
+mod detach;
 pub mod launcher;
 mod legs;
 pub mod match_rows;

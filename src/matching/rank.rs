@@ -1,7 +1,7 @@
 //! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
 
 use crate::embed;
-use crate::error::{Result, filter_error, invalid_argument};
+use crate::error::{Result, invalid_argument, prefer_error};
 use crate::matching::attachment::{Attachment, key_array};
 use crate::matching::legs::{self, BoundFilter, Word};
 use crate::matching::target::{self, Target};
@@ -111,14 +111,7 @@ pub fn search(search: &Search) -> Result<Found> {
         .prefer
         .map(|prefer| prefer::parse(prefer, &target.filter_columns()))
         .transpose()
-        .map_err(|failure| {
-            filter_error(
-                failure.class(),
-                failure.to_string(),
-                failure.detail(),
-                failure.hint(),
-            )
-        })?
+        .map_err(prefer_error)?
         .unwrap_or_default();
     let filter = BoundFilter::new(search.filter, &target)?;
     if search.k == 0 {

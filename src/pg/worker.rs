@@ -1,6 +1,8 @@
 //! Background workers: starting them and what a process must do when it ends.
 
 use crate::error::{Result, error};
+use crate::pg::clock;
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime, DynamicBackgroundWorker};
 use pgrx::pg_sys;
@@ -66,6 +68,42 @@ impl Description {
                 )
                 .set_hint("Increase max_worker_processes.")
             })
+    }
+}
+
+/// A worker that was asked for and did not come up in this time is asked for again.
+const START_PATIENCE_MS: u64 = 2000;
+
+/// Where a worker that there is once in the server is noted: its process id, and when it was last asked for.
+pub struct Noted<'a> {
+    /// Process id, 0 if there is none.
+    pub pid: &'a AtomicI32,
+    /// Milliseconds, 0 for never.
+    pub asked_ms: &'a AtomicU64,
+}
+
+impl Description {
+    /// Starts the worker unless there is one or another backend has just asked for it.
+    ///
+    /// # Errors
+    /// 53000 if no worker slot is free.
+    pub fn ensure_started(&self, noted: &Noted) -> Result<()> {
+        if noted.pid.load(Ordering::Acquire) != 0 {
+            return Ok(());
+        }
+        let now = clock::now_ms();
+        let asked = noted.asked_ms.load(Ordering::Acquire);
+        if asked != 0 && now.saturating_sub(asked) < START_PATIENCE_MS {
+            return Ok(());
+        }
+        if noted
+            .asked_ms
+            .compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
+            self.start()?;
+        }
+        Ok(())
     }
 }
 

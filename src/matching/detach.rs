@@ -1,0 +1,82 @@
+//! `castmatch.detach`: takes away what attach put on a table, each part only if it is still there.
+
+use crate::error::{Result, null_argument};
+use crate::matching::attach::{TRIGGER, require_owner};
+use crate::matching::attachment::not_attached;
+use crate::pg::catalog;
+use crate::pg::role::{Restriction, act_as};
+use crate::pg::spi::{Access, Session, quote_identifier, session};
+use crate::pg::value::Value;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+/// Whether the table has a trigger, an index, a column of that name.
+const TRIGGER_SQL: &str = "SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) $1
+    AND t.tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
+const INDEX_SQL: &str = "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+    WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
+const COLUMN_SQL: &str = "SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) $1
+    AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND NOT a.attisdropped";
+
+#[pg_extern(sql = false)]
+fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()> {
+    let table = table.ok_or_else(|| null_argument("target"))?;
+    let registered = session(Access::ReadOnly, |session| {
+        let rows = session.run(
+            "SELECT r.embedding_column::text, r.text_index::text, n.nspname::text, c.relname::text
+             FROM castmatch.registrations r
+             JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+             WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+            &[Value::oid(table)],
+        )?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let index: Option<String> = rows.get(0, 2)?;
+        Ok(Some((
+            rows.require::<String>(0, 1)?,
+            index,
+            rows.require::<String>(0, 3)?,
+            rows.require::<String>(0, 4)?,
+        )))
+    })?;
+    let (embedding, index, schema, name) = registered.ok_or_else(|| not_attached(table))?;
+    require_owner(table)?;
+    let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
+    // Each part only if it is still there: IF EXISTS would say that it is not.
+    let exists = |session: &Session, sql: &str, name: &str| -> Result<bool> {
+        Ok(!session
+            .run(sql, &[Value::oid(table), Value::of(name)])?
+            .is_empty())
+    };
+    session(Access::ReadWrite, |session| {
+        if exists(session, TRIGGER_SQL, TRIGGER)? {
+            session.run_utility(&format!("DROP TRIGGER {TRIGGER} ON {schema}.{name}"))?;
+        }
+        if let Some(index) = index
+            && exists(session, INDEX_SQL, &index)?
+        {
+            session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
+        }
+        if drop_embedding == Some(true) && exists(session, COLUMN_SQL, &embedding)? {
+            let embedding = quote_identifier(&embedding);
+            session.run_utility(&format!("ALTER TABLE {schema}.{name} DROP COLUMN {embedding}"))?;
+        }
+        Ok(())
+    })?;
+    let owner = catalog::extension_types()?.owner;
+    act_as(owner, Restriction::LocalChange, || {
+        session(Access::ReadWrite, |session| {
+            for sql in [
+                "DELETE FROM castmatch.queue
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.registrations
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+            ] {
+                session.run(sql, &[Value::oid(table)])?;
+            }
+            Ok(())
+        })
+    })
+}

@@ -95,7 +95,59 @@ impl Cluster {
         cluster
     }
 
+    /// A streaming standby of this cluster, running.
+    ///
+    /// # Panics
+    /// If the base backup fails or the standby does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let mut standby = Self::prepare(self.place.clone(), self.crashes);
+        let data = standby.data().display().to_string();
+        let url = self.url("postgres");
+        self.program(
+            "pg_basebackup",
+            &[
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--dbname",
+                &url,
+                "--pgdata",
+                &data,
+            ],
+        );
+        standby.configure(&[
+            ("port", standby.port.to_string()),
+            ("unix_socket_directories", data),
+        ]);
+        standby.boot();
+        standby
+    }
+
     fn create(place: Place, crashes: bool) -> Self {
+        let cluster = Self::prepare(place, crashes);
+        let initdb = cluster
+            .place
+            .command("initdb")
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--no-sync",
+                "--no-instructions",
+            ])
+            .args(["--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"])
+            .arg(cluster.data())
+            .output()
+            .unwrap();
+        assert!(
+            initdb.status.success(),
+            "{}",
+            String::from_utf8_lossy(&initdb.stderr)
+        );
+        cluster
+    }
+
+    /// An empty folder and a free port.
+    fn prepare(place: Place, crashes: bool) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = place
@@ -110,23 +162,6 @@ impl Cluster {
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let initdb = place
-            .command("initdb")
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--no-sync",
-                "--no-instructions",
-            ])
-            .args(["--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"])
-            .arg(&data)
-            .output()
-            .unwrap();
-        assert!(
-            initdb.status.success(),
-            "{}",
-            String::from_utf8_lossy(&initdb.stderr)
-        );
         Self {
             place,
             folder,

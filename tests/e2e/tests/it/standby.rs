@@ -1,0 +1,49 @@
+//! A standby answers: what writes nothing works there.
+
+use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::poll::eventually;
+use castmatch_e2e::query::{fails_with, run, value};
+use postgres::error::SqlState;
+
+use crate::setting::{RECOVERY, attached_talents, best_match, embedded_by_itself};
+
+#[test]
+fn standby_matches_what_the_primary_embedded() {
+    let primary = Cluster::start(&Options::default());
+    let client = &mut primary.database("original");
+    attached_talents(client);
+    let mut standby = primary.standby();
+    let reader = &mut standby.connect("original", "postgres");
+    let question = "policeman on horseback";
+    assert_eq!(
+        best_match(reader, "talents", question, "hybrid").as_deref(),
+        Some("1")
+    );
+    let state: String = value(reader, "SELECT castmatch.health() -> 'embedder' ->> 'state'");
+    assert_eq!(state, "ready");
+    fails_with(
+        reader,
+        &SqlState::READ_ONLY_SQL_TRANSACTION,
+        "SELECT castmatch.chat('a dancer', target => 'talents')",
+    );
+
+    run(
+        client,
+        "INSERT INTO talents VALUES (6, 'A violinist who sight-reads anything')",
+    );
+    embedded_by_itself(reader, "talents", RECOVERY);
+    let found = || {
+        (best_match(reader, "talents", "plays the violin", "semantic").as_deref() == Some("6")).then_some(())
+    };
+    eventually(RECOVERY, "the new row is found on the standby", found);
+
+    // After promotion the standby embeds by itself.
+    standby.program(
+        "psql",
+        &["-X", "-c", "SELECT pg_promote()", &standby.url("postgres")],
+    );
+    let writer = &mut standby.connect("original", "postgres");
+    run(writer, "INSERT INTO talents VALUES (7, 'A trapeze artist')");
+    embedded_by_itself(writer, "talents", RECOVERY);
+    standby.stop();
+}

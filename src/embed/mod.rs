@@ -14,6 +14,9 @@ use pgrx::prelude::*;
 /// Name of the model that comes with castmatch.
 pub const BUILTIN_MODEL: &str = "builtin";
 
+/// Texts of one call of `embed_batch`: their vectors must fit one value.
+const MAX_BATCH_TEXTS: usize = 100_000;
+
 /// What a text is embedded for. The model `builtin` treats both alike.
 const KINDS: [&str; 2] = ["query", "passage"];
 
@@ -69,6 +72,16 @@ fn embed_batch(
     resolve_model(model)?;
     let Some(inputs) = inputs else { return Ok(None) };
     let texts = inputs.to_texts()?;
+    if texts.len() > MAX_BATCH_TEXTS {
+        return Err(error(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!(
+                "embed_batch takes at most {MAX_BATCH_TEXTS} texts, not {}",
+                texts.len()
+            ),
+        )
+        .set_hint("Call it for parts of the array."));
+    }
     let present: Vec<&str> = texts.iter().flatten().copied().collect();
     // A batch takes its turn behind single queries, as a background job does.
     let vectors = timed(Operation::EmbedBatch, || {

@@ -7,6 +7,9 @@ use crate::pg::value::Value;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+/// Characters of a row's text that are embedded or quoted from.
+const MAX_CONTENT_CHARS: usize = 1 << 18;
+
 /// An attached table. Names are quoted for use in SQL where the field says so.
 #[derive(Clone, Debug)]
 pub struct Attachment {
@@ -98,14 +101,18 @@ impl Attachment {
         Self::find(session, target)?.ok_or_else(|| not_attached(target))
     }
 
-    /// The text that is embedded, as an SQL expression over the table alias `t`.
+    /// The text that is embedded, as an SQL expression over the table alias `t`: no more of it than can matter, so that a
+    /// batch of rows stays small.
     pub fn content_expression(&self) -> String {
         let columns: Vec<String> = self
             .content
             .iter()
             .map(|column| format!("t.{column}::text"))
             .collect();
-        format!("pg_catalog.concat_ws(E'\\n', {})", columns.join(", "))
+        format!(
+            "pg_catalog.\"left\"(pg_catalog.concat_ws(E'\\n', {}), {MAX_CONTENT_CHARS})",
+            columns.join(", ")
+        )
     }
 
     /// The text search vector as an SQL expression: over the alias for queries, over bare columns for the index.

@@ -14,6 +14,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Longest jsonb argument as text: some hundred times what the limits of a filter allow.
+const MAX_BYTES: usize = 4 << 20;
+
 /// A jsonb argument, not looked into yet.
 pub struct JsonArg {
     text: String,
@@ -38,8 +41,17 @@ impl JsonArg {
     /// The value; `name` is the argument's name for messages.
     ///
     /// # Errors
-    /// 54000 if it is nested too deeply.
+    /// 54000 if it is too long or nested too deeply.
     pub fn parse(&self, name: &str) -> Result<Value> {
+        if self.text.len() > MAX_BYTES {
+            return Err(error(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "{name} of {} bytes is longer than {MAX_BYTES} bytes",
+                    self.text.len()
+                ),
+            ));
+        }
         serde_json::from_str(&self.text).map_err(|_| {
             error(
                 PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,

@@ -43,9 +43,9 @@ stage_format() { cargo fmt --all --check; }
 # --locked here holds for all: a Cargo.lock that is not up to date fails in this stage.
 stage_clippy() { cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings; }
 
-stage_engine() { cargo test -p castmatch-engine -p castmatch-bench; }
+stage_engine() { cargo test --no-fail-fast -p castmatch-engine -p castmatch-bench; }
 
-stage_companion() { cargo test -p castmatch-companion; }
+stage_companion() { cargo test --no-fail-fast -p castmatch-companion; }
 
 stage_extension() {
   local -a runas=()

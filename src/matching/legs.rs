@@ -140,8 +140,8 @@ pub fn text(
         .into_iter()
         .chain(std::iter::once(attachment.estimated_rows.to_string()))
         .collect();
-    // Reducing a row's text to words costs a hundred times what the planner thinks: a scan of the table, which it would
-    // choose for common words, must not happen while the index holds them.
+    // Reducing a row's text to words costs far more than the planner thinks: a scan of the table, which it would choose for
+    // common words, must not happen while the index holds them (docs/design/matching.md).
     let rows = with_settings(&[(c"enable_seqscan", c"off")], || {
         session.run(&sql, &filter.with_query(Value::of(parameters)))
     })?;

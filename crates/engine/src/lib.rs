@@ -4,6 +4,7 @@
 pub mod chat;
 pub mod filter;
 pub mod fusion;
+pub mod index;
 pub mod interrupt;
 pub mod kernels;
 #[cfg(feature = "model")]

@@ -1,0 +1,121 @@
+//! What a backend remembers of an index between calls: its unchanging parameters, and in which buffers its pages were.
+
+use super::opclass;
+use super::storage::RelationStorage;
+use crate::error::{Result, internal};
+use crate::pg::relation::{Locator, Relation};
+use castmatch_engine::index::IndexError;
+use castmatch_engine::index::hnsw::index::Index;
+use castmatch_engine::index::page::EntrySet;
+use lru::LruCache;
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+/// Indexes that a backend remembers.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// The buffer that each block of an index was in when last seen; 0 where that is unknown.
+#[derive(Default)]
+pub struct Hints(RefCell<Vec<i32>>);
+
+impl Hints {
+    /// The buffer of a block, if one is known.
+    pub fn get(&self, block: u32) -> Option<i32> {
+        let hints = self.0.borrow();
+        hints.get(block as usize).copied().filter(|&buffer| buffer > 0)
+    }
+
+    /// Notes the buffer of a block.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn set(&self, block: u32, buffer: i32) -> Result<(), IndexError> {
+        let mut hints = self.0.borrow_mut();
+        let needed = block as usize + 1;
+        if hints.len() < needed {
+            let more = needed - hints.len();
+            hints.try_reserve(more).map_err(|_| IndexError::OutOfMemory {
+                what: "the table of buffers of an index",
+                bytes: needed.saturating_mul(size_of::<i32>()),
+            })?;
+            hints.resize(needed, 0);
+        }
+        if let Some(hint) = hints.get_mut(block as usize) {
+            *hint = buffer;
+        }
+        Ok(())
+    }
+
+    /// All hints, by block.
+    pub fn with<R>(&self, look: impl FnOnce(&[i32]) -> R) -> R {
+        look(&self.0.borrow())
+    }
+}
+
+/// An index that is ready to be searched or changed.
+pub struct Opened {
+    /// Its unchanging parameters.
+    pub index: Rc<Index>,
+    /// Where searches begin now.
+    pub entries: EntrySet,
+    /// Where its pages were.
+    pub hints: Rc<Hints>,
+}
+
+struct Remembered {
+    index: Rc<Index>,
+    hints: Rc<Hints>,
+}
+
+thread_local! {
+    static INDEXES: RefCell<LruCache<Locator, Remembered>> = RefCell::new(LruCache::new(REMEMBERED));
+}
+
+/// Opens an index: reads its meta page, and the rest unless this backend has seen this very build of the index before.
+///
+/// # Errors
+/// XX002 if the pages are not those of an index of this format.
+pub fn open(relation: Relation) -> Result<Opened> {
+    let locator = relation.locator();
+    let known = INDEXES.with_borrow_mut(|indexes| {
+        indexes
+            .get(&locator)
+            .map(|known| (Rc::clone(&known.index), Rc::clone(&known.hints)))
+    });
+    let hints = known.as_ref().map_or_else(Rc::default, |(_, hints)| Rc::clone(hints));
+    let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
+    let failed = |failure| super::index_error(relation, failure);
+    let meta = Index::read_meta(&mut storage).map_err(failed)?;
+    if let Some((index, hints)) = known
+        && index.build_id() == meta.build_id
+    {
+        return Ok(Opened {
+            index,
+            entries: meta.entries,
+            hints,
+        });
+    }
+    let index = Rc::new(Index::open(&mut storage, &meta).map_err(failed)?);
+    let class = opclass::of(relation)?;
+    if index.metric() != class.metric || index.element() != class.element {
+        return Err(internal(format!(
+            "index \"{}\" was built for another operator class",
+            relation.name()
+        )));
+    }
+    INDEXES.with_borrow_mut(|indexes| {
+        indexes.put(
+            locator,
+            Remembered {
+                index: Rc::clone(&index),
+                hints: Rc::clone(&hints),
+            },
+        )
+    });
+    Ok(Opened {
+        index,
+        entries: meta.entries,
+        hints,
+    })
+}

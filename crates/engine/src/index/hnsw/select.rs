@@ -89,6 +89,8 @@ fn pair_hash(a: SlotId, b: SlotId) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     /// Points on a line; the owner is at 0.

@@ -193,6 +193,8 @@ impl VisitedSet {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::collections::HashSet;
 
     use proptest::prelude::*;

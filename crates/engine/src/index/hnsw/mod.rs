@@ -1,1 +1,9 @@
-//! To come.
+//! The graph index: hierarchical navigable small worlds (Malkov and Yashunin, arXiv 1603.09320) over quantised vectors.
+//!
+//! [`walk`] is the search that everything shares, over anything that is a [`walk::Graph`]; [`queue`] and [`visited`] are its
+//! state, [`select`] decides which neighbours an element keeps.
+
+pub mod queue;
+pub mod select;
+pub mod visited;
+pub mod walk;

@@ -4,7 +4,9 @@ use super::state::Hints;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, freespace, peek};
 use castmatch_engine::index::IndexError;
-use castmatch_engine::index::page::PageKind;
+use castmatch_engine::index::page::{
+    MAX_LEVEL, PageKind, UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom,
+};
 use castmatch_engine::index::storage::{Change, PageRead, PageWrite, Place, Position};
 use std::rc::Rc;
 
@@ -12,8 +14,10 @@ use std::rc::Rc;
 /// A pin by way of the known buffer costs about ten reads without one.
 const TOUCH_EVERY: u32 = 64;
 
-/// How much one insertion may find free: what a page can hold.
-const NODE_ROOM_BASE: u16 = 128;
+/// An upper page with less room is not worth noting: an element may need as many records as there are levels.
+const ENOUGH_UPPER_ROOM: u16 = MAX_LEVEL as u16;
+/// The block of the meta page.
+const META_BLOCK: u32 = 0;
 
 /// What a vacuum does between steps, beside answering interrupts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,7 +173,17 @@ impl PageRead for RelationStorage {
     }
 }
 
+fn parse_upper_room(page: &[u8]) -> UpperRoom {
+    let start = usize::from(UPPER_ROOM_PLACE.offset);
+    UpperRoom::parse(page.get(start..start + UPPER_ROOM_BYTES).unwrap_or_default())
+}
+
 impl RelationStorage {
+    /// The upper pages that are noted to have room.
+    fn upper_room(&mut self) -> Result<UpperRoom, IndexError> {
+        self.read(META_BLOCK, parse_upper_room)
+    }
+
     fn read_anew<R>(&mut self, block: u32, look: impl FnOnce(&[u8]) -> R) -> Result<R, IndexError> {
         if !self.contains(block) {
             return Err(outside(block));
@@ -205,15 +219,32 @@ impl PageWrite for RelationStorage {
 
     fn find_room(&mut self, kind: PageKind, needed: u16) -> Result<Option<u32>, IndexError> {
         match kind {
-            PageKind::Node => Ok(freespace::find(self.relation, NODE_ROOM_BASE.saturating_add(needed))),
-            _ => Ok(None),
+            PageKind::Node => Ok(freespace::find(self.relation, needed)),
+            PageKind::Upper => {
+                let turn = crate::pg::worker::my_pid().unsigned_abs() as usize;
+                Ok(self.upper_room()?.from(turn).next())
+            }
+            PageKind::Meta | PageKind::Center => Ok(None),
         }
     }
 
     fn note_room(&mut self, block: u32, kind: PageKind, free: u16) -> Result<(), IndexError> {
-        if kind == PageKind::Node {
-            let entries = if free == 0 { 0 } else { NODE_ROOM_BASE.saturating_add(free) };
-            freespace::note(self.relation, block, entries);
+        match kind {
+            PageKind::Node => freespace::note(self.relation, block, free),
+            PageKind::Upper => {
+                let change = |room: &mut UpperRoom| {
+                    if free >= ENOUGH_UPPER_ROOM { room.offer(block) } else { room.remove(block) }
+                };
+                // A look first: the meta page is not to be locked exclusively for nothing.
+                if change(&mut self.upper_room()?) {
+                    self.update(META_BLOCK, |page| {
+                        let mut room = parse_upper_room(page);
+                        let changed = change(&mut room) && room.write(page).is_ok();
+                        (if changed { Change::Made } else { Change::None }, ())
+                    })?;
+                }
+            }
+            PageKind::Meta | PageKind::Center => {}
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Rows of a table by their place, as an index scan sees them: visible to its snapshot, whichever version of the row is current.
 
+use super::memory::RowMemory;
 use super::relation::Relation;
 use pgrx::pg_sys;
 
@@ -20,7 +21,7 @@ pub struct RowReader {
     snapshot: pg_sys::Snapshot,
     slot: *mut pg_sys::TupleTableSlot,
     column: Column,
-    memory: pg_sys::MemoryContext,
+    memory: RowMemory,
 }
 
 impl RowReader {
@@ -61,13 +62,7 @@ impl RowReader {
                 snapshot,
                 slot: pg_sys::MakeSingleTupleTableSlot((*table).rd_att, pg_sys::table_slot_callbacks(table)),
                 column,
-                memory: pg_sys::AllocSetContextCreateInternal(
-                    pg_sys::CurrentMemoryContext,
-                    c"castmatch row".as_ptr(),
-                    0,
-                    pg_sys::ALLOCSET_SMALL_INITSIZE as usize,
-                    pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
-                ),
+                memory: RowMemory::new(),
             })
         }
     }
@@ -96,24 +91,36 @@ impl RowReader {
         if !found {
             return None;
         }
-        // SAFETY: a memory context of this reader; what detoasting or an expression allocates goes away with the row.
-        let previous = unsafe { pg_sys::MemoryContextSwitchTo(self.memory) };
-        let result = self.column_value().map(look);
-        // SAFETY: back to the caller's context; the slot's row is no longer needed.
-        unsafe {
-            pg_sys::MemoryContextSwitchTo(previous);
-            pg_sys::MemoryContextReset(self.memory);
-            pg_sys::ExecClearTuple(self.slot);
-        }
+        // What detoasting or an expression allocates goes away with the row.
+        let result = self
+            .memory
+            .with(|| self.column.value(self.slot).map(look));
+        // SAFETY: the slot's row is no longer needed.
+        unsafe { pg_sys::ExecClearTuple(self.slot) };
         result
     }
 
-    fn column_value(&mut self) -> Option<pg_sys::Datum> {
+    /// Gives back what the reader holds; the scan has ended.
+    pub fn close(self) {
+        // SAFETY: made by `new`, not used after this.
+        unsafe {
+            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+            if let Column::Expression { executor, .. } = self.column {
+                pg_sys::FreeExecutorState(executor);
+            }
+        }
+        self.memory.delete();
+    }
+}
+
+impl Column {
+    /// The value in the row that `slot` holds, none for NULL.
+    fn value(&self, slot: *mut pg_sys::TupleTableSlot) -> Option<pg_sys::Datum> {
         let mut null = false;
-        let datum = match self.column {
+        let datum = match *self {
             // SAFETY: the slot holds a row of the table, the attribute is one of its columns.
             Column::Attribute(attribute) => unsafe {
-                pg_sys::slot_getattr(self.slot, attribute, &mut null)
+                pg_sys::slot_getattr(slot, attribute, &mut null)
             },
             Column::Expression { info, executor } => {
                 let mut values = [pg_sys::Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
@@ -125,25 +132,13 @@ impl RowReader {
                         context = pg_sys::MakePerTupleExprContext(executor);
                     }
                     pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
-                    (*context).ecxt_scantuple = self.slot;
-                    pg_sys::FormIndexDatum(info, self.slot, executor, values.as_mut_ptr(), nulls.as_mut_ptr());
+                    (*context).ecxt_scantuple = slot;
+                    pg_sys::FormIndexDatum(info, slot, executor, values.as_mut_ptr(), nulls.as_mut_ptr());
                 }
                 null = nulls[0];
                 values[0]
             }
         };
         (!null).then_some(datum)
-    }
-
-    /// Gives back what the reader holds; the scan has ended.
-    pub fn close(self) {
-        // SAFETY: made by `new`, not used after this.
-        unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-            if let Column::Expression { executor, .. } = self.column {
-                pg_sys::FreeExecutorState(executor);
-            }
-            pg_sys::MemoryContextDelete(self.memory);
-        }
     }
 }

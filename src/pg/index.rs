@@ -113,42 +113,100 @@ fn may_inspect(oid: pg_sys::Oid) -> bool {
     }
 }
 
-/// Shows every row of the table that belongs into the index to `look`: its place as an index knows it (the root of its HOT chain) and whether
-/// the value is NULL. Rows are those visible to a new snapshot.
-pub fn scan_table(table: Relation, index: Relation, look: &mut dyn FnMut(u32, u16, bool)) {
+/// A row that belongs into an index.
+#[derive(Clone, Copy)]
+pub struct TableRow {
+    /// Block of the row's place as an index knows it: the root of its HOT chain.
+    pub block: u32,
+    /// Line pointer of that place.
+    pub offset: u16,
+    /// The value of the first column, none for NULL. Alive during the call only.
+    pub value: Option<pg_sys::Datum>,
+    /// Whether the row is not yet deleted; a deleted one may still be visible to old snapshots.
+    pub alive: bool,
+}
+
+/// Which rows of a table a scan shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All that an index must have, and reports its progress.
+    All,
+    /// Those in some blocks: the first, and how many.
+    Blocks(u32, u32),
+    /// Those visible to a new snapshot.
+    Visible,
+}
+
+/// Shows rows of the table, as far as they satisfy the index's predicate, to `look`.
+///
+/// `info` is the description that the server gave to ambuild, or null for a new one.
+pub fn scan_table(
+    table: Relation,
+    index: Relation,
+    info: *mut pg_sys::IndexInfo,
+    part: Part,
+    look: &mut dyn FnMut(TableRow),
+) -> f64 {
     struct Context<'a> {
-        look: &'a mut dyn FnMut(u32, u16, bool),
+        look: &'a mut dyn FnMut(TableRow),
     }
     #[pgrx::pg_guard]
     unsafe extern "C-unwind" fn row(
         _index: pg_sys::Relation,
         tid: pg_sys::ItemPointer,
-        _values: *mut pg_sys::Datum,
+        values: *mut pg_sys::Datum,
         nulls: *mut bool,
-        _alive: bool,
+        alive: bool,
         context: *mut core::ffi::c_void,
     ) {
-        // SAFETY: the context given below; one flag per column; the row's place.
-        let (context, null, tid) = unsafe { (&mut *context.cast::<Context>(), *nulls, *tid) };
+        // SAFETY: the context given below; one value and one flag per column; the row's place.
+        let (context, value, null, tid) =
+            unsafe { (&mut *context.cast::<Context>(), *values, *nulls, *tid) };
         let (block, offset) = super::tid::parts(tid);
-        (context.look)(block, offset, null);
+        (context.look)(TableRow {
+            block,
+            offset,
+            value: (!null).then_some(value),
+            alive,
+        });
     }
     let mut context = Context { look };
-    // SAFETY: open relations; the callback runs only during the call. As in a concurrent build, the scan takes a snapshot and
-    // shows what is visible to it.
+    let context = (&raw mut context).cast();
+    // SAFETY: open relations; the callback runs only during the call. With ii_Concurrent the scan takes a snapshot of its own and shows
+    // what is visible to it.
     unsafe {
-        let info = pg_sys::BuildIndexInfo(index.as_ptr());
-        (*info).ii_Concurrent = true;
-        (*info).ii_Unique = false;
-        pg_sys::table_index_build_scan(
-            table.as_ptr(),
-            index.as_ptr(),
-            info,
-            true,
-            false,
-            Some(row),
-            (&raw mut context).cast(),
-            core::ptr::null_mut(),
-        );
+        let info = if info.is_null() { pg_sys::BuildIndexInfo(index.as_ptr()) } else { info };
+        let no_scan = core::ptr::null_mut();
+        match part {
+            Part::Blocks(first, count) => pg_sys::table_index_build_range_scan(
+                table.as_ptr(),
+                index.as_ptr(),
+                info,
+                false,
+                false,
+                false,
+                first,
+                count,
+                Some(row),
+                context,
+                no_scan,
+            ),
+            Part::All | Part::Visible => {
+                if part == Part::Visible {
+                    (*info).ii_Concurrent = true;
+                    (*info).ii_Unique = false;
+                }
+                pg_sys::table_index_build_scan(
+                    table.as_ptr(),
+                    index.as_ptr(),
+                    info,
+                    true,
+                    part == Part::All,
+                    Some(row),
+                    context,
+                    no_scan,
+                )
+            }
+        }
     }
 }

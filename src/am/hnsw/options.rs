@@ -27,10 +27,10 @@ const EF_CONSTRUCTION: reloption::Integer = reloption::Integer {
 /// 0 stands for the default of metric and dimensions.
 const CODE_BITS: reloption::Integer = reloption::Integer {
     name: c"code_bits",
-    description: c"Bits per dimension of the codes that steer a search: 4 or 8, or 0 for what suits the vectors",
+    description: c"Bits per dimension of the codes that steer a search: 4, 8 or 32 (no quantisation), or 0 for what suits the vectors",
     default: 0,
     minimum: 0,
-    maximum: 8,
+    maximum: 32,
 };
 
 /// The options as amoptions lays them out.
@@ -101,10 +101,11 @@ pub fn of(index: Relation) -> Result<Options> {
         0 => None,
         4 => Some(CodeBits::Four),
         8 => Some(CodeBits::Eight),
+        32 => Some(CodeBits::ThirtyTwo),
         _ => {
             return Err(
-                invalid_argument(format!("code_bits is {bits}, it must be 4 or 8"))
-                    .set_hint("Leave it out for the default: 8 up to 128 dimensions and for L1, 4 otherwise."),
+                invalid_argument(format!("code_bits is {bits}, it must be 4, 8 or 32"))
+                    .set_hint("Leave it out for the default, which goes by metric and dimensions."),
             );
         }
     };

@@ -1,6 +1,7 @@
 //! The meta page: what the index is, and its entry set.
 
 use super::entries::{ENTRIES_BYTES, ENTRIES_OFFSET};
+use super::room::{UPPER_ROOM_BYTES, UPPER_ROOM_OFFSET};
 use super::{
     BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_DIMS, PageError, PageKind, bytes, center_blocks,
     check_ef_construction, check_m, written, written_mut,
@@ -20,7 +21,8 @@ const BUILD_ID_OFFSET: usize = 24;
 const CENTER_BLOCKS_OFFSET: usize = 32;
 
 const _: () = assert!(CENTER_BLOCKS_OFFSET + 8 == ENTRIES_OFFSET);
-const _: () = assert!(ENTRIES_OFFSET + ENTRIES_BYTES <= BODY_BYTES);
+const _: () = assert!(ENTRIES_OFFSET + ENTRIES_BYTES == UPPER_ROOM_OFFSET);
+const _: () = assert!(UPPER_ROOM_OFFSET + UPPER_ROOM_BYTES <= BODY_BYTES);
 
 /// What the meta page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct Meta {
     pub metric: Metric,
     /// The type of the column.
     pub element: ElementKind,
-    /// Bits of a code per dimension: 4 or 8.
+    /// Bits of a code per dimension: 4, 8 or 32.
     pub bits: u8,
     /// Dimensions of the vectors, 1 to [`MAX_DIMS`].
     pub dims: u32,
@@ -109,8 +111,8 @@ impl Meta {
     /// Whether all values are in their ranges.
     fn check(&self) -> Result<(), PageError> {
         let wrong = |what| Err(PageError::content(what));
-        if !matches!(self.bits, 4 | 8) {
-            return wrong("bits per dimension are neither 4 nor 8");
+        if !matches!(self.bits, 4 | 8 | 32) {
+            return wrong("bits per dimension are neither 4 nor 8 nor 32");
         }
         if !(1..=MAX_DIMS).contains(&self.dims) {
             return wrong("number of dimensions is out of range");

@@ -25,7 +25,7 @@
 //! |              0 |     1 | format version, again                                                    |
 //! |              1 |     1 | metric: 1 L2, 2 inner product, 3 cosine, 4 L1                            |
 //! |              2 |     1 | element type: 1 `vector`, 2 `halfvec`                                    |
-//! |              3 |     1 | bits of a code per dimension: 4 or 8                                     |
+//! |              3 |     1 | bits of a code per dimension: 4, 8 or 32                                 |
 //! |              4 |     4 | dimensions                                                               |
 //! |              8 |     2 | m                                                                        |
 //! |             10 |     2 | ef_construction                                                          |
@@ -36,6 +36,7 @@
 //! |             32 |     4 | number of center pages; 0: the center is zero                            |
 //! |             36 |     4 | zero                                                                     |
 //! |             40 |   128 | 16 entries of 8 bytes: slot id (4; all ones: free), level (1), zero (3)  |
+//! |            168 |   256 | 64 blocks of upper pages that probably have room (4 each), 0: none        |
 //!
 //! # Body of a center page
 //!
@@ -85,6 +86,7 @@ mod meta;
 mod neighbours;
 mod node;
 mod options;
+mod room;
 mod slot;
 mod upper;
 
@@ -98,6 +100,7 @@ pub use node::{NodePage, NodePageMut, StateCounts};
 pub use options::{
     EF_CONSTRUCTION_MAX, EF_CONSTRUCTION_MIN, M_MAX, M_MIN, OptionError, check_ef_construction, check_m,
 };
+pub use room::{UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom};
 pub use slot::{NewSlot, SlotHead, SlotRef, SlotState};
 pub use upper::{UpperPage, UpperPageMut, UpperRecord};
 

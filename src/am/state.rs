@@ -5,7 +5,7 @@ use super::storage::RelationStorage;
 use crate::error::{Result, internal};
 use crate::pg::relation::{Locator, Relation};
 use castmatch_engine::index::IndexError;
-use castmatch_engine::index::hnsw::index::Index;
+use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::page::EntrySet;
 use lru::LruCache;
 use std::cell::RefCell;
@@ -86,24 +86,25 @@ pub fn open(relation: Relation) -> Result<Opened> {
     let hints = known.as_ref().map_or_else(Rc::default, |(_, hints)| Rc::clone(hints));
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
-    let meta = Index::read_meta(&mut storage).map_err(failed)?;
-    if let Some((index, hints)) = known
-        && index.build_id() == meta.build_id
-    {
-        return Ok(Opened {
-            index,
-            entries: meta.entries,
-            hints,
-        });
+    if let Some((index, hints)) = known {
+        let meta = Index::read_meta(&mut storage).map_err(failed)?;
+        if index.build_id == meta.build_id {
+            return Ok(Opened {
+                index,
+                entries: meta.entries,
+                hints,
+            });
+        }
     }
-    let index = Rc::new(Index::open(&mut storage, &meta).map_err(failed)?);
+    let (index, entries) = Index::open(&mut storage).map_err(failed)?;
     let class = opclass::of(relation)?;
-    if index.metric() != class.metric || index.element() != class.element {
+    if index.metric != class.metric || index.element != class.element {
         return Err(internal(format!(
             "index \"{}\" was built for another operator class",
             relation.name()
         )));
     }
+    let index = Rc::new(index);
     INDEXES.with_borrow_mut(|indexes| {
         indexes.put(
             locator,
@@ -115,7 +116,7 @@ pub fn open(relation: Relation) -> Result<Opened> {
     });
     Ok(Opened {
         index,
-        entries: meta.entries,
+        entries,
         hints,
     })
 }

@@ -8,7 +8,6 @@ use crate::pg::relation::Relation;
 use crate::pg::tid;
 use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::insert::{InsertScratch, Insertion};
-use castmatch_engine::index::hnsw::level_of;
 use castmatch_engine::index::{ElementKind, HeapTid};
 use castmatch_engine::vector::{Element, VectorError, f16};
 use pgrx::pg_sys;
@@ -29,7 +28,7 @@ pub fn insert(relation: Relation, value: pg_sys::Datum, place: pg_sys::ItemPoint
     let tid = HeapTid { block, offset };
     // SAFETY: the server gives a value of the column's type, which the operator class fixes.
     unsafe {
-        match opened.index.element() {
+        match opened.index.element {
             ElementKind::Vector => insert_vector::<f32>(relation, &opened, value, tid),
             ElementKind::Halfvec => insert_vector::<f16>(relation, &opened, value, tid),
         }
@@ -47,7 +46,7 @@ unsafe fn insert_vector<T: Element>(
     // SAFETY: the caller's promise.
     let vector = unsafe { VectorArg::<T>::from_datum(value)? };
     let index = &opened.index;
-    let dims = index.quantizer().dims();
+    let dims = index.quantizer.dims();
     if vector.elements().len() != dims {
         return Err(vector_error(VectorError::mismatch(
             vec![T::ZERO; dims].as_slice(),
@@ -58,13 +57,13 @@ unsafe fn insert_vector<T: Element>(
     let (mut scratch, mut transformed) = SCRATCH.take();
     transformed.clear();
     transformed.resize(dims, 0.0);
-    let rankable = index.quantizer().transform(vector.elements(), &mut transformed);
+    let rankable = index.quantizer.transform(vector.elements(), &mut transformed);
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
     let insertion = Insertion {
         transformed: &transformed,
         rankable,
         tid,
-        level: level_of(index, tid),
+        level: index.level(tid),
     };
     let result = insertion
         .run(index, &opened.entries, &mut storage, &mut scratch)

@@ -99,11 +99,11 @@ pub unsafe fn restart(
         epsilon: guc::rerank_confidence(),
         memory_limit: crate::pg::memory::work_mem_bytes(),
     };
-    let mut transformed = vec![0.0; opened.index.quantizer().dims()];
+    let mut transformed = vec![0.0; opened.index.quantizer.dims()];
     let rankable = match &query {
         Query::Null => Rankable::No,
-        Query::Vector(vector) => opened.index.quantizer().transform(vector, &mut transformed),
-        Query::Halfvec(vector) => opened.index.quantizer().transform(vector, &mut transformed),
+        Query::Vector(vector) => opened.index.quantizer.transform(vector, &mut transformed),
+        Query::Halfvec(vector) => opened.index.quantizer.transform(vector, &mut transformed),
     };
     let target = match rankable {
         Rankable::Yes => Some(transformed.as_slice()),
@@ -153,7 +153,7 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     let mut rows = Rows {
         reader,
         query: &run.query,
-        metric: run.opened.index.metric(),
+        metric: run.opened.index.metric,
     };
     let hit = run
         .scan
@@ -195,7 +195,7 @@ unsafe fn state_of<'a>(scan: pg_sys::IndexScanDesc) -> &'a mut State {
 unsafe fn read_query(opened: &Opened, datum: pg_sys::Datum) -> Result<Query> {
     // SAFETY: the caller's promise.
     unsafe {
-        match opened.index.element() {
+        match opened.index.element {
             ElementKind::Vector => elements::<f32>(opened, datum).map(Query::Vector),
             ElementKind::Halfvec => elements::<f16>(opened, datum).map(Query::Halfvec),
         }
@@ -207,7 +207,7 @@ unsafe fn read_query(opened: &Opened, datum: pg_sys::Datum) -> Result<Query> {
 unsafe fn elements<T: Element>(opened: &Opened, datum: pg_sys::Datum) -> Result<Vec<T>> {
     // SAFETY: the caller's promise.
     let vector = unsafe { VectorArg::<T>::from_datum(datum)? };
-    let expected = opened.index.quantizer().dims();
+    let expected = opened.index.quantizer.dims();
     let found = vector.elements().len();
     if found != expected {
         return Err(error(

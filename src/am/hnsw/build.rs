@@ -3,7 +3,7 @@
 use super::options;
 use crate::am::index_error;
 use crate::am::opclass::{self, OpClass};
-use crate::error::{Result, error, invalid_argument};
+use crate::error::{Result, error, invalid_argument, out_of_memory};
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, TableRow, planned_workers, scan_table};
 use crate::pg::memory::{RowMemory, maintenance_work_mem_bytes};
@@ -11,10 +11,10 @@ use crate::pg::relation::Relation;
 use crate::pg::thread::SignalBlock;
 use crate::pg::vector::VectorArg;
 use crate::pg::{buffer, progress, random, varlena, xact};
-use castmatch_engine::index::hnsw::build::{Builder, PageSink, Supervisor};
+use castmatch_engine::index::hnsw::build::{Builder, PageSink, Pushed, Supervisor};
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
 use castmatch_engine::index::page::PageBytes;
-use castmatch_engine::index::quantize::{CenterBuilder, CodeBits, Quantizer, Rankable};
+use castmatch_engine::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, Rankable};
 use castmatch_engine::index::{ElementKind, HeapTid, IndexError};
 use castmatch_engine::interrupt::{Interrupt, Interrupted, NeverInterrupted};
 use castmatch_engine::vector::{Element, VectorError, f16};
@@ -72,9 +72,8 @@ pub fn build_empty(index: Relation) -> Result<()> {
     let plan = Plan::of(index)?;
     let empty = plan.index(index, Vec::new())?;
     let mut pages = Pages(Vec::new());
-    let builder = Builder::new(&empty, maintenance_work_mem_bytes());
-    builder
-        .finish(0, &NeverInterrupted)
+    Builder::new(&empty, maintenance_work_mem_bytes(), 0)
+        .finish(&NeverInterrupted)
         .and_then(|built| built.write_index(&mut pages))
         .map_err(|failure| index_error(index, failure))?;
     buffer::write_init_fork(index, &pages.0);
@@ -155,28 +154,33 @@ fn build_typed<T: Element>(
     let center = sample_center::<T>(table, relation, info, plan, &provisional)?;
     let index = plan.index(relation, center)?;
     progress::phase(PHASE_READING);
-    let mut builder = Builder::new(&index, maintenance_work_mem_bytes());
+    let workers = planned_workers(table, relation);
+    let threads = if workers == 0 { 0 } else { workers + 1 };
+    let memory = maintenance_work_mem_bytes();
+    let mut builder = Builder::new(&index, memory, threads);
     let mut reader = Reader::<T>::new(&index);
+    let mut code = vec![0; index.quantizer.code_bytes()];
     let heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {
         let pushed = reader.read(row, |transformed, rankable, tid| {
-            builder.push(transformed, rankable, tid)
+            let factors = index.quantizer.encode(transformed, &mut code);
+            builder.push(CodeRef { factors, code: &code }, tid, rankable)
         });
-        if let Some(Err(failure)) = pushed {
-            failed(failure).report_error();
+        match pushed {
+            None | Some(Ok(Pushed::Stored)) => {}
+            Some(Ok(Pushed::Full)) => out_of_memory("the graph", memory).report_error(),
+            Some(Err(failure)) => failed(failure).report_error(),
         }
     });
     reader.memory.delete();
-    let index_rows = builder.len() as f64;
+    let index_rows = f64::from(builder.count());
     progress::phase(PHASE_LINKING);
     progress::rows_total(index_rows as i64);
     progress::rows_done(0);
-    let workers = planned_workers(table, relation);
-    let threads = if workers == 0 { 0 } else { workers + 1 };
-    let built = builder.finish(threads, &Backend::default()).map_err(failed)?;
+    let built = builder.finish(&Backend::default()).map_err(failed)?;
     progress::phase(PHASE_WRITING);
     let mut file = File { relation };
-    let blocks = built.write_index(&mut file).map_err(failed)?;
-    buffer::log_all(relation, blocks);
+    let written = built.write_index(&mut file).map_err(failed)?;
+    buffer::log_all(relation, written.blocks);
     Ok(Counts { heap_rows, index_rows })
 }
 

@@ -3,7 +3,14 @@
 //! [`walk`] is the search that everything shares, over anything that is a [`walk::Graph`]; [`queue`] and [`visited`] are its
 //! state, [`select`] decides which neighbours an element keeps.
 
+pub mod build;
+mod hash;
+mod index;
+mod level;
 pub mod queue;
 pub mod select;
 pub mod visited;
 pub mod walk;
+
+pub use index::{Index, IndexOptions};
+pub use level::level_of;

@@ -6,7 +6,8 @@ use crate::error::{Result, internal};
 use crate::pg::relation::{Locator, Relation};
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::Index;
-use castmatch_engine::index::page::EntrySet;
+use castmatch_engine::index::page::{EntrySet, Meta};
+use castmatch_engine::index::storage::PageRead;
 use lru::LruCache;
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -87,7 +88,7 @@ pub fn open(relation: Relation) -> Result<Opened> {
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
     if let Some((index, hints)) = known {
-        let meta = Index::read_meta(&mut storage).map_err(failed)?;
+        let meta = read_meta(&mut storage).map_err(failed)?;
         if index.build_id == meta.build_id {
             return Ok(Opened {
                 index,
@@ -119,4 +120,8 @@ pub fn open(relation: Relation) -> Result<Opened> {
         entries,
         hints,
     })
+}
+
+fn read_meta(storage: &mut RelationStorage) -> Result<Meta, IndexError> {
+    storage.read(0, Meta::parse)?.map_err(|failure| failure.at(0))
 }

@@ -166,7 +166,7 @@ impl PageRead for RelationStorage {
 
     fn check_interrupts(&mut self) -> Result<(), IndexError> {
         match self.pace {
-            Pace::Full => pgrx::check_for_interrupts!(),
+            Pace::Full => crate::pg::signals::check_for_interrupts(),
             Pace::Vacuum => crate::pg::vacuum::delay_point(),
         }
         Ok(())

@@ -59,12 +59,15 @@ pub fn read<R>(relation: Relation, block: u32, look: impl FnOnce(&[u8]) -> R) ->
 }
 
 /// Like [`read`], by way of the buffer where the page was before, which saves the look-up in the buffer table.
-pub fn read_recent<R>(
+///
+/// # Errors
+/// Gives `look` back unused if the page is elsewhere by now.
+pub fn read_recent<R, F: FnOnce(&[u8]) -> R>(
     relation: Relation,
     block: u32,
     buffer: i32,
-    look: impl FnOnce(&[u8]) -> R,
-) -> Result<R, impl FnOnce(&[u8]) -> R> {
+    look: F,
+) -> Result<R, F> {
     if !pin_recent(relation, block, buffer) {
         return Err(look);
     }

@@ -1,7 +1,6 @@
 //! What the catalogs say of an operator class, for amvalidate.
 
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 /// An operator of a family.
 pub struct OperatorMember {

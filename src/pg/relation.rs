@@ -14,6 +14,9 @@ pub struct Locator {
     pub number: pg_sys::Oid,
 }
 
+/// InvalidSubTransactionId of c.h.
+const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
 /// An open relation.
 #[derive(Clone, Copy)]
 pub struct Relation(NonNull<pg_sys::RelationData>);
@@ -118,8 +121,8 @@ impl Relation {
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let first_subtransaction = self.data().rd_firstRelfilelocatorSubid;
         wal_for_everything
-            || (self.data().rd_createSubid == pg_sys::InvalidSubTransactionId
-                && first_subtransaction == pg_sys::InvalidSubTransactionId)
+            || (self.data().rd_createSubid == NO_SUBTRANSACTION
+                && first_subtransaction == NO_SUBTRANSACTION)
     }
 
     /// The table of an index.

@@ -180,7 +180,7 @@ fn build_typed<T: Element>(
     progress::phase(PHASE_WRITING);
     let mut file = File { relation };
     let written = built.write_index(&mut file).map_err(failed)?;
-    buffer::log_all(relation, written.blocks);
+    buffer::log_all(relation, written.end_block);
     Ok(Counts { heap_rows, index_rows })
 }
 
@@ -301,14 +301,14 @@ struct Backend {
 
 impl Interrupt for Backend {
     fn check(&self) -> Result<(), Interrupted> {
-        pgrx::check_for_interrupts!();
+        crate::pg::signals::check_for_interrupts();
         Ok(())
     }
 }
 
 impl Supervisor for Backend {
-    fn progress(&self, done: u32, _total: u32) {
-        progress::rows_done(i64::from(done));
+    fn progress(&self, done: u64, _total: u64) {
+        progress::rows_done(i64::try_from(done).unwrap_or(i64::MAX));
     }
 
     fn before_spawn(&self) {
@@ -327,7 +327,7 @@ struct File {
 
 impl PageSink for File {
     fn page(&mut self, block: u32, bytes: &PageBytes) -> Result<(), IndexError> {
-        pgrx::check_for_interrupts!();
+        crate::pg::signals::check_for_interrupts();
         buffer::append_unlogged(self.relation, block, bytes);
         Ok(())
     }

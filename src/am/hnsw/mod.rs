@@ -3,10 +3,10 @@
 
 mod build;
 mod cost;
-mod insert;
+//mod insert;
 pub mod options;
-mod scan;
-mod vacuum;
+//mod scan;
+//mod vacuum;
 mod validate;
 
 use crate::pg::relation::Relation;

@@ -6,12 +6,14 @@ use crate::error::{Result, internal};
 use crate::pg::relation::{Locator, Relation};
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::Index;
+use castmatch_engine::index::hnsw::scan::{Scan, ScanOptions};
 use castmatch_engine::index::page::{EntrySet, Meta};
 use castmatch_engine::index::storage::PageRead;
 use lru::LruCache;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Indexes that a backend remembers.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -57,16 +59,40 @@ impl Hints {
 /// An index that is ready to be searched or changed.
 pub struct Opened {
     /// Its unchanging parameters.
-    pub index: Rc<Index>,
+    pub index: Arc<Index>,
     /// Where searches begin now.
     pub entries: EntrySet,
     /// Where its pages were.
     pub hints: Rc<Hints>,
+    spare: Spare,
 }
 
+/// The memory of a scan that has ended, for the next one.
+type Spare = Rc<Cell<Option<Scan>>>;
+
+impl Opened {
+    /// A scan that has yet to be given its query.
+    pub fn spare_scan(&self) -> Scan {
+        self.spare
+            .take()
+            .unwrap_or_else(|| Scan::new(Arc::clone(&self.index), ScanOptions::default()))
+    }
+
+    /// Keeps the memory of a scan that has ended, unless it has grown large.
+    pub fn keep_scan(&self, scan: Scan) {
+        if scan.memory_bytes() <= SPARE_BYTES {
+            self.spare.set(Some(scan));
+        }
+    }
+}
+
+/// A scan that occupies more is not kept for the next one.
+const SPARE_BYTES: usize = 4 << 20;
+
 struct Remembered {
-    index: Rc<Index>,
+    index: Arc<Index>,
     hints: Rc<Hints>,
+    spare: Spare,
 }
 
 thread_local! {
@@ -82,18 +108,19 @@ pub fn open(relation: Relation) -> Result<Opened> {
     let known = INDEXES.with_borrow_mut(|indexes| {
         indexes
             .get(&locator)
-            .map(|known| (Rc::clone(&known.index), Rc::clone(&known.hints)))
+            .map(|known| (Arc::clone(&known.index), Rc::clone(&known.hints), Rc::clone(&known.spare)))
     });
-    let hints = known.as_ref().map_or_else(Rc::default, |(_, hints)| Rc::clone(hints));
+    let hints = known.as_ref().map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
-    if let Some((index, hints)) = known {
+    if let Some((index, hints, spare)) = known {
         let meta = read_meta(&mut storage).map_err(failed)?;
         if index.build_id == meta.build_id {
             return Ok(Opened {
                 index,
                 entries: meta.entries,
                 hints,
+                spare,
             });
         }
     }
@@ -105,13 +132,15 @@ pub fn open(relation: Relation) -> Result<Opened> {
             relation.name()
         )));
     }
-    let index = Rc::new(index);
+    let index = Arc::new(index);
+    let spare = Spare::default();
     INDEXES.with_borrow_mut(|indexes| {
         indexes.put(
             locator,
             Remembered {
-                index: Rc::clone(&index),
+                index: Arc::clone(&index),
                 hints: Rc::clone(&hints),
+                spare: Rc::clone(&spare),
             },
         )
     });
@@ -119,6 +148,7 @@ pub fn open(relation: Relation) -> Result<Opened> {
         index,
         entries,
         hints,
+        spare,
     })
 }
 

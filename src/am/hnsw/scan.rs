@@ -97,7 +97,7 @@ pub unsafe fn restart(
     let options = ScanOptions {
         ef: guc::ef_search(),
         epsilon: guc::rerank_confidence(),
-        memory_limit: crate::pg::memory::work_mem_bytes(),
+        memory_limit_bytes: crate::pg::memory::work_mem_bytes(),
     };
     let mut transformed = vec![0.0; opened.index.quantizer.dims()];
     let rankable = match &query {
@@ -109,17 +109,18 @@ pub unsafe fn restart(
         Rankable::Yes => Some(transformed.as_slice()),
         Rankable::No => None,
     };
-    let previous = state.run.take();
-    let (mut engine_scan, rows) = match previous {
-        Some(run) => (run.scan, run.rows),
-        None => (Scan::new(), None),
-    };
     let relation = state.relation;
+    let (mut engine_scan, rows) = match state.run.take() {
+        Some(run) => (run.scan, run.rows),
+        None => (opened.spare_scan(), None),
+    };
+    let mut storage = RelationStorage::new(relation, opened.hints.clone());
+    engine_scan.set_options(options);
     engine_scan
-        .restart(&opened.index, &opened.entries, target, options)
+        .rescan(&mut storage, target)
         .map_err(|failure| index_error(relation, failure))?;
     state.run = Some(Run {
-        storage: RelationStorage::new(relation, opened.hints.clone()),
+        storage,
         opened,
         scan: engine_scan,
         query,
@@ -157,7 +158,7 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     };
     let hit = run
         .scan
-        .next(&run.opened.index, &mut run.storage, &mut rows)
+        .next(&mut run.storage, &mut rows)
         .map_err(|failure| index_error(relation, failure))?;
     let Some(hit) = hit else {
         return Ok(false);
@@ -178,8 +179,11 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
 pub unsafe fn end(scan: pg_sys::IndexScanDesc) {
     // SAFETY: the caller's promise.
     let state = unsafe { state_of(scan) };
-    if let Some(Run { rows: Some(rows), .. }) = state.run.take() {
-        rows.close();
+    if let Some(run) = state.run.take() {
+        if let Some(rows) = run.rows {
+            rows.close();
+        }
+        run.opened.keep_scan(run.scan);
     }
 }
 

@@ -5,10 +5,11 @@ use super::storage::RelationStorage;
 use super::{index_error, opclass};
 use crate::error::{Result, error, unsupported};
 use crate::pg::buffer;
-use crate::pg::index::{Part, Unusable, scan_table, with_index};
+use crate::pg::index::{Part, Snapshot, Unusable, scan_table, with_index};
 use crate::pg::relation::Relation;
 use castmatch_engine::index::HeapTid;
-use castmatch_engine::index::hnsw::verify::{self, Check, TidChecker};
+use castmatch_engine::index::hnsw::statistics::Statistics;
+use castmatch_engine::index::hnsw::verify::{self, Check};
 use castmatch_engine::index::storage::PageRead;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -70,22 +71,21 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
     let opened = state::open(index)?;
     let failed = |failure| index_error(index, failure);
     let mut storage = RelationStorage::new(index, opened.hints.clone());
-    // The rows first: what is added to the table afterwards is of no interest, and what is in it now must be in the index.
-    let mut rows = TidChecker::new();
-    let mut failure = None;
-    scan_table(table, index, core::ptr::null_mut(), Part::Visible, &mut |row| {
-        let tid = HeapTid {
-            block: row.block,
-            offset: row.offset,
-        };
-        if row.value.is_some() && failure.is_none() {
-            failure = rows.add(tid).err();
+    // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
+    let snapshot = Snapshot::take();
+    let mut verification = verify::verify(&mut storage).map_err(failed)?;
+    scan_table(table, index, core::ptr::null_mut(), Part::Visible(snapshot), &mut |row| {
+        if row.value.is_some() {
+            verification.rows.expect(HeapTid {
+                block: row.block,
+                offset: row.offset,
+            });
         }
     });
-    if let Some(failure) = failure {
-        return Err(failed(failure));
-    }
-    verify::verify(&opened.index, &mut storage, rows).map_err(failed)
+    snapshot.give_back();
+    let mut checks = verification.checks;
+    checks.push(verification.rows.check());
+    Ok(checks)
 }
 
 #[pg_extern(sql = false)]
@@ -134,7 +134,8 @@ fn index_info(
         let opened = state::open(index)?;
         let class = opclass::of(index)?;
         let mut storage = RelationStorage::new(index, opened.hints.clone());
-        let found = verify::statistics(&opened.index, &mut storage).map_err(|failure| index_error(index, failure))?;
+        let found = Statistics::take(&opened.index, &mut storage)
+            .map_err(|failure| index_error(index, failure))?;
         let bytes = i64::from(index.blocks()).saturating_mul(buffer::PAGE_BYTES as i64);
         let rows = found.live.saturating_add(found.unranked);
         let share = |part: u64| {
@@ -153,7 +154,7 @@ fn index_info(
             i64::try_from(rows).unwrap_or(i64::MAX),
             bytes,
             (rows > 0).then(|| bytes as f64 / rows as f64),
-            found.mean_degree,
+            (found.live > 0).then(|| found.mean_degree()),
             found
                 .levels
                 .iter()

@@ -133,8 +133,26 @@ pub enum Part {
     All,
     /// Those in some blocks: the first, and how many.
     Blocks(u32, u32),
-    /// Those visible to a new snapshot.
-    Visible,
+    /// Those visible to a snapshot taken earlier.
+    Visible(Snapshot),
+}
+
+/// What is visible now, for later.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot(pg_sys::Snapshot);
+
+impl Snapshot {
+    /// The snapshot of a new statement.
+    pub fn take() -> Self {
+        // SAFETY: inside a transaction; kept until it is given back or the transaction ends.
+        Self(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetTransactionSnapshot()) })
+    }
+
+    /// Gives the snapshot back.
+    pub fn give_back(self) {
+        // SAFETY: registered by `take`.
+        unsafe { pg_sys::UnregisterSnapshot(self.0) };
+    }
 }
 
 /// Shows rows of the table, as far as they satisfy the index's predicate, to `look`.
@@ -172,11 +190,14 @@ pub fn scan_table(
     }
     let mut context = Context { look };
     let context = (&raw mut context).cast();
-    // SAFETY: open relations; the callback runs only during the call. With ii_Concurrent the scan takes a snapshot of its own and shows
-    // what is visible to it.
+    // SAFETY: open relations; the callback runs only during the call.
     unsafe {
-        let info = if info.is_null() { pg_sys::BuildIndexInfo(index.as_ptr()) } else { info };
-        let no_scan = core::ptr::null_mut();
+        let info = if info.is_null() {
+            pg_sys::BuildIndexInfo(index.as_ptr())
+        } else {
+            info
+        };
+        let mut scan = core::ptr::null_mut();
         match part {
             Part::Blocks(first, count) => pg_sys::table_index_build_range_scan(
                 table.as_ptr(),
@@ -189,12 +210,21 @@ pub fn scan_table(
                 count,
                 Some(row),
                 context,
-                no_scan,
+                scan,
             ),
-            Part::All | Part::Visible => {
-                if part == Part::Visible {
+            Part::All | Part::Visible(_) => {
+                if let Part::Visible(snapshot) = part {
+                    // As in a concurrent build, what the snapshot sees is shown. The build ends the scan.
                     (*info).ii_Concurrent = true;
                     (*info).ii_Unique = false;
+                    scan = pg_sys::table_beginscan_strat(
+                        table.as_ptr(),
+                        snapshot.0,
+                        0,
+                        core::ptr::null_mut(),
+                        true,
+                        true,
+                    );
                 }
                 pg_sys::table_index_build_scan(
                     table.as_ptr(),
@@ -204,7 +234,7 @@ pub fn scan_table(
                     part == Part::All,
                     Some(row),
                     context,
-                    no_scan,
+                    scan,
                 )
             }
         }

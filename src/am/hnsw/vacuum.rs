@@ -6,8 +6,8 @@ use crate::am::storage::{Pace, RelationStorage};
 use crate::error::Result;
 use crate::pg::relation::Relation;
 use crate::pg::vacuum::{DeadRows, relation as relation_of};
-use crate::pg::{freespace, memory};
-use castmatch_engine::index::hnsw::vacuum::{self, VacuumOptions, VacuumStats};
+use crate::pg::freespace;
+use castmatch_engine::index::hnsw::vacuum::{self, VacuumStats};
 use core::ffi::c_void;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -38,8 +38,8 @@ pub unsafe fn bulk_delete(
     .map_err(|failure| index_error(relation, failure))?;
     // SAFETY: zeroed by `result` or the server's own from the call before.
     unsafe {
-        (*stats).tuples_removed += counts.removed as f64;
-        (*stats).num_index_tuples = counts.live as f64;
+        (*stats).tuples_removed += counts.rows_removed as f64;
+        (*stats).num_index_tuples = counts.rows_remaining as f64;
     }
     Ok(stats)
 }
@@ -62,11 +62,7 @@ pub unsafe fn cleanup(
     let opened = state::open(relation)?;
     let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
     let mut counts = VacuumStats::default();
-    let options = VacuumOptions {
-        memory_limit: memory::maintenance_work_mem_bytes(),
-        ..VacuumOptions::default()
-    };
-    vacuum::cleanup(&opened.index, &mut storage, options, &mut counts)
+    vacuum::cleanup(&opened.index, &mut storage, &mut counts)
         .map_err(|failure| index_error(relation, failure))?;
     freespace::propagate(relation);
     fill(relation, stats, &counts);
@@ -77,9 +73,8 @@ fn fill(relation: Relation, stats: *mut pg_sys::IndexBulkDeleteResult, counts: &
     // SAFETY: a result structure of this vacuum.
     unsafe {
         (*stats).num_pages = relation.blocks();
-        (*stats).num_index_tuples = counts.live as f64;
+        (*stats).num_index_tuples = counts.rows_remaining as f64;
         (*stats).estimated_count = false;
-        (*stats).pages_free = u32::try_from(counts.empty_pages).unwrap_or(u32::MAX);
     }
 }
 

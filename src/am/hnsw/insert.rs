@@ -7,7 +7,7 @@ use crate::error::{Result, vector_error};
 use crate::pg::relation::Relation;
 use crate::pg::tid;
 use crate::pg::vector::VectorArg;
-use castmatch_engine::index::hnsw::insert::{InsertScratch, Insertion};
+use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::{ElementKind, HeapTid};
 use castmatch_engine::vector::{Element, VectorError, f16};
 use pgrx::pg_sys;
@@ -15,7 +15,7 @@ use std::cell::RefCell;
 
 thread_local! {
     /// Kept from row to row: the lists and buffers of an insertion.
-    static SCRATCH: RefCell<(InsertScratch, Vec<f32>)> = RefCell::default();
+    static SCRATCH: RefCell<(Inserter, Vec<f32>)> = RefCell::default();
 }
 
 /// aminsert for a value that is not NULL.
@@ -54,20 +54,21 @@ unsafe fn insert_vector<T: Element>(
         )));
     }
     // Taken out for the call: an ERROR in between leaves fresh ones behind.
-    let (mut scratch, mut transformed) = SCRATCH.take();
+    let (mut inserter, mut transformed) = SCRATCH.take();
     transformed.clear();
     transformed.resize(dims, 0.0);
     let rankable = index.quantizer.transform(vector.elements(), &mut transformed);
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
-    let insertion = Insertion {
+    let element = NewElement {
         transformed: &transformed,
-        rankable,
+        rank: rankable,
         tid,
         level: index.level(tid),
+        entropy: u64::from(crate::pg::worker::my_pid().unsigned_abs()),
     };
-    let result = insertion
-        .run(index, &opened.entries, &mut storage, &mut scratch)
+    let result = inserter
+        .insert(index, &mut storage, &element)
         .map_err(|failure| index_error(relation, failure));
-    SCRATCH.set((scratch, transformed));
+    SCRATCH.set((inserter, transformed));
     result
 }

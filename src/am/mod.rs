@@ -4,7 +4,7 @@
 //! engine's (`castmatch_engine::index`). docs/design/hnsw.md is the document of the access method.
 
 pub mod hnsw;
-//mod inspect;
+mod inspect;
 mod opclass;
 mod state;
 mod storage;

@@ -61,14 +61,15 @@ unsafe fn insert_vector<T: Element>(
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
     let element = NewElement {
         transformed: &transformed,
-        rank: rankable,
+        rankable,
         tid,
         level: index.level(tid),
-        entropy: u64::from(crate::pg::worker::my_pid().unsigned_abs()),
     };
+    // Another page for each backend, so that concurrent insertions do not wait for each other.
+    let entropy = u64::from(crate::pg::worker::my_pid().unsigned_abs());
     let result = inserter
-        .insert(index, &mut storage, &element)
+        .insert(index, &mut storage, &element, entropy)
         .map_err(|failure| index_error(relation, failure));
     SCRATCH.set((inserter, transformed));
-    result
+    result.map(|_| ())
 }

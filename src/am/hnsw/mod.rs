@@ -3,10 +3,10 @@
 
 mod build;
 mod cost;
-//mod insert;
+mod insert;
 pub mod options;
 mod scan;
-//mod vacuum;
+mod vacuum;
 mod validate;
 
 use crate::pg::relation::Relation;
@@ -91,7 +91,7 @@ unsafe extern "C-unwind" fn aminsert(
     // SAFETY: the server gives one value per index column and the row's place; the index has one column.
     let (index, value, null, tid) = unsafe { (Relation::from_raw(index), *values, *isnull, *tid) };
     if !null {
-        let _ = (index, value, tid);
+        raise(insert::insert(index, value, tid));
     }
     false
 }
@@ -104,7 +104,7 @@ unsafe extern "C-unwind" fn ambulkdelete(
     state: *mut c_void,
 ) -> *mut pg_sys::IndexBulkDeleteResult {
     // SAFETY: the server's own structures of this vacuum.
-    {let _ = (info, callback, state); stats}
+    raise(unsafe { vacuum::bulk_delete(info, stats, callback, state) })
 }
 
 #[pg_guard]
@@ -113,7 +113,7 @@ unsafe extern "C-unwind" fn amvacuumcleanup(
     stats: *mut pg_sys::IndexBulkDeleteResult,
 ) -> *mut pg_sys::IndexBulkDeleteResult {
     // SAFETY: the server's own structures of this vacuum.
-    {let _ = info; stats}
+    raise(unsafe { vacuum::cleanup(info, stats) })
 }
 
 #[pg_guard]

@@ -98,7 +98,10 @@ pub(super) fn run<W: Work>(
         for scratch in scratches {
             shared.running.fetch_add(1, Ordering::Relaxed);
             let shared = &shared;
-            match thread::Builder::new().spawn_scoped(scope, move || shared.labour(scratch)) {
+            match thread::Builder::new()
+                .name("castmatch build".into())
+                .spawn_scoped(scope, move || shared.labour(scratch))
+            {
                 Ok(handle) => handles.push(handle),
                 Err(_) => {
                     shared.running.fetch_sub(1, Ordering::Relaxed);

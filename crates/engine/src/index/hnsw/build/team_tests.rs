@@ -41,7 +41,7 @@ impl Work for Sum {
         Ok(Vec::new())
     }
 
-    fn items(&self) -> u32 {
+    fn items(&self) -> u64 {
         self.items
     }
 

@@ -374,6 +374,3 @@ fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<O
         })?
         .map_err(|error: PageError| error.at(block))
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,7 +5,7 @@
 
 mod memory;
 
-pub use memory::MemoryStorage;
+pub use memory::{MemoryStorage, SharedMemoryStorage, StorageCounts};
 
 use super::IndexError;
 use super::page::PageKind;

@@ -89,16 +89,22 @@ impl IdSet {
     /// The smallest number at or above `from`.
     #[must_use]
     pub fn next_from(&self, from: u32) -> Option<SlotId> {
-        let (mut word, bit) = position(SlotId(from));
-        // The bits at and above `from` in its own word.
-        let mut rest = self.words.get(word)? & !bit.wrapping_sub(1);
+        self.next_not_in(&IdSet::default(), from)
+    }
+
+    /// The smallest number at or above `from` that is in this set and not in the other.
+    #[must_use]
+    pub fn next_not_in(&self, other: &IdSet, from: u32) -> Option<SlotId> {
+        let (mut index, bit) = position(SlotId(from));
+        let mut mask = !bit.wrapping_sub(1);
         loop {
-            if rest != 0 {
-                let id = (word as u64) * 64 + u64::from(rest.trailing_zeros());
+            let word = *self.words.get(index)? & !other.words.get(index).copied().unwrap_or(0) & mask;
+            if word != 0 {
+                let id = (index as u64) * 64 + u64::from(word.trailing_zeros());
                 return u32::try_from(id).ok().map(SlotId);
             }
-            word += 1;
-            rest = *self.words.get(word)?;
+            mask = u64::MAX;
+            index += 1;
         }
     }
 
@@ -109,6 +115,22 @@ impl IdSet {
             let id = self.next_from(from?)?;
             from = id.0.checked_add(1);
             Some(id)
+        })
+    }
+
+    /// The numbers that are in none of the others, in ascending order.
+    pub fn difference<'a, const N: usize>(&'a self, others: [&'a IdSet; N]) -> impl Iterator<Item = SlotId> + 'a {
+        self.words.iter().enumerate().flat_map(move |(index, word)| {
+            let known = others.iter().fold(0, |all, set| all | set.words.get(index).copied().unwrap_or(0));
+            let mut rest = word & !known;
+            std::iter::from_fn(move || {
+                if rest == 0 {
+                    return None;
+                }
+                let id = (index as u64) * 64 + u64::from(rest.trailing_zeros());
+                rest &= rest - 1;
+                u32::try_from(id).ok().map(SlotId)
+            })
         })
     }
 
@@ -144,6 +166,16 @@ mod tests {
             prop_assert_eq!(set.iter().map(|id| id.0).collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(set.next_from(from).map(|id| id.0), model.range(from..).next().copied());
             prop_assert_eq!(set.contains(SlotId(from)), model.contains(&from));
+            let mut low = IdSet::default();
+            for id in 0..500 {
+                low.insert(SlotId(id)).unwrap();
+            }
+            let above = model.range(from.max(500)..).next().copied();
+            prop_assert_eq!(set.next_not_in(&low, from).map(|id| id.0), above);
+            prop_assert_eq!(
+                set.difference([&low, &IdSet::default()]).map(|id| id.0).collect::<Vec<_>>(),
+                model.range(500..).copied().collect::<Vec<_>>()
+            );
         }
     }
 

@@ -7,9 +7,3 @@ pub mod queue;
 pub mod select;
 pub mod visited;
 pub mod walk;
-
-/// The highest level an element can have; level 0 holds all elements.
-pub const MAX_LEVEL: u8 = 7;
-
-/// How many elements of the highest levels searches begin from.
-pub const ENTRIES: usize = 16;

@@ -1,8 +1,11 @@
 //! The graph index: hierarchical navigable small worlds (Malkov and Yashunin, arXiv 1603.09320) over quantised vectors.
 //!
 //! [`walk`] is the search that everything shares, over anything that is a [`walk::Graph`]; [`queue`] and [`visited`] are its
-//! state, [`select`] decides which neighbours an element keeps.
+//! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`index`] what an
+//! opened index is.
 
+pub mod index;
+pub mod paged;
 pub mod queue;
 pub mod select;
 pub mod visited;

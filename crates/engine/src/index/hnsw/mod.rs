@@ -4,9 +4,13 @@
 //! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`index`] what an
 //! opened index is.
 
+mod idset;
 pub mod index;
 pub mod paged;
 pub mod queue;
+mod reach;
 pub mod select;
+mod sweep;
+pub mod vacuum;
 pub mod visited;
 pub mod walk;

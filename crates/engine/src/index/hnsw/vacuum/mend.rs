@@ -154,7 +154,9 @@ impl<'i> Mender<'i> {
                         self.ids.push(*id);
                         taken += 1;
                     }
-                    Standing::Gone if self.follow.len() < MAX_FOLLOWED => self.follow.push(*id),
+                    Standing::Gone if census.dead.contains(*id) && self.follow.len() < MAX_FOLLOWED => {
+                        self.follow.push(*id);
+                    }
                     Standing::Gone => {}
                 }
             }

@@ -7,6 +7,7 @@
 pub mod index;
 pub mod paged;
 pub mod queue;
+pub mod scan;
 pub mod select;
 pub mod visited;
 pub mod walk;

@@ -21,6 +21,9 @@ pub enum Problem {
     /// The page is of a kind that does not belong at this block, or the meta page or a center page was never written.
     #[error("page is of a kind that does not belong here")]
     Kind,
+    /// The special area is zero as on a page that was never written, the body is not.
+    #[error("special area is missing")]
+    SpecialMissing,
     /// The meta page or a center page holds a value outside its range.
     #[error("value out of range")]
     Value,
@@ -123,7 +126,7 @@ impl PageChecker {
             Some(PageKind::Upper) => self.check_uppers(bytes, findings),
             Some(PageKind::Meta) => check_meta(bytes, findings),
             Some(PageKind::Center) => check_center(bytes, findings),
-            None => {}
+            None => check_new(bytes, findings),
         }
     }
 
@@ -251,6 +254,15 @@ fn check_center(bytes: &[u8], findings: &mut Vec<Finding>) {
     if super::read_center(bytes, &mut numbers).is_err() {
         findings.push(Finding {
             problem: Problem::Value,
+            index: None,
+        });
+    }
+}
+
+fn check_new(bytes: &[u8], findings: &mut Vec<Finding>) {
+    if bytes.iter().skip(super::HEADER_BYTES).any(|byte| *byte != 0) {
+        findings.push(Finding {
+            problem: Problem::SpecialMissing,
             index: None,
         });
     }

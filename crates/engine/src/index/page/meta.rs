@@ -58,6 +58,9 @@ impl Meta {
     pub fn parse(page: &[u8]) -> Result<Self, PageError> {
         let body = bytes::range(written(page, PageKind::Meta)?, HEADER_BYTES, BODY_BYTES)?;
         let format = bytes::get_u8(body, FORMAT_OFFSET)?;
+        if format == 0 {
+            return Err(PageError::content("meta page is empty"));
+        }
         if format != FORMAT {
             return Err(PageError::Version {
                 found: format,

@@ -98,7 +98,7 @@ pub use node::{NodePage, NodePageMut, StateCounts};
 pub use options::{
     EF_CONSTRUCTION_MAX, EF_CONSTRUCTION_MIN, M_MAX, M_MIN, OptionError, check_ef_construction, check_m,
 };
-pub use slot::{FRONT_BYTES, NewSlot, SlotHead, SlotRef, SlotState};
+pub use slot::{FRONT_BYTES, NewSlot, ROW_BYTES, SlotHead, SlotRef, SlotState, parse_row, parse_tid};
 pub use upper::{UpperPage, UpperPageMut, UpperRecord};
 
 use super::IndexError;
@@ -121,6 +121,7 @@ pub const FORMAT: u8 = 1;
 pub const MAX_LEVEL: u8 = 7;
 /// The most dimensions of a vector that an index takes.
 pub const MAX_DIMS: u32 = 16_000;
+const _: () = assert!(MAX_DIMS as usize == crate::vector::MAX_DIMENSIONS);
 /// Bytes of the factors beside a code; their meaning is the quantiser's.
 pub const FACTORS_BYTES: usize = 20;
 /// The highest line pointer that a heap page of 8 KB can have.

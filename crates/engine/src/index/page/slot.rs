@@ -99,9 +99,22 @@ impl<'a> SlotHead<'a> {
     }
 }
 
-/// The row in peeked bytes from [`Layout::tid_place`] (6 of them).
+/// Bytes of a slot that tell state, level and row: what is looked at again before a row is returned.
+pub const ROW_BYTES: usize = TID_OFFSET + TID_BYTES;
+
+/// State and row in [`ROW_BYTES`] peeked bytes from [`Layout::head_place`]; none if they are fewer. An unknown state reads as
+/// [`SlotState::Free`].
+#[must_use]
 #[inline]
-fn parse_tid(bytes: &[u8]) -> Option<HeapTid> {
+pub fn parse_row(bytes: &[u8]) -> Option<(SlotState, HeapTid)> {
+    let state = SlotState::from_u8(*bytes.first()?).unwrap_or(SlotState::Free);
+    Some((state, parse_tid(bytes.get(TID_OFFSET..)?)?))
+}
+
+/// The row in 6 peeked bytes from [`Layout::tid_place`]; none if they are fewer.
+#[must_use]
+#[inline]
+pub fn parse_tid(bytes: &[u8]) -> Option<HeapTid> {
     let [a, b, c, d, e, f] = *bytes.first_chunk::<TID_BYTES>()?;
     Some(HeapTid {
         block: u32::from_le_bytes([a, b, c, d]),

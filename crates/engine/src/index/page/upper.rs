@@ -94,7 +94,7 @@ impl<'a> UpperPage<'a> {
             } else {
                 0
             };
-            (run > 0 && run >= count).then(|| index.saturating_sub(run).saturating_add(1))
+            (run > 0 && run >= count).then(|| index.saturating_add(1).saturating_sub(run))
         })
     }
 

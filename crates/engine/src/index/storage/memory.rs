@@ -21,6 +21,7 @@ pub struct MemoryStorage {
     max_blocks: Option<u32>,
     /// Records that still succeed; stays at 0 until [`MemoryStorage::recover`].
     records_left: Option<u64>,
+    failed: bool,
     /// Checks that still succeed.
     checks_left: Option<u64>,
     counts: StorageCounts,
@@ -71,13 +72,14 @@ impl MemoryStorage {
     /// Ends the failure as a restart does: pages stay, hints of room are lost.
     pub fn recover(&mut self) {
         self.records_left = None;
+        self.failed = false;
         self.room.clear();
     }
 
     /// Whether the injected failure has happened.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.records_left == Some(0)
+        self.failed
     }
 
     /// Lets `checks` more checks for interrupts succeed; the next one interrupts, once.
@@ -133,7 +135,10 @@ impl MemoryStorage {
     /// Takes one log record: fails if it is the one that the injected failure precedes.
     fn take_record(&mut self) -> Result<u64, IndexError> {
         match &mut self.records_left {
-            Some(0) => return Err(Self::FAILURE),
+            Some(0) => {
+                self.failed = true;
+                return Err(Self::FAILURE);
+            }
             Some(left) => *left = left.saturating_sub(1),
             None => {}
         }
@@ -344,3 +349,7 @@ impl PageWrite for SharedMemoryStorage {
         self.lock().changed_since(block, since)
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -1,10 +1,13 @@
 //! The graph index: hierarchical navigable small worlds (Malkov and Yashunin, arXiv 1603.09320) over quantised vectors.
 //!
 //! [`walk`] is the search that everything shares, over anything that is a [`walk::Graph`]; [`queue`] and [`visited`] are its
-//! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`index`] what an
+//! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`Index`] what an
 //! opened index is.
 
-pub mod index;
+pub mod build;
+mod hash;
+mod index;
+mod level;
 pub mod paged;
 pub mod queue;
 pub mod scan;
@@ -12,8 +15,5 @@ pub mod select;
 pub mod visited;
 pub mod walk;
 
-/// The highest level an element can have; level 0 holds all elements.
-pub const MAX_LEVEL: u8 = 7;
-
-/// How many elements of the highest levels searches begin from.
-pub const ENTRIES: usize = 16;
+pub use index::{Index, IndexOptions};
+pub use level::level_of;

@@ -4,9 +4,10 @@
 //! of one expansion estimated in one call, and with a state that outlives the window, so that a scan can ask for more.
 //! [`descend`] goes down the levels from a set of entries instead of a single entry point.
 
+use super::queue;
 use super::queue::{Backlog, Candidate, Window, pack};
 use super::visited::VisitedSet;
-use super::{MAX_LEVEL, queue};
+use crate::index::page::{Entry, MAX_LEVEL};
 use crate::index::{IndexError, SlotId};
 
 /// What a walk needs of a graph.
@@ -37,15 +38,6 @@ pub trait Graph {
     fn check(&mut self) -> Result<(), IndexError> {
         Ok(())
     }
-}
-
-/// An element of a high level where walks begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The element.
-    pub id: SlotId,
-    /// Its level.
-    pub level: u8,
 }
 
 /// Whether a [`Beam`] keeps what does not fit the window for later windows.
@@ -201,6 +193,12 @@ impl Beam {
     /// How many elements were expanded and how many estimated since the beam was made.
     pub fn counts(&self) -> (u64, u64) {
         (self.expansions, self.estimates)
+    }
+
+    /// What a beam that drops its overflow occupies after searches of this size, roughly.
+    #[must_use]
+    pub fn estimated_bytes(id_bound: u32, ef: usize) -> usize {
+        ef * size_of::<u64>() + VisitedSet::estimated_bytes(id_bound, 64 * ef)
     }
 
     /// What the beam occupies.

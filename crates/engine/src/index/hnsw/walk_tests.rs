@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 /// Points on a line, each linked to those `reach` away on both sides; level 1 holds every 16th.

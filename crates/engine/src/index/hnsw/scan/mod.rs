@@ -18,11 +18,11 @@ use crate::index::quantize::{Factors, Query};
 use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError, SlotId};
 
-use super::index::{Index, walk_entries};
-use super::paged::{PagedGraph, PagedScratch};
+use super::Index;
+use super::paged::{PagedGraph, PagedScratch, EntryList, peek_entries};
 use super::queue::{Candidate, pack, reserve};
 use super::visited::VisitedSet;
-use super::walk::{Beam, Entry, Overflow, descend};
+use super::walk::{Beam, Overflow, descend};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
 
@@ -159,11 +159,11 @@ impl Scan {
             self.phase = Phase::Unordered;
             return Ok(());
         };
-        if transformed.len() != self.index.dims {
+        if transformed.len() != self.index.quantizer.dims() {
             return Err(IndexError::Limit {
                 what: "number of dimensions of the query",
                 value: transformed.len() as u64,
-                limit: self.index.dims as u64,
+                limit: u64::from(self.index.dims),
             });
         }
         self.query.prepare(&self.index.quantizer, transformed);
@@ -243,14 +243,9 @@ impl Scan {
     }
 
     fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        let entries = self.index.entries(storage)?;
-        let mut buffer = [Entry {
-            id: SlotId::NONE,
-            level: 0,
-        }; super::ENTRIES];
-        let entries = walk_entries(&entries, &mut buffer);
+        let entries = EntryList::new(&peek_entries(storage)?);
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        descend(&mut self.beam, &mut graph, &self.query, entries, 0, self.window)?;
+        descend(&mut self.beam, &mut graph, &self.query, entries.as_slice(), 0, self.window)?;
         self.phase = Phase::Walk;
         Ok(())
     }
@@ -309,10 +304,7 @@ impl Scan {
     }
 
     fn sweep<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        if !self.list_is_checked {
-            self.list.clear();
-            self.list_is_checked = true;
-        }
+        self.list_is_checked = true;
         let batch = self.options.memory_limit_bytes / BATCH_ROW_BYTES;
         let ranking = Ranking {
             query: &self.query,

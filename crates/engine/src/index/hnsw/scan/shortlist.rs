@@ -70,6 +70,8 @@ pub(super) struct Shortlist {
     listed: Vec<Listed>,
     cursor: usize,
     fetched: BinaryHeap<Fetched>,
+    /// Whether the list is complete; nothing is taken from it before.
+    sealed: bool,
 }
 
 impl Shortlist {
@@ -77,6 +79,7 @@ impl Shortlist {
         self.listed.clear();
         self.cursor = 0;
         self.fetched.clear();
+        self.sealed = false;
     }
 
     pub fn reserve(&mut self, additional: usize) -> Result<(), IndexError> {
@@ -108,6 +111,7 @@ impl Shortlist {
 
     /// Orders the list; nothing can be added from here on. Returns the last one's estimate and id.
     pub fn seal(&mut self) -> Option<u64> {
+        self.sealed = true;
         self.listed.sort_unstable_by_key(|listed| listed.packed);
         let mut lowest = f32::INFINITY;
         for listed in self.listed.iter_mut().rev() {
@@ -125,6 +129,9 @@ impl Shortlist {
 
     /// What is to be done next; a row that is returned is no longer in the list.
     pub fn step(&mut self) -> Step {
+        if !self.sealed {
+            return Step::Drained;
+        }
         let next = self.listed.get(self.cursor).copied();
         if let Some(best) = self.fetched.peek()
             && next.is_none_or(|next| best.key <= f64::from(next.lower))

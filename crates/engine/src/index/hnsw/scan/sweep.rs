@@ -4,7 +4,7 @@
 //! all node pages under their locks. Ranked, it makes passes: each takes the next `batch` rows in the order of estimate and id.
 //! Codes do not change while a row is visible to the scan, so the passes see the same order and no row comes twice or never.
 
-use crate::index::hnsw::index::Index;
+use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
 use crate::index::hnsw::queue::{pack, reserve};
 use crate::index::hnsw::visited::VisitedSet;
@@ -44,7 +44,7 @@ pub(super) struct Ranking<'a> {
 impl Sweep {
     /// Begins at the first page of an index.
     pub fn reset(&mut self, index: &Index) {
-        self.block = index.first_block();
+        self.block = index.first_node_block();
         self.from = 0;
         self.below = u64::MAX;
         self.more = false;
@@ -57,7 +57,7 @@ impl Sweep {
         self.saw_unranked
     }
 
-    /// Goes on with the pass, to the end of it, and puts its rows on the list, which was empty when the pass began. Returns
+    /// Makes a pass, or goes on with one that was interrupted, and puts its rows on the list in place of what was there. Returns
     /// whether another pass is to follow.
     pub fn pass<S: PageRead>(
         &mut self,
@@ -67,6 +67,9 @@ impl Sweep {
         ranking: &Ranking<'_>,
         list: &mut Shortlist,
     ) -> Result<bool, IndexError> {
+        if self.block <= index.first_node_block() {
+            list.clear();
+        }
         while self.block < blocks {
             storage.check_interrupts()?;
             if self.copy_page(storage)? {
@@ -80,7 +83,7 @@ impl Sweep {
             self.from = last.saturating_add(1);
         }
         self.below = u64::MAX;
-        self.block = index.first_block();
+        self.block = index.first_node_block();
         Ok(more)
     }
 

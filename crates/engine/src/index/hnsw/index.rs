@@ -1,19 +1,38 @@
-//! An index as it is opened: what its meta and center pages say, with what follows from them.
+//! What does not change while an index exists.
 
+use super::level::level_of;
 use crate::index::page::{
-    ENTRIES_BYTES, ENTRIES_PLACE, EntrySet, Layout, Meta, PageError, center_blocks, center_range, read_center,
+    EntrySet, Layout, Meta, center_blocks, center_range, read_center,
 };
 use crate::index::quantize::{CodeBits, Quantizer};
 use crate::index::storage::PageRead;
-use crate::index::{ElementKind, IndexError, Metric};
+use crate::index::{ElementKind, HeapTid, IndexError, Metric};
 
-use super::queue::reserve;
-use super::walk::Entry;
+/// What a new index is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// What the index orders by.
+    pub metric: Metric,
+    /// The type of the column.
+    pub element: ElementKind,
+    /// Bits of a code per dimension.
+    pub bits: CodeBits,
+    /// Dimensions of the vectors.
+    pub dims: u32,
+    /// Neighbours of a list above level 0; twice as many at level 0.
+    pub m: u16,
+    /// Candidates of an insertion.
+    pub ef_construction: u16,
+    /// The seed of the rotation and of the levels.
+    pub seed: u64,
+    /// Random, another one for each build.
+    pub build_id: u64,
+}
 
-/// An opened index. Nothing in it changes until the index is built again, see [`Meta::build_id`]; it is shared by scans.
+/// The parameters of an index with its quantiser; shared by all that work on it.
 #[derive(Debug)]
 pub struct Index {
-    /// Where slots and upper records stand.
+    /// Where things are on the pages.
     pub layout: Layout,
     /// How vectors become codes.
     pub quantizer: Quantizer,
@@ -22,7 +41,7 @@ pub struct Index {
     /// The type of the column.
     pub element: ElementKind,
     /// Dimensions of the vectors.
-    pub dims: usize,
+    pub dims: u32,
     /// Neighbours of a list above level 0; twice as many at level 0.
     pub m: u16,
     /// Candidates of an insertion.
@@ -31,89 +50,104 @@ pub struct Index {
     pub seed: u64,
     /// Another one after each build.
     pub build_id: u64,
-    /// Pages that hold the center.
-    pub center_blocks: u32,
+    /// The centre of the vectors in the quantiser's space; empty: zero.
+    center: Vec<f32>,
 }
 
 impl Index {
-    /// Reads the meta page and the center, and prepares the quantiser.
+    /// The parameters of a new index. `center` is that of the quantiser, or empty.
     ///
     /// # Errors
-    /// [`IndexError::Corrupt`] and [`IndexError::Version`] for what is not such an index, [`IndexError::OutOfMemory`], and those
-    /// of the storage.
-    pub fn open<S: PageRead>(storage: &mut S) -> Result<(Self, EntrySet), IndexError> {
+    /// [`IndexError::Limit`] for a vector too long for a page and for other values out of range, [`IndexError::OutOfMemory`].
+    pub fn new(options: &IndexOptions, center: Vec<f32>) -> Result<Self, IndexError> {
+        let IndexOptions { metric, element, bits, dims, m, ef_construction, seed, build_id } = *options;
+        let quantizer = Quantizer::new(metric, dims as usize, bits, seed, &center)?;
+        let layout = Layout::new(quantizer.code_bytes(), m, 0)?;
+        Ok(Index { layout, quantizer, metric, element, dims, m, ef_construction, seed, build_id, center })
+    }
+
+    /// Reads the parameters of an index and its entries.
+    ///
+    /// # Errors
+    /// [`IndexError::Version`] for another format, [`IndexError::Corrupt`], and those of the storage.
+    pub fn open(storage: &mut impl PageRead) -> Result<(Self, EntrySet), IndexError> {
         let meta = storage.read(0, Meta::parse)?.map_err(|error| error.at(0))?;
-        let center = read_whole_center(storage, &meta)?;
-        let bits = match meta.bits {
-            4 => CodeBits::Four,
-            8 => CodeBits::Eight,
-            _ => return Err(PageError::content("bits per dimension are neither 4 nor 8").at(0)),
-        };
-        let dims = meta.dims as usize;
-        let quantizer = Quantizer::new(meta.metric, dims, bits, meta.seed, &center)?;
-        let layout = Layout::new(quantizer.code_bytes(), meta.m, usize::from(meta.key_bytes))?;
-        let index = Self {
-            layout,
-            quantizer,
+        let mut center = Vec::new();
+        if meta.center_blocks > 0 {
+            // At most MAX_DIMS, which `parse` has checked, as it has that the number of blocks fits.
+            super::queue::reserve(&mut center, meta.dims as usize, "centre of the vectors")?;
+            center.resize(meta.dims as usize, 0.0);
+        }
+        for page in 0..meta.center_blocks {
+            let part = center.get_mut(center_range(meta.dims, page)).unwrap_or_default();
+            storage.read(page + 1, |bytes| read_center(bytes, part))?.map_err(|error| error.at(page + 1))?;
+        }
+        let corrupt = |what| IndexError::Corrupt { block: 0, what };
+        let options = IndexOptions {
             metric: meta.metric,
             element: meta.element,
-            dims,
+            bits: CodeBits::from_u8(meta.bits).ok_or(corrupt("unknown number of bits"))?,
+            dims: meta.dims,
             m: meta.m,
             ef_construction: meta.ef_construction,
             seed: meta.seed,
             build_id: meta.build_id,
-            center_blocks: meta.center_blocks,
         };
+        let index = Index::new(&options, center).map_err(|error| match error {
+            IndexError::Limit { .. } => corrupt("the meta page names a size that cannot be"),
+            other => other,
+        })?;
+        if meta.key_bytes != 0 {
+            return Err(corrupt("the meta page names keys"));
+        }
         Ok((index, meta.entries))
     }
 
-    /// The entry set as it is now, by a peek.
-    ///
-    /// # Errors
-    /// Those of the storage.
-    pub fn entries<S: PageRead>(&self, storage: &mut S) -> Result<EntrySet, IndexError> {
-        let mut bytes = [0; ENTRIES_BYTES];
-        storage.peek(&[ENTRIES_PLACE], ENTRIES_BYTES, &mut bytes)?;
-        Ok(EntrySet::parse(&bytes))
-    }
-
-    /// The first block that is neither meta nor center.
+    /// The level of the element of a row.
     #[must_use]
-    pub fn first_block(&self) -> u32 {
-        self.center_blocks.saturating_add(1)
+    pub fn level(&self, tid: HeapTid) -> u8 {
+        level_of(self.seed, tid, self.m)
     }
-}
 
-/// The center, empty where it is zero.
-fn read_whole_center<S: PageRead>(storage: &mut S, meta: &Meta) -> Result<Vec<f32>, IndexError> {
-    let mut center = Vec::new();
-    if meta.center_blocks == 0 {
-        return Ok(center);
+    /// How many neighbours a new element gets at this level; its lists may become longer by what later elements add.
+    #[must_use]
+    pub fn new_neighbours(&self, level: u8) -> usize {
+        self.layout.max_neighbours(level)
     }
-    let dims = meta.dims as usize;
-    reserve(&mut center, dims, "center of an index")?;
-    center.resize(dims, 0.0);
-    for page in 0..center_blocks(meta.dims) {
-        let block = page.saturating_add(1);
-        let Some(part) = center.get_mut(center_range(meta.dims, page)) else {
-            continue;
-        };
-        storage
-            .read(block, |bytes| read_center(bytes, part))?
-            .map_err(|error| error.at(block))?;
-    }
-    Ok(center)
-}
 
-/// The entries as [`super::walk::descend`] takes them; `buffer` holds them.
-pub(super) fn walk_entries<'b>(set: &EntrySet, buffer: &'b mut [Entry; super::ENTRIES]) -> &'b [Entry] {
-    let mut count = 0;
-    for (place, entry) in buffer.iter_mut().zip(set.iter()) {
-        *place = Entry {
-            id: entry.id,
-            level: entry.level,
-        };
-        count += 1;
+    /// The pages that hold the centre, from block 1.
+    #[must_use]
+    pub fn center_blocks(&self) -> u32 {
+        if self.center.is_empty() { 0 } else { center_blocks(self.dims) }
     }
-    buffer.get(..count).unwrap_or_default()
+
+    /// The centre of the vectors in the quantiser's space; empty: zero.
+    #[must_use]
+    pub fn center(&self) -> &[f32] {
+        &self.center
+    }
+
+    /// The first block of elements.
+    #[must_use]
+    pub fn first_node_block(&self) -> u32 {
+        self.center_blocks() + 1
+    }
+
+    /// The content of the meta page.
+    #[must_use]
+    pub fn meta(&self, entries: EntrySet) -> Meta {
+        Meta {
+            metric: self.metric,
+            element: self.element,
+            bits: self.quantizer.bits().to_u8(),
+            dims: self.dims,
+            m: self.m,
+            ef_construction: self.ef_construction,
+            key_bytes: 0,
+            seed: self.seed,
+            build_id: self.build_id,
+            center_blocks: self.center_blocks(),
+            entries,
+        }
+    }
 }

@@ -1,14 +1,18 @@
 //! The graph index: hierarchical navigable small worlds (Malkov and Yashunin, arXiv 1603.09320) over quantised vectors.
 //!
 //! [`walk`] is the search that everything shares, over anything that is a [`walk::Graph`]; [`queue`] and [`visited`] are its
-//! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`index`] what an
+//! state, [`select`] decides which neighbours an element keeps. [`paged`] is the graph as it stands on pages, [`Index`] what an
 //! opened index is.
 
+pub mod build;
+mod hash;
 mod idset;
-pub mod index;
+mod index;
+mod level;
 pub mod paged;
 pub mod queue;
 mod reach;
+pub mod scan;
 pub mod select;
 pub mod statistics;
 mod sweep;
@@ -16,3 +20,6 @@ pub mod vacuum;
 pub mod verify;
 pub mod visited;
 pub mod walk;
+
+pub use index::{Index, IndexOptions};
+pub use level::level_of;

@@ -4,14 +4,14 @@
 //! gives an id that is not below the bound, or grows memory beyond the length of a list. An element that is not in the graph
 //! (free, unranked, an unknown state) is infinitely far; a dead one is still a way to others.
 
-use crate::index::page::{
+use crate::index::page::{ENTRIES_BYTES, ENTRIES_PLACE, ENTRY_COUNT, Entry, EntrySet,
     FACTORS_BYTES, Layout, NeighbourList, SlotHead, SlotState, UpperRecord, parse_neighbours,
 };
 use crate::index::quantize::{CodeRef, Factors, Quantizer, Query};
 use crate::index::storage::{PageRead, Place};
 use crate::index::{IndexError, SlotId};
 
-use super::index::Index;
+use super::Index;
 use super::queue::reserve;
 use super::walk::Graph;
 
@@ -164,6 +164,49 @@ impl<'a, S: PageRead, O: Origin> PagedGraph<'a, S, O> {
             take_neighbours(list, self.id_bound, out)?;
         }
         Ok(())
+    }
+}
+
+/// The entries of the index as they are now.
+///
+/// # Errors
+/// Those of the storage.
+pub fn peek_entries<S: PageRead>(storage: &mut S) -> Result<EntrySet, IndexError> {
+    let mut bytes = [0; ENTRIES_BYTES];
+    storage.peek(&[ENTRIES_PLACE], ENTRIES_BYTES, &mut bytes)?;
+    Ok(EntrySet::parse(&bytes))
+}
+
+/// The entries of a set in one piece, as [`super::walk::descend`] takes them.
+#[derive(Debug)]
+pub struct EntryList {
+    entries: [Entry; ENTRY_COUNT],
+    count: usize,
+}
+
+impl EntryList {
+    /// The entries of the set.
+    #[must_use]
+    pub fn new(set: &EntrySet) -> Self {
+        let none = Entry {
+            id: SlotId::NONE,
+            level: 0,
+        };
+        let mut list = Self {
+            entries: [none; ENTRY_COUNT],
+            count: 0,
+        };
+        for (place, entry) in list.entries.iter_mut().zip(set.iter()) {
+            *place = entry;
+            list.count += 1;
+        }
+        list
+    }
+
+    /// The entries.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Entry] {
+        self.entries.get(..self.count).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
 use super::idset::IdSet;
-use super::index::Index;
+use super::Index;
 use super::paged::{OwnCode, PagedGraph, PagedScratch};
 use super::queue::reserve;
 use super::sweep::{Content, PageCopy};
@@ -129,7 +129,7 @@ impl<'i> Reach<'i> {
             };
             let (block, _) = self.index.layout.slot(id);
             storage.check_interrupts()?;
-            if block >= self.index.first_block() && block < blocks {
+            if block >= self.index.first_node_block() && block < blocks {
                 copy.load(storage, block)?;
                 self.spread_on_page(&copy)?;
             }

@@ -8,6 +8,7 @@
 //! everything else, by the loose one the twins would take all places. Here a twin shadows its twins only, so that large groups
 //! of identical vectors keep links to the rest of the graph.
 
+use super::hash::mix;
 use super::queue::Candidate;
 use crate::index::{IndexError, SlotId};
 
@@ -78,13 +79,10 @@ fn scatter_ties(owner: SlotId, candidates: &mut [Candidate]) {
     }
 }
 
-/// The finaliser of splitmix64 over both ids.
+/// A hash of a pair of ids.
 #[inline]
 fn pair_hash(a: SlotId, b: SlotId) -> u64 {
-    let mut x = (u64::from(a.0) << 32 | u64::from(b.0)).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
+    mix(u64::from(a.0) << 32 | u64::from(b.0))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use crate::index::IndexError;
 use crate::index::page::{MAX_LEVEL, NodePage, PAGE_BYTES, SlotState, UpperPage};
 use crate::index::storage::PageRead;
 
-use super::index::Index;
+use super::Index;
+use super::paged::peek_entries;
 use super::sweep::{Content, PageCopy, sweep};
 
 /// What one pass over an index counted.
@@ -47,12 +48,12 @@ impl Statistics {
     /// Those of the storage, [`IndexError::Corrupt`].
     pub fn take<S: PageRead>(index: &Index, storage: &mut S) -> Result<Self, IndexError> {
         let mut counted = Self {
-            center_blocks: index.center_blocks,
-            entries: u32::try_from(index.entries(storage)?.len()).unwrap_or(u32::MAX),
+            center_blocks: index.center_blocks(),
+            entries: u32::try_from(peek_entries(storage)?.len()).unwrap_or(u32::MAX),
             ..Self::default()
         };
         let mut copy = PageCopy::new();
-        counted.blocks = index.first_block();
+        counted.blocks = index.first_node_block();
         sweep(index, storage, &mut copy, |_, copy| {
             counted.blocks = copy.block().saturating_add(1);
             match copy.content(index)? {

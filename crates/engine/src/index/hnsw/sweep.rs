@@ -7,7 +7,7 @@ use crate::index::page::{HEADER_BYTES, NodePage, PAGE_BYTES, PageBytes, PageKind
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
-use super::index::Index;
+use super::Index;
 
 /// The copy of a page.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(crate) fn sweep<S: PageRead>(
     copy: &mut PageCopy,
     mut look: impl FnMut(&mut S, &PageCopy) -> Result<(), IndexError>,
 ) -> Result<(), IndexError> {
-    let mut block = index.first_block();
+    let mut block = index.first_node_block();
     loop {
         let end = storage.blocks()?;
         if block >= end {

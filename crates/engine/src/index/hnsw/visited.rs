@@ -185,6 +185,15 @@ impl VisitedSet {
         self.len == 0
     }
 
+    /// What a set occupies that has held `len` ids.
+    pub(super) fn estimated_bytes(id_bound: u32, len: usize) -> usize {
+        if id_bound <= BITMAP_IDS {
+            (id_bound as usize).div_ceil(64) * (size_of::<u64>() + size_of::<u32>())
+        } else {
+            (4 * len).next_power_of_two().max(FIRST_BUCKETS) * size_of::<u32>()
+        }
+    }
+
     /// What it occupies.
     pub fn memory_bytes(&self) -> usize {
         self.words.capacity() * 8 + (self.touched.capacity() + self.buckets.capacity()) * 4

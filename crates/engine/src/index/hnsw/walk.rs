@@ -195,6 +195,12 @@ impl Beam {
         (self.expansions, self.estimates)
     }
 
+    /// What a beam that drops its overflow occupies after searches of this size, roughly.
+    #[must_use]
+    pub fn estimated_bytes(id_bound: u32, ef: usize) -> usize {
+        ef * size_of::<u64>() + VisitedSet::estimated_bytes(id_bound, 64 * ef)
+    }
+
     /// What the beam occupies.
     pub fn memory_bytes(&self) -> usize {
         self.window.memory_bytes()

@@ -98,7 +98,7 @@ pub use node::{NodePage, NodePageMut, StateCounts};
 pub use options::{
     EF_CONSTRUCTION_MAX, EF_CONSTRUCTION_MIN, M_MAX, M_MIN, OptionError, check_ef_construction, check_m,
 };
-pub use slot::{NewSlot, ROW_BYTES, SlotHead, SlotRef, SlotState, parse_row, parse_tid};
+pub use slot::{FRONT_BYTES, NewSlot, ROW_BYTES, SlotHead, SlotRef, SlotState, parse_row, parse_tid};
 pub use upper::{UpperPage, UpperPageMut, UpperRecord};
 
 use super::IndexError;

@@ -11,6 +11,8 @@ pub(super) const UPPER_OFFSET: usize = 8;
 pub(super) const FACTORS_OFFSET: usize = 12;
 /// Bytes of a slot before its code.
 pub(super) const CODE_OFFSET: usize = 32;
+/// Bytes of a slot up to the end of the factors, see [`SlotHead::parse_front`].
+pub const FRONT_BYTES: usize = CODE_OFFSET;
 
 const _: () = assert!(TID_OFFSET + TID_BYTES == UPPER_OFFSET);
 const _: () = assert!(UPPER_OFFSET + 4 == FACTORS_OFFSET);
@@ -74,8 +76,17 @@ impl<'a> SlotHead<'a> {
     #[must_use]
     #[inline]
     pub fn parse(bytes: &'a [u8], layout: &Layout) -> Option<Self> {
+        let mut head = Self::parse_front(bytes)?;
+        head.code = bytes.get(CODE_OFFSET..layout.head_bytes())?;
+        Some(head)
+    }
+
+    /// Reads peeked bytes from [`Layout::head_place`] that end before the code, [`FRONT_BYTES`] long: all but the code, which
+    /// comes out empty.
+    #[must_use]
+    #[inline]
+    pub fn parse_front(bytes: &'a [u8]) -> Option<Self> {
         let head: &[u8; CODE_OFFSET] = bytes.first_chunk()?;
-        let code = bytes.get(CODE_OFFSET..layout.head_bytes())?;
         let state = *head.first()?;
         Some(Self {
             state: SlotState::from_u8(state).unwrap_or(SlotState::Free),
@@ -83,7 +94,7 @@ impl<'a> SlotHead<'a> {
             tid: parse_tid(head.get(TID_OFFSET..)?)?,
             upper: UpperId(bytes::get_u32(head, UPPER_OFFSET).ok()?),
             factors: head.last_chunk()?,
-            code,
+            code: &[],
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::index::storage::PageWrite;
 use crate::index::{IndexError, SlotId};
 
 use super::super::idset::IdSet;
-use super::super::index::Index;
+use super::super::Index;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 
 /// What the pass found.
@@ -144,7 +144,7 @@ impl Census {
             return Standing::Live;
         }
         let (block, _) = index.layout.slot(id);
-        if block < index.first_block() || self.other_blocks.contains(SlotId(block)) {
+        if block < index.first_node_block() || self.other_blocks.contains(SlotId(block)) {
             Standing::Gone
         } else {
             Standing::Unknown

@@ -7,7 +7,7 @@ use crate::index::page::{NodePageMut, SlotState};
 use crate::index::storage::{Change, PageWrite};
 use crate::index::{HeapTid, IndexError};
 
-use super::super::index::Index;
+use super::super::Index;
 use super::super::sweep::{Content, PageCopy, sweep};
 use super::VacuumStats;
 

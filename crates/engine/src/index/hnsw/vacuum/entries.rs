@@ -4,8 +4,8 @@ use crate::index::page::{Entry, EntrySet, Meta, SlotState};
 use crate::index::storage::{Change, PageWrite};
 use crate::index::{IndexError, SlotId};
 
-use super::super::index::Index;
-use super::super::paged::PagedScratch;
+use super::super::Index;
+use super::super::paged::{PagedScratch, peek_entries};
 use super::census::Census;
 
 /// Takes out of the entry set what is not live, sets right what has another level now, and offers it the live elements of the
@@ -19,7 +19,7 @@ pub(super) fn renew_entries<S: PageWrite>(
     census: &Census,
     scratch: &mut PagedScratch,
 ) -> Result<EntrySet, IndexError> {
-    let known: Vec<Entry> = index.entries(storage)?.iter().collect();
+    let known: Vec<Entry> = peek_entries(storage)?.iter().collect();
     let ids: Vec<SlotId> = known.iter().map(|entry| entry.id).collect();
     let levels: Vec<Option<u8>> = scratch
         .peek_heads(storage, &index.layout, &ids)?

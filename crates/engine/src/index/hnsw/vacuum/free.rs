@@ -7,7 +7,7 @@ use crate::index::page::{NodePageMut, PageError, PageKind, SlotState, UpperPage,
 use crate::index::storage::{Change, PageWrite};
 use crate::index::{IndexError, SlotId};
 
-use super::super::index::Index;
+use super::super::Index;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 use super::VacuumStats;
 use super::census::Census;

@@ -10,7 +10,7 @@ use crate::index::quantize::CodeRef;
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
-use super::super::index::Index;
+use super::super::Index;
 use super::super::paged::{OwnCode, PagedGraph, PagedScratch, code_of};
 use super::super::queue::{Candidate, reserve};
 use super::super::visited::VisitedSet;

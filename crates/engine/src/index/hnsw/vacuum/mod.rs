@@ -24,7 +24,7 @@ use crate::index::IndexError;
 use crate::index::page::EntrySet;
 use crate::index::storage::PageWrite;
 
-use super::index::Index;
+use super::Index;
 use super::paged::PagedScratch;
 use super::reach::Reach;
 use census::Census;

@@ -10,11 +10,11 @@ use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
 
 use super::super::idset::IdSet;
-use super::super::index::{Index, walk_entries};
+use super::super::Index;
 use super::super::paged::{OwnCode, PagedGraph, PagedScratch, code_of};
 use super::super::queue::{Candidate, reserve};
 use super::super::select::Selector;
-use super::super::walk::{Beam, Entry, Graph, descend};
+use super::super::walk::{Beam, Graph, descend};
 use crate::index::page::EntrySet;
 
 /// An id that no element has, for the owner of a selection whose members are positions.
@@ -97,10 +97,8 @@ impl<'i> Relinker<'i> {
     ) -> Result<Vec<Candidate>, IndexError> {
         let ef = usize::from(self.index.ef_construction).max(self.index.layout.max_neighbours(0));
         let id_bound = self.index.layout.id_bound(storage.blocks()?)?;
-        let mut buffer = [Entry { id: SlotId::NONE, level: 0 }; super::super::ENTRIES];
-        let entries = walk_entries(&self.entries, &mut buffer);
         let mut graph = PagedGraph::new(self.index, storage, &mut self.scratch, id_bound);
-        descend(&mut self.beam, &mut graph, own, entries, 0, ef)?;
+        descend(&mut self.beam, &mut graph, own, &self.entries, 0, ef)?;
         self.beam.run(&mut graph, own, 0)?;
         let mut near = Vec::new();
         reserve(&mut near, self.beam.found().len(), "elements near another")?;

@@ -11,7 +11,7 @@ use crate::index::page::{NeighbourList, NodePage, NodePageMut, PageError, SlotSt
 use crate::index::storage::{Change, PageWrite, Position};
 use crate::index::{IndexError, SlotId};
 
-use super::super::index::Index;
+use super::super::Index;
 use super::super::queue::reserve;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 use super::VacuumStats;

@@ -7,7 +7,7 @@ use crate::index::page::{MAX_LEVEL, NeighbourList, NodePage, SlotHead, SlotState
 use crate::index::storage::{PageRead, Place};
 use crate::index::{IndexError, SlotId};
 
-use super::super::index::Index;
+use super::super::Index;
 use super::super::paged::PagedScratch;
 use super::super::queue::reserve;
 use super::super::sweep::{Content, PageCopy, sweep};

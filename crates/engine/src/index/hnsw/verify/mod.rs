@@ -19,7 +19,7 @@ use crate::index::IndexError;
 use crate::index::page::{EntrySet, SlotState};
 use crate::index::storage::PageRead;
 
-use super::index::Index;
+use super::Index;
 use super::paged::PagedScratch;
 use super::reach::Reach;
 use links::Links;

@@ -5,7 +5,7 @@ use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
 use super::super::idset::IdSet;
-use super::super::index::Index;
+use super::super::Index;
 use super::super::sweep::PageCopy;
 use super::{Check, Findings, IndexedRows};
 
@@ -33,7 +33,7 @@ impl Pages {
     /// Those of the storage, [`IndexError::OutOfMemory`], [`IndexError::Limit`] for an impossible length.
     pub(super) fn look<S: PageRead>(index: &Index, storage: &mut S) -> Result<Self, IndexError> {
         let blocks = storage.blocks()?;
-        let checker = PageChecker::new(&index.layout, index.center_blocks, blocks)?;
+        let checker = PageChecker::new(&index.layout, index.center_blocks(), blocks)?;
         let id_bound = index.layout.id_bound(blocks)?;
         let mut pages = Self {
             live: IdSet::with_bound(id_bound)?,
@@ -54,7 +54,7 @@ impl Pages {
                     None => format!("block {block}: {}", finding.problem),
                 });
             }
-            if block >= index.first_block()
+            if block >= index.first_node_block()
                 && let Ok(page) = NodePage::open(copy.bytes(), &index.layout)
             {
                 pages.node_blocks.insert(SlotId(block))?;

@@ -8,7 +8,7 @@ use crate::index::storage::{Change, PageWrite};
 use crate::index::{IndexError, SlotId};
 
 use super::super::Index;
-use super::super::sweep::{Content, PageCopy, slot_id, sweep};
+use super::super::sweep::{Content, PageCopy, sweep};
 use super::VacuumStats;
 use super::census::Census;
 

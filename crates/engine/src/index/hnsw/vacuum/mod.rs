@@ -27,6 +27,9 @@ use crate::index::storage::PageWrite;
 use super::Index;
 use super::paged::PagedScratch;
 use super::reach::Reach;
+#[cfg(test)]
+mod tests;
+
 use census::Census;
 use relink::Relinker;
 use repair::Repair;
@@ -92,7 +95,7 @@ fn link_again<S: PageWrite>(
 ) -> Result<(), IndexError> {
     let mut reach = Reach::new(index, storage)?;
     reach.from_entries(storage, &entries)?;
-    let mut relinker = Relinker::new(index, entries);
+    let mut relinker = Relinker::new(index, &entries);
     let mut from = 0;
     while let Some(id) = census.live.next_not_in(reach.met(), from) {
         if relinker.relink(storage, id, reach.met())? {

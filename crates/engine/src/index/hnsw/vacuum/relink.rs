@@ -4,7 +4,7 @@
 //! take it in. If none has room it is *spliced* into an edge: z names y; the element takes y into its own list, then z names the
 //! element instead of y. Whatever was reachable stays reachable, after each of the two records.
 
-use crate::index::page::{NodePageMut, PageError, SlotState};
+use crate::index::page::{Entry, EntrySet, NodePageMut, PageError, SlotState};
 use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
@@ -15,7 +15,6 @@ use super::super::paged::{OwnCode, PagedGraph, PagedScratch, code_of};
 use super::super::queue::{Candidate, reserve};
 use super::super::select::Selector;
 use super::super::walk::{Beam, Graph, descend};
-use crate::index::page::EntrySet;
 
 /// An id that no element has, for the owner of a selection whose members are positions.
 const OWNER: SlotId = SlotId(u32::MAX - 1);
@@ -24,7 +23,7 @@ const OWNER: SlotId = SlotId(u32::MAX - 1);
 #[derive(Debug)]
 pub(super) struct Relinker<'i> {
     index: &'i Index,
-    entries: EntrySet,
+    entries: Vec<Entry>,
     beam: Beam,
     selector: Selector,
     scratch: PagedScratch,
@@ -33,10 +32,10 @@ pub(super) struct Relinker<'i> {
 
 impl<'i> Relinker<'i> {
     /// Searches begin at these entries.
-    pub(super) fn new(index: &'i Index, entries: EntrySet) -> Self {
+    pub(super) fn new(index: &'i Index, entries: &EntrySet) -> Self {
         Self {
             index,
-            entries,
+            entries: entries.iter().collect(),
             beam: Beam::default(),
             selector: Selector::default(),
             scratch: PagedScratch::default(),
@@ -244,7 +243,7 @@ fn edit_list<S: PageWrite>(
     let (block, number) = index.layout.slot(id);
     let edited = storage.update(block, |bytes| {
         let mut change = Change::None;
-        let mut work = || -> Result<bool, PageError> {
+        let work = || -> Result<bool, PageError> {
             let mut page = NodePageMut::open(bytes, &index.layout)?;
             let slot = page.as_ref().slot(number)?;
             if slot.head.state != SlotState::Live {

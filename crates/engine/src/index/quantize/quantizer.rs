@@ -55,7 +55,9 @@ impl Quantizer {
             Rotation::identity(dims)
         };
         let center = if is_coded { center } else { &[] };
-        if !center.is_empty() && (center.len() != dims || center.iter().any(|x| !(x.abs() <= LARGEST))) {
+        if !center.is_empty()
+            && (center.len() != dims || center.iter().any(|x| x.is_nan() || x.abs() > LARGEST))
+        {
             return Err(IndexError::Corrupt {
                 block: CENTER_BLOCK,
                 what: "the centre has another number of dimensions or is not finite",
@@ -122,7 +124,7 @@ impl Quantizer {
         let largest = if self.metric == Metric::Cosine {
             let squares = vector.iter().map(|x| f64::from(x.to_f32()).powi(2));
             let norm = squares.sum::<f64>().sqrt();
-            if !(norm > 0.0) {
+            if !norm.is_normal() {
                 out.fill(0.0);
                 return Rankable::No;
             }

@@ -7,6 +7,7 @@
 pub mod build;
 mod hash;
 mod index;
+pub mod insert;
 mod level;
 pub mod paged;
 pub mod queue;

@@ -1,9 +1,7 @@
 //! What does not change while an index exists.
 
 use super::level::level_of;
-use crate::index::page::{
-    EntrySet, Layout, Meta, center_blocks, center_range, read_center,
-};
+use crate::index::page::{EntrySet, Layout, Meta, center_blocks, center_range, read_center};
 use crate::index::quantize::{CodeBits, Quantizer};
 use crate::index::storage::PageRead;
 use crate::index::{ElementKind, HeapTid, IndexError, Metric};
@@ -60,10 +58,30 @@ impl Index {
     /// # Errors
     /// [`IndexError::Limit`] for a vector too long for a page and for other values out of range, [`IndexError::OutOfMemory`].
     pub fn new(options: &IndexOptions, center: Vec<f32>) -> Result<Self, IndexError> {
-        let IndexOptions { metric, element, bits, dims, m, ef_construction, seed, build_id } = *options;
+        let IndexOptions {
+            metric,
+            element,
+            bits,
+            dims,
+            m,
+            ef_construction,
+            seed,
+            build_id,
+        } = *options;
         let quantizer = Quantizer::new(metric, dims as usize, bits, seed, &center)?;
         let layout = Layout::new(quantizer.code_bytes(), m, 0)?;
-        Ok(Index { layout, quantizer, metric, element, dims, m, ef_construction, seed, build_id, center })
+        Ok(Index {
+            layout,
+            quantizer,
+            metric,
+            element,
+            dims,
+            m,
+            ef_construction,
+            seed,
+            build_id,
+            center,
+        })
     }
 
     /// Reads the parameters of an index and its entries.
@@ -80,7 +98,9 @@ impl Index {
         }
         for page in 0..meta.center_blocks {
             let part = center.get_mut(center_range(meta.dims, page)).unwrap_or_default();
-            storage.read(page + 1, |bytes| read_center(bytes, part))?.map_err(|error| error.at(page + 1))?;
+            storage
+                .read(page + 1, |bytes| read_center(bytes, part))?
+                .map_err(|error| error.at(page + 1))?;
         }
         let corrupt = |what| IndexError::Corrupt { block: 0, what };
         let options = IndexOptions {
@@ -118,7 +138,11 @@ impl Index {
     /// The pages that hold the centre, from block 1.
     #[must_use]
     pub fn center_blocks(&self) -> u32 {
-        if self.center.is_empty() { 0 } else { center_blocks(self.dims) }
+        if self.center.is_empty() {
+            0
+        } else {
+            center_blocks(self.dims)
+        }
     }
 
     /// The centre of the vectors in the quantiser's space; empty: zero.

@@ -25,20 +25,30 @@ mod tests {
         for m in [2, 16, 100] {
             let mut counts = [0u32; 8];
             for number in 0..200_000 {
-                let tid = HeapTid { block: number / 100, offset: (number % 100) as u16 + 1 };
+                let tid = HeapTid {
+                    block: number / 100,
+                    offset: (number % 100) as u16 + 1,
+                };
                 counts[usize::from(level_of(7, tid, m))] += 1;
             }
             for level in 0..4 {
                 let at_least: u32 = counts[level..].iter().sum();
                 let expected = 200_000.0 / f64::from(m).powi(level as i32);
-                assert!((f64::from(at_least) - expected).abs() < 5.0 * expected.sqrt() + 1.0, "m {m} level {level}: {at_least}");
+                assert!(
+                    (f64::from(at_least) - expected).abs() < 5.0 * expected.sqrt() + 1.0,
+                    "m {m} level {level}: {at_least}"
+                );
             }
         }
     }
 
     #[test]
     fn another_seed_gives_other_levels() {
-        let levels = |seed| (0..1000).map(|block| level_of(seed, HeapTid { block, offset: 1 }, 4)).collect::<Vec<_>>();
+        let levels = |seed| {
+            (0..1000)
+                .map(|block| level_of(seed, HeapTid { block, offset: 1 }, 4))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(levels(1), levels(1));
         assert_ne!(levels(1), levels(2));
     }

@@ -21,7 +21,9 @@ impl ChunkSize {
     /// The largest chunks of at most `chunk_bytes` for elements of `element_bytes`, but of at least 16 elements.
     pub(super) fn for_bytes(chunk_bytes: usize, element_bytes: usize) -> Self {
         let elements = (chunk_bytes / element_bytes.max(1)).clamp(16, 1 << 16);
-        ChunkSize { shift: elements.ilog2() }
+        ChunkSize {
+            shift: elements.ilog2(),
+        }
     }
 
     pub(super) fn elements(self) -> usize {
@@ -58,7 +60,11 @@ const CACHE_LINE: usize = 64;
 
 impl<T: Clone> Chunked<T> {
     pub(super) fn new(size: ChunkSize, stride: usize) -> Self {
-        Chunked { size, stride, chunks: Vec::new() }
+        Chunked {
+            size,
+            stride,
+            chunks: Vec::new(),
+        }
     }
 
     /// Bytes that [`Chunked::grow`] will allocate.
@@ -76,9 +82,15 @@ impl<T> Chunked<T> {
     fn grow_with(&mut self, item: impl FnMut() -> T, what: &'static str) -> Result<(), IndexError> {
         let count = self.stride * self.size.elements() + CACHE_LINE / size_of::<T>().max(1);
         let mut items: Vec<T> = Vec::new();
-        let out_of_memory = |_| IndexError::OutOfMemory { what, bytes: count.saturating_mul(size_of::<T>()) };
+        let out_of_memory = |_| IndexError::OutOfMemory {
+            what,
+            bytes: count.saturating_mul(size_of::<T>()),
+        };
         items.try_reserve_exact(count).map_err(out_of_memory)?;
-        let start = items.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE / size_of::<T>().max(1));
+        let start = items
+            .as_ptr()
+            .align_offset(CACHE_LINE)
+            .min(CACHE_LINE / size_of::<T>().max(1));
         items.resize_with(count, item);
         reserve(&mut self.chunks, 1, what)?;
         self.chunks.push(Chunk { items, start });
@@ -108,7 +120,11 @@ impl<T> Chunked<T> {
 
     /// What the array occupies.
     pub(super) fn memory_bytes(&self) -> usize {
-        let chunks: usize = self.chunks.iter().map(|chunk| chunk.items.capacity() * size_of::<T>()).sum();
+        let chunks: usize = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.items.capacity() * size_of::<T>())
+            .sum();
         chunks + self.chunks.capacity() * size_of::<Chunk<T>>()
     }
 }
@@ -125,7 +141,13 @@ pub(super) struct Lists {
 
 impl Lists {
     pub(super) fn new(size: ChunkSize, degree: usize) -> Self {
-        Lists { lists: Chunked { size, stride: degree, chunks: Vec::new() } }
+        Lists {
+            lists: Chunked {
+                size,
+                stride: degree,
+                chunks: Vec::new(),
+            },
+        }
     }
 
     pub(super) fn chunk_bytes(&self) -> usize {
@@ -136,7 +158,8 @@ impl Lists {
 
     /// Adds a chunk of empty lists.
     pub(super) fn grow(&mut self) -> Result<(), IndexError> {
-        self.lists.grow_with(|| AtomicU32::new(SlotId::NONE.0), "neighbour lists")
+        self.lists
+            .grow_with(|| AtomicU32::new(SlotId::NONE.0), "neighbour lists")
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -157,7 +180,10 @@ impl Lists {
     /// The ids in a list.
     #[inline]
     pub(super) fn iter(&self, list: u32) -> impl Iterator<Item = SlotId> + '_ {
-        let ids = self.places(list).iter().map(|place| SlotId(place.load(Ordering::Relaxed)));
+        let ids = self
+            .places(list)
+            .iter()
+            .map(|place| SlotId(place.load(Ordering::Relaxed)));
         ids.take_while(|id| *id != SlotId::NONE)
     }
 

@@ -23,7 +23,12 @@ pub(super) struct Row {
     upper: u32,
 }
 
-const EMPTY_ROW: Row = Row { tid: HeapTid::NONE, level: 0, ranked: false, upper: NO_UPPER };
+const EMPTY_ROW: Row = Row {
+    tid: HeapTid::NONE,
+    level: 0,
+    ranked: false,
+    upper: NO_UPPER,
+};
 
 /// The elements of a build, numbered from 0.
 #[derive(Debug)]
@@ -78,15 +83,26 @@ impl Elements {
     }
 
     /// Adds an element.
-    pub(super) fn push(&mut self, code: CodeRef<'_>, tid: HeapTid, level: u8, ranked: bool) -> Result<(), IndexError> {
+    pub(super) fn push(
+        &mut self,
+        code: CodeRef<'_>,
+        tid: HeapTid,
+        level: u8,
+        ranked: bool,
+    ) -> Result<(), IndexError> {
         // The last number stands for none.
         if self.count == u32::MAX - 1 || self.upper_count >= NO_UPPER - u32::from(level) {
-            return Err(IndexError::Limit { what: "number of index elements", value: u64::from(u32::MAX), limit: u64::from(u32::MAX) - 1 });
+            return Err(IndexError::Limit {
+                what: "number of index elements",
+                value: u64::from(u32::MAX),
+                limit: u64::from(u32::MAX) - 1,
+            });
         }
         let id = self.count;
         if id as usize == self.rows.capacity() {
             self.codes.grow(0, "codes of an index build")?;
-            self.factors.grow(Factors::default(), "factors of an index build")?;
+            self.factors
+                .grow(Factors::default(), "factors of an index build")?;
             self.base.grow()?;
             self.rows.grow(EMPTY_ROW, "rows of an index build")?;
         }
@@ -98,7 +114,12 @@ impl Elements {
             *to = *from;
         }
         self.factors.record_mut(id)[0] = code.factors;
-        self.rows.record_mut(id)[0] = Row { tid, level, ranked, upper };
+        self.rows.record_mut(id)[0] = Row {
+            tid,
+            level,
+            ranked,
+            upper,
+        };
         self.upper_count += u32::from(level);
         self.count += 1;
         Ok(())
@@ -115,7 +136,10 @@ impl Elements {
 
     #[inline]
     pub(super) fn code(&self, id: SlotId) -> CodeRef<'_> {
-        CodeRef { factors: self.factors.record(id.0)[0], code: self.codes.record(id.0) }
+        CodeRef {
+            factors: self.factors.record(id.0)[0],
+            code: self.codes.record(id.0),
+        }
     }
 
     #[inline]
@@ -148,7 +172,10 @@ impl Elements {
         out: &mut Vec<Candidate>,
     ) {
         out.clear();
-        out.extend(ids.map(|id| Candidate { key: self.between(quantizer, owner, id), id }));
+        out.extend(ids.map(|id| Candidate {
+            key: self.between(quantizer, owner, id),
+            id,
+        }));
         out.sort_unstable_by_key(|candidate| pack(candidate.key, candidate.id));
     }
 

@@ -54,7 +54,10 @@ impl Graph for ElementGraph<'_> {
         out.clear();
         reserve(out, ids.len(), "estimates of a search")?;
         let code = self.elements.code(*query);
-        out.extend(ids.iter().map(|id| self.index.quantizer.between(code, self.elements.code(*id))));
+        out.extend(
+            ids.iter()
+                .map(|id| self.index.quantizer.between(code, self.elements.code(*id))),
+        );
         Ok(())
     }
 
@@ -86,7 +89,9 @@ impl Order {
         upper.sort_unstable_by_key(|id| (std::cmp::Reverse(elements.row(*id).level), *id));
         // The golden ratio spreads any first part of the order evenly.
         let golden = (f64::from(count) * 0.618_033_988_75) as u32;
-        let step = (golden.max(1)..).find(|step| divisor(*step, count.max(1)) == 1).unwrap_or(1);
+        let step = (golden.max(1)..)
+            .find(|step| divisor(*step, count.max(1)) == 1)
+            .unwrap_or(1);
         Ok(Order { upper, count, step })
     }
 
@@ -103,10 +108,6 @@ impl Order {
         let id = SlotId(((item - upper) * u64::from(self.step) % u64::from(self.count)) as u32);
         let row = elements.row(id);
         (row.ranked && row.level == 0).then_some(id)
-    }
-
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.upper.capacity() * size_of::<SlotId>()
     }
 }
 
@@ -138,7 +139,10 @@ pub(super) struct Scratch {
 impl Scratch {
     fn new(elements: &Elements, index: &Index) -> Result<Self, IndexError> {
         let ef = usize::from(index.ef_construction);
-        let mut scratch = Scratch { beam: Beam::new(Overflow::Drop), ..Scratch::default() };
+        let mut scratch = Scratch {
+            beam: Beam::new(Overflow::Drop),
+            ..Scratch::default()
+        };
         scratch.beam.reset(elements.count(), ef)?;
         reserve(&mut scratch.found, ef + ENTRY_COUNT, "neighbour selection")?;
         let list = 4 * usize::from(index.m) + ef;
@@ -161,11 +165,21 @@ impl<'a> Linker<'a> {
         let mut entries: Vec<Entry> = Vec::new();
         reserve(&mut entries, ENTRY_COUNT, "entries of an index build")?;
         let items = (0..order.len()).filter_map(|item| order.get(item, elements));
-        entries.extend(items.take(ENTRY_COUNT).map(|id| Entry { id, level: elements.row(id).level }));
+        entries.extend(items.take(ENTRY_COUNT).map(|id| Entry {
+            id,
+            level: elements.row(id).level,
+        }));
         let mut locks = Vec::new();
         reserve(&mut locks, LOCKS, "locks of an index build")?;
         locks.resize_with(LOCKS, Mutex::default);
-        Ok(Linker { elements, index, stop, order, entries, locks })
+        Ok(Linker {
+            elements,
+            index,
+            stop,
+            order,
+            entries,
+            locks,
+        })
     }
 
     /// The elements of the highest levels.
@@ -176,10 +190,6 @@ impl<'a> Linker<'a> {
     /// Bytes that a linker takes beside the elements.
     pub(super) fn estimated_bytes(count: u32, m: u16) -> usize {
         count as usize / usize::from(m.max(2)) * 2 * size_of::<SlotId>() + LOCKS * size_of::<Mutex<()>>()
-    }
-
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.order.memory_bytes() + self.locks.capacity() * size_of::<Mutex<()>>()
     }
 
     fn lock(&self, id: SlotId) -> MutexGuard<'_, ()> {
@@ -193,18 +203,30 @@ impl<'a> Linker<'a> {
 
     /// Finds neighbours for an element at all its levels and links both ways.
     fn link(&self, id: SlotId, scratch: &mut Scratch) -> Result<(), IndexError> {
-        let mut graph = ElementGraph { elements: self.elements, index: self.index, stop: self.stop };
+        let mut graph = ElementGraph {
+            elements: self.elements,
+            index: self.index,
+            stop: self.stop,
+        };
         let level = self.elements.row(id).level;
         let ef = usize::from(self.index.ef_construction);
         // An entry would find itself.
         let others = self.entries.iter().filter(|entry| entry.id != id).copied();
-        let mut entries = [Entry { id: SlotId::NONE, level: 0 }; ENTRY_COUNT];
+        let mut entries = [Entry {
+            id: SlotId::NONE,
+            level: 0,
+        }; ENTRY_COUNT];
         let mut count = 0;
         for (place, entry) in entries.iter_mut().zip(others) {
             *place = entry;
             count += 1;
         }
-        let top = entries[..count].iter().map(|entry| entry.level).max().unwrap_or(0).min(level);
+        let top = entries[..count]
+            .iter()
+            .map(|entry| entry.level)
+            .max()
+            .unwrap_or(0)
+            .min(level);
         descend(&mut scratch.beam, &mut graph, &id, &entries[..count], top, ef)?;
         for level in (0..=top).rev() {
             scratch.beam.run(&mut graph, &id, level)?;
@@ -215,7 +237,9 @@ impl<'a> Linker<'a> {
                 scratch.beam.reset(graph.id_bound(), ef)?;
                 scratch.beam.seed(scratch.found.iter().copied())?;
                 let at_level = entries[..count].iter().filter(|entry| entry.level == level - 1);
-                scratch.beam.offer(&mut graph, &id, at_level.map(|entry| entry.id))?;
+                scratch
+                    .beam
+                    .offer(&mut graph, &id, at_level.map(|entry| entry.id))?;
             }
         }
         Ok(())
@@ -226,16 +250,38 @@ impl<'a> Linker<'a> {
         let limit = self.index.layout.max_neighbours(level);
         let wanted = limit.min(self.index.new_neighbours(level));
         let between = |a, b| self.between(a, b);
-        let Scratch { found, list, selector, reselector, .. } = scratch;
+        let Scratch {
+            found,
+            list,
+            selector,
+            reselector,
+            ..
+        } = scratch;
         let chosen = selector.select(id, found.iter().copied(), wanted, wanted, between);
         self.merge_list(id, level, chosen, list, reselector);
         for candidate in chosen {
-            self.add_back_link(candidate.id, Candidate { key: candidate.key, id }, level, list, reselector);
+            self.add_back_link(
+                candidate.id,
+                Candidate {
+                    key: candidate.key,
+                    id,
+                },
+                level,
+                list,
+                reselector,
+            );
         }
     }
 
     /// Writes the list of a new element. It is empty but for an entry, which others may have linked to before its turn.
-    fn merge_list(&self, id: SlotId, level: u8, chosen: &[Candidate], list: &mut Vec<Candidate>, selector: &mut Selector) {
+    fn merge_list(
+        &self,
+        id: SlotId,
+        level: u8,
+        chosen: &[Candidate],
+        list: &mut Vec<Candidate>,
+        selector: &mut Selector,
+    ) {
         let Some((lists, number)) = self.elements.list(id, level) else {
             return;
         };
@@ -246,7 +292,10 @@ impl<'a> Linker<'a> {
             lists.set(number, chosen.iter().map(|candidate| candidate.id));
             return;
         }
-        let both = lists.iter(number).filter(is_new).chain(chosen.iter().map(|candidate| candidate.id));
+        let both = lists
+            .iter(number)
+            .filter(is_new)
+            .chain(chosen.iter().map(|candidate| candidate.id));
         self.elements.rank(&self.index.quantizer, id, both, list);
         let limit = self.index.layout.max_neighbours(level);
         let kept = selector.select(id, list.iter().copied(), limit, limit, |a, b| self.between(a, b));
@@ -254,7 +303,14 @@ impl<'a> Linker<'a> {
     }
 
     /// Adds `new` to the list of `owner`. A full list is selected from anew.
-    fn add_back_link(&self, owner: SlotId, new: Candidate, level: u8, list: &mut Vec<Candidate>, selector: &mut Selector) {
+    fn add_back_link(
+        &self,
+        owner: SlotId,
+        new: Candidate,
+        level: u8,
+        list: &mut Vec<Candidate>,
+        selector: &mut Selector,
+    ) {
         let Some((lists, number)) = self.elements.list(owner, level) else {
             return;
         };
@@ -272,7 +328,9 @@ impl<'a> Linker<'a> {
         let all = lists.iter(number).chain([new.id]);
         self.elements.rank(&self.index.quantizer, owner, all, list);
         let limit = self.index.layout.max_neighbours(level);
-        let kept = selector.select(owner, list.iter().copied(), limit, limit, |a, b| self.between(a, b));
+        let kept = selector.select(owner, list.iter().copied(), limit, limit, |a, b| {
+            self.between(a, b)
+        });
         lists.set(number, kept.iter().map(|candidate| candidate.id));
     }
 }
@@ -307,7 +365,11 @@ impl Work for Trimmer<'_> {
 
     fn scratch(&self) -> Result<Self::Scratch, IndexError> {
         let mut scratch = Self::Scratch::default();
-        reserve(&mut scratch.0, 4 * usize::from(self.index.m), "neighbour selection")?;
+        reserve(
+            &mut scratch.0,
+            4 * usize::from(self.index.m),
+            "neighbour selection",
+        )?;
         scratch.1.reserve(4 * usize::from(self.index.m))?;
         Ok(scratch)
     }
@@ -325,7 +387,8 @@ impl Work for Trimmer<'_> {
             };
             let limit = self.index.layout.max_neighbours(level);
             if lists.iter(number).count() > limit {
-                self.elements.rank(&self.index.quantizer, id, lists.iter(number), list);
+                self.elements
+                    .rank(&self.index.quantizer, id, lists.iter(number), list);
                 let between = |a, b| self.elements.between(&self.index.quantizer, a, b);
                 let kept = selector.select(id, list.iter().copied(), limit, limit, between);
                 lists.set(number, kept.iter().map(|candidate| candidate.id));

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod elements;
+mod graph;
 mod link;
 mod reach;
 mod team;
@@ -13,6 +14,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use graph::BuiltGraph;
 pub use team::Supervisor;
 pub use write::PageSink;
 
@@ -48,7 +50,12 @@ impl<'a> Builder<'a> {
     /// An empty build that may use so much memory, all threads together.
     #[must_use]
     pub fn new(index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
-        Builder { index, elements: Elements::new(index), memory_limit_bytes, threads }
+        Builder {
+            index,
+            elements: Elements::new(index),
+            memory_limit_bytes,
+            threads,
+        }
     }
 
     /// Stores a coded vector. One without a rank is stored, but no search will come by.
@@ -76,7 +83,9 @@ impl<'a> Builder<'a> {
     /// What the build occupies when it finishes with the elements it has.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let Index { m, ef_construction, .. } = *self.index;
+        let Index {
+            m, ef_construction, ..
+        } = *self.index;
         let capacity = self.elements.capacity();
         let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, ef_construction, m);
         // The linker and its threads are gone when reachability is looked at.
@@ -90,15 +99,33 @@ impl<'a> Builder<'a> {
     /// [`IndexError::Interrupted`] soon after the supervisor asks for it, with no thread left; [`IndexError::OutOfMemory`];
     /// [`IndexError::Failed`].
     pub fn finish(self, supervisor: &dyn Supervisor) -> Result<Built<'a>, IndexError> {
-        let Builder { index, elements, threads, .. } = self;
+        let Builder {
+            index,
+            elements,
+            threads,
+            ..
+        } = self;
         let stop = Stop::default();
         let linker = Linker::new(&elements, index, &stop)?;
         team::run(&linker, threads, &stop, supervisor)?;
         let entries = linker.entries().to_vec();
         drop(linker);
-        team::run(&Trimmer { elements: &elements, index }, threads, &stop, &Quiet(supervisor))?;
+        team::run(
+            &Trimmer {
+                elements: &elements,
+                index,
+            },
+            threads,
+            &stop,
+            &Quiet(supervisor),
+        )?;
         let repaired = reach::connect(&elements, index, &entries, supervisor)?;
-        Ok(Built { index, elements, entries, repaired })
+        Ok(Built {
+            index,
+            elements,
+            entries,
+            repaired,
+        })
     }
 }
 
@@ -147,9 +174,17 @@ impl Built<'_> {
     /// # Errors
     /// Those of the sink, [`IndexError::Limit`] for more pages than ids number.
     pub fn write(&self, sink: &mut impl PageSink, first_block: u32) -> Result<Written, IndexError> {
-        let writer = Writer { elements: &self.elements, index: self.index, first_block };
+        let writer = Writer {
+            elements: &self.elements,
+            index: self.index,
+            first_block,
+        };
         let end_block = writer.write(sink)?;
-        Ok(Written { end_block, elements: self.elements.count(), entries: writer.entries(&self.entries) })
+        Ok(Written {
+            end_block,
+            elements: self.elements.count(),
+            entries: writer.entries(&self.entries),
+        })
     }
 
     /// Writes the whole index: meta page, centre, elements. The meta page comes first.
@@ -158,7 +193,11 @@ impl Built<'_> {
     /// As [`Built::write`].
     pub fn write_index(&self, sink: &mut impl PageSink) -> Result<Written, IndexError> {
         let first_block = self.index.first_node_block();
-        let writer = Writer { elements: &self.elements, index: self.index, first_block };
+        let writer = Writer {
+            elements: &self.elements,
+            index: self.index,
+            first_block,
+        };
         write::write_head(self.index, writer.entries(&self.entries), sink)?;
         self.write(sink, first_block)
     }

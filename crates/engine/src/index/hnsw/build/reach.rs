@@ -29,7 +29,9 @@ impl Bitmap {
     }
 
     fn contains(&self, id: SlotId) -> bool {
-        self.0.get(id.0 as usize / 64).is_some_and(|word| word >> (id.0 % 64) & 1 == 1)
+        self.0
+            .get(id.0 as usize / 64)
+            .is_some_and(|word| word >> (id.0 % 64) & 1 == 1)
     }
 
     fn insert(&mut self, id: SlotId) {
@@ -50,7 +52,11 @@ pub(super) struct Reach<'a> {
 impl<'a> Reach<'a> {
     pub(super) fn new(elements: &'a Elements) -> Result<Self, IndexError> {
         let count = elements.count();
-        Ok(Reach { elements, reached: Bitmap::new(count)?, expanded: Bitmap::new(count)? })
+        Ok(Reach {
+            elements,
+            reached: Bitmap::new(count)?,
+            expanded: Bitmap::new(count)?,
+        })
     }
 
     /// What it occupies.
@@ -76,7 +82,12 @@ impl<'a> Reach<'a> {
                     word += 1;
                     continue;
                 };
-                for neighbour in self.elements.list(id, 0).into_iter().flat_map(|(lists, list)| lists.iter(list)) {
+                for neighbour in self
+                    .elements
+                    .list(id, 0)
+                    .into_iter()
+                    .flat_map(|(lists, list)| lists.iter(list))
+                {
                     if !self.reached.contains(neighbour) {
                         self.reached.insert(neighbour);
                         let place = neighbour.0 as usize / 64;
@@ -108,7 +119,7 @@ impl<'a> Reach<'a> {
     pub(super) fn first_unreached(&self, from: u32) -> Option<SlotId> {
         let mut id = from;
         while id < self.elements.count() {
-            if id % 64 == 0 && self.reached.0.get(id as usize / 64) == Some(&u64::MAX) {
+            if id.is_multiple_of(64) && self.reached.0.get(id as usize / 64) == Some(&u64::MAX) {
                 id += 64;
                 continue;
             }
@@ -137,14 +148,31 @@ pub(super) fn connect(
     let mut from = 0;
     let mut beam = Beam::new(Overflow::Drop);
     let stop = Stop::default();
-    let mut graph = ElementGraph { elements, index, stop: &stop };
+    let mut graph = ElementGraph {
+        elements,
+        index,
+        stop: &stop,
+    };
     while let Some(lost) = reach.first_unreached(from) {
         supervisor.check()?;
         // From the root alone, so that whatever is found is reached.
-        let start = Entry { id: root.id, level: root.level };
-        descend(&mut beam, &mut graph, &lost, &[start], 0, usize::from(index.ef_construction))?;
+        let start = Entry {
+            id: root.id,
+            level: root.level,
+        };
+        descend(
+            &mut beam,
+            &mut graph,
+            &lost,
+            &[start],
+            0,
+            usize::from(index.ef_construction),
+        )?;
         beam.run(&mut graph, &lost, 0)?;
-        let near = beam.found().map(|candidate| candidate.id).find(|id| reach.reached.contains(*id) && *id != lost);
+        let near = beam
+            .found()
+            .map(|candidate| candidate.id)
+            .find(|id| reach.reached.contains(*id) && *id != lost);
         attach(elements, index, near.unwrap_or(root.id), lost);
         repaired += 1;
         reach.spread(lost, supervisor)?;
@@ -156,7 +184,8 @@ pub(super) fn connect(
 /// Puts `lost` into the list of `near`. If that is full its farthest neighbour makes room, and `lost` leads to it instead: all
 /// that was reached stays reached.
 fn attach(elements: &Elements, index: &Index, near: SlotId, lost: SlotId) {
-    let (Some((lists, near_list)), Some((_, lost_list))) = (elements.list(near, 0), elements.list(lost, 0)) else {
+    let (Some((lists, near_list)), Some((_, lost_list))) = (elements.list(near, 0), elements.list(lost, 0))
+    else {
         return;
     };
     let limit = index.layout.max_neighbours(0);
@@ -168,7 +197,10 @@ fn attach(elements: &Elements, index: &Index, near: SlotId, lost: SlotId) {
     }
     let farthest = |owner: SlotId, ids: &[SlotId]| {
         let key = |id: &SlotId| elements.between(&index.quantizer, owner, *id);
-        ids.iter().enumerate().max_by(|(_, a), (_, b)| key(a).total_cmp(&key(b))).map(|(place, _)| place)
+        ids.iter()
+            .enumerate()
+            .max_by(|(_, a), (_, b)| key(a).total_cmp(&key(b)))
+            .map(|(place, _)| place)
     };
     let Some(place) = farthest(near, &kept).and_then(|place| kept.get_mut(place)) else {
         return;

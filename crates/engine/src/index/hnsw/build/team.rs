@@ -38,7 +38,11 @@ pub(super) struct Stop(AtomicBool);
 impl Stop {
     #[inline]
     pub(super) fn check(&self) -> Result<(), IndexError> {
-        if self.0.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) {
+            Err(Interrupted.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn set(&self) {
@@ -65,7 +69,12 @@ pub(super) trait Work: Sync {
 ///
 /// # Errors
 /// [`IndexError::Interrupted`], [`IndexError::Failed`] if a thread panicked, and those of the work.
-pub(super) fn run<W: Work>(work: &W, threads: usize, stop: &Stop, supervisor: &dyn Supervisor) -> Result<(), IndexError> {
+pub(super) fn run<W: Work>(
+    work: &W,
+    threads: usize,
+    stop: &Stop,
+    supervisor: &dyn Supervisor,
+) -> Result<(), IndexError> {
     if threads == 0 || work.items() == 0 {
         return run_alone(work, supervisor);
     }
@@ -89,7 +98,10 @@ pub(super) fn run<W: Work>(work: &W, threads: usize, stop: &Stop, supervisor: &d
         for scratch in scratches {
             shared.running.fetch_add(1, Ordering::Relaxed);
             let shared = &shared;
-            match thread::Builder::new().spawn_scoped(scope, move || shared.labour(scratch)) {
+            match thread::Builder::new()
+                .name("castmatch build".into())
+                .spawn_scoped(scope, move || shared.labour(scratch))
+            {
                 Ok(handle) => handles.push(handle),
                 Err(_) => {
                     shared.running.fetch_sub(1, Ordering::Relaxed);
@@ -108,7 +120,9 @@ pub(super) fn run<W: Work>(work: &W, threads: usize, stop: &Stop, supervisor: &d
         let mut outcome = waited;
         for handle in handles {
             if handle.join().is_err() {
-                outcome = outcome.and(Err(IndexError::Failed { what: "a thread of the index build panicked" }));
+                outcome = outcome.and(Err(IndexError::Failed {
+                    what: "a thread of the index build panicked",
+                }));
             }
         }
         outcome
@@ -143,7 +157,11 @@ struct Shared<'a, W> {
 impl<W: Work> Shared<'_, W> {
     /// What each thread does.
     fn labour(&self, mut scratch: W::Scratch) {
-        let _leaving = Leaving { running: &self.running, caller: &self.caller, stop: self.stop };
+        let _leaving = Leaving {
+            running: &self.running,
+            caller: &self.caller,
+            stop: self.stop,
+        };
         if let Err(error) = self.take_items(&mut scratch) {
             self.stop.set();
             let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);

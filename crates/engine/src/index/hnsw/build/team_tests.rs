@@ -41,7 +41,7 @@ impl Work for Sum {
         Ok(Vec::new())
     }
 
-    fn items(&self) -> u32 {
+    fn items(&self) -> u64 {
         self.items
     }
 
@@ -56,7 +56,10 @@ impl Work for Sum {
         }
         self.alive.fetch_sub(1, Ordering::SeqCst);
         if self.fail_at == Some(item) {
-            return Err(IndexError::OutOfMemory { what: "test", bytes: 1 });
+            return Err(IndexError::OutOfMemory {
+                what: "test",
+                bytes: 1,
+            });
         }
         assert!(self.panic_at != Some(item), "asked for by the test");
         self.total.fetch_add(item, Ordering::Relaxed);
@@ -73,13 +76,18 @@ struct StopAfter {
 
 impl StopAfter {
     fn new(checks: u32) -> Self {
-        StopAfter { checks: Cell::new(checks), spawns: Cell::new((0, 0)), last: Cell::new((0, 0)) }
+        StopAfter {
+            checks: Cell::new(checks),
+            spawns: Cell::new((0, 0)),
+            last: Cell::new((0, 0)),
+        }
     }
 }
 
 impl Interrupt for StopAfter {
     fn check(&self) -> Result<(), Interrupted> {
-        self.checks.set(self.checks.get().checked_sub(1).ok_or(Interrupted)?);
+        self.checks
+            .set(self.checks.get().checked_sub(1).ok_or(Interrupted)?);
         Ok(())
     }
 }
@@ -131,7 +139,13 @@ fn an_error_of_one_thread_is_the_error_of_the_work() {
         // The others would run for ever, were they not stopped.
         work.hang_at = (threads > 1).then_some(200);
         let outcome = run(&work, threads, &work.stop, &NeverInterrupted);
-        assert_eq!(outcome, Err(IndexError::OutOfMemory { what: "test", bytes: 1 }));
+        assert_eq!(
+            outcome,
+            Err(IndexError::OutOfMemory {
+                what: "test",
+                bytes: 1
+            })
+        );
     }
 }
 
@@ -155,7 +169,9 @@ fn a_panic_of_the_caller_stops_the_threads() {
     impl Supervisor for Panics {}
     let mut work = Sum::new(500);
     work.hang_at = Some(0);
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&work, 2, &work.stop, &Panics)));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(&work, 2, &work.stop, &Panics)
+    }));
     assert!(outcome.is_err());
     assert_eq!(work.alive.load(Ordering::SeqCst), 0);
 }

@@ -3,8 +3,8 @@
 use super::elements::Elements;
 use crate::index::hnsw::Index;
 use crate::index::page::{
-    Entry, EntrySet, Layout, NewSlot, NodePageMut, PAGE_BYTES, PageBytes, PageError, PageKind, SlotState, UpperId,
-    UpperPageMut, center_range, init_page, write_center,
+    Entry, EntrySet, Layout, NewSlot, NodePageMut, PAGE_BYTES, PageBytes, PageError, PageKind, SlotState,
+    UpperId, UpperPageMut, center_range, init_page, write_center,
 };
 use crate::index::{IndexError, SlotId};
 
@@ -27,7 +27,11 @@ struct UpperCursor {
 
 impl UpperCursor {
     fn new(first_block: u32, layout: &Layout) -> Self {
-        UpperCursor { block: first_block, next: 0, per_page: layout.uppers_per_page() }
+        UpperCursor {
+            block: first_block,
+            next: 0,
+            per_page: layout.uppers_per_page(),
+        }
     }
 
     /// The block and the first of `count` records.
@@ -51,7 +55,9 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     fn node_blocks(&self) -> u32 {
-        self.elements.count().div_ceil(u32::from(self.index.layout.slots_per_page()))
+        self.elements
+            .count()
+            .div_ceil(u32::from(self.index.layout.slots_per_page()))
     }
 
     /// The first block behind all pages.
@@ -61,13 +67,19 @@ impl Writer<'_> {
         self.upper_elements().for_each(|(_, level)| {
             cursor.take(level);
         });
-        if cursor.next == 0 { cursor.block } else { cursor.block + 1 }
+        if cursor.next == 0 {
+            cursor.block
+        } else {
+            cursor.block + 1
+        }
     }
 
     /// The elements above level 0 with their levels.
     fn upper_elements(&self) -> impl Iterator<Item = (SlotId, u8)> + '_ {
         let ids = (0..self.elements.count()).map(SlotId);
-        ids.map(|id| (id, self.elements.row(id))).filter(|(_, row)| row.ranked && row.level > 0).map(|(id, row)| (id, row.level))
+        ids.map(|id| (id, self.elements.row(id)))
+            .filter(|(_, row)| row.ranked && row.level > 0)
+            .map(|(id, row)| (id, row.level))
     }
 
     /// The number of an element as an id of the index.
@@ -107,7 +119,8 @@ impl Writer<'_> {
             for (index, number) in (0u16..).zip(first..(first + per_page).min(self.elements.count())) {
                 let upper = self.upper_id(SlotId(number), &mut cursor);
                 self.list(SlotId(number), 0, &mut neighbours);
-                self.write_slot(&mut node, index, SlotId(number), upper, &neighbours).map_err(|error| error.at(block))?;
+                self.write_slot(&mut node, index, SlotId(number), upper, &neighbours)
+                    .map_err(|error| error.at(block))?;
             }
             sink.page(block, &page)?;
         }
@@ -135,7 +148,11 @@ impl Writer<'_> {
         let row = self.elements.row(number);
         let code = self.elements.code(number);
         let slot = NewSlot {
-            state: if row.ranked { SlotState::Live } else { SlotState::Unranked },
+            state: if row.ranked {
+                SlotState::Live
+            } else {
+                SlotState::Unranked
+            },
             level: if row.ranked { row.level } else { 0 },
             tid: row.tid,
             upper,
@@ -166,7 +183,9 @@ impl Writer<'_> {
             let mut upper = UpperPageMut::open(&mut *page, layout).map_err(|error| error.at(block))?;
             for (index, level) in (index..).zip(1..=level) {
                 self.list(number, level, &mut neighbours);
-                upper.write(index, self.id(number), level, &neighbours).map_err(|error| error.at(block))?;
+                upper
+                    .write(index, self.id(number), level, &neighbours)
+                    .map_err(|error| error.at(block))?;
             }
         }
         match block_of_page {
@@ -186,13 +205,24 @@ impl Writer<'_> {
 }
 
 /// Writes the meta page and the pages of the centre, blocks 0 and following.
-pub(super) fn write_head(index: &Index, entries: EntrySet, sink: &mut impl PageSink) -> Result<(), IndexError> {
+pub(super) fn write_head(
+    index: &Index,
+    entries: EntrySet,
+    sink: &mut impl PageSink,
+) -> Result<(), IndexError> {
     let mut page = empty_page();
-    init_page(&mut *page, PageKind::Meta).and_then(|()| index.meta(entries).write(&mut *page)).map_err(|error| error.at(0))?;
+    init_page(&mut *page, PageKind::Meta)
+        .and_then(|()| index.meta(entries).write(&mut *page))
+        .map_err(|error| error.at(0))?;
     sink.page(0, &page)?;
     for number in 0..index.center_blocks() {
-        let part = index.center().get(center_range(index.dims, number)).unwrap_or_default();
-        init_page(&mut *page, PageKind::Center).and_then(|()| write_center(&mut *page, part)).map_err(|error| error.at(number + 1))?;
+        let part = index
+            .center()
+            .get(center_range(index.dims, number))
+            .unwrap_or_default();
+        init_page(&mut *page, PageKind::Center)
+            .and_then(|()| write_center(&mut *page, part))
+            .map_err(|error| error.at(number + 1))?;
         sink.page(number + 1, &page)?;
     }
     Ok(())

@@ -8,6 +8,7 @@ pub mod build;
 mod hash;
 mod idset;
 mod index;
+pub mod insert;
 mod level;
 pub mod paged;
 pub mod queue;

@@ -4,8 +4,9 @@
 //! gives an id that is not below the bound, or grows memory beyond the length of a list. An element that is not in the graph
 //! (free, unranked, an unknown state) is infinitely far; a dead one is still a way to others.
 
-use crate::index::page::{ENTRIES_BYTES, ENTRIES_PLACE, ENTRY_COUNT, Entry, EntrySet,
-    FACTORS_BYTES, Layout, NeighbourList, SlotHead, SlotState, UpperRecord, parse_neighbours,
+use crate::index::page::{
+    ENTRIES_BYTES, ENTRIES_PLACE, ENTRY_COUNT, Entry, EntrySet, FACTORS_BYTES, Layout, NeighbourList,
+    SlotHead, SlotState, UpperRecord, parse_neighbours,
 };
 use crate::index::quantize::{CodeRef, Factors, Quantizer, Query};
 use crate::index::storage::{PageRead, Place};
@@ -52,6 +53,8 @@ impl Origin for OwnCode {
 pub struct PagedScratch {
     places: Vec<Place>,
     bytes: Vec<u8>,
+    /// How much of `bytes` the last peek gave.
+    peeked: usize,
 }
 
 impl PagedScratch {
@@ -76,8 +79,17 @@ impl PagedScratch {
             self.bytes.resize(total, 0);
         }
         let out = self.bytes.get_mut(..total).unwrap_or_default();
+        self.peeked = 0;
         storage.peek(&self.places, length, out)?;
+        self.peeked = total;
         Ok(out)
+    }
+
+    /// What the last peek gave, again.
+    #[inline]
+    #[must_use]
+    pub fn peeked(&self) -> &[u8] {
+        self.bytes.get(..self.peeked).unwrap_or_default()
     }
 
     /// Peeks the fronts of the elements, [`Layout::head_bytes`] each.

@@ -169,6 +169,19 @@ impl<'a> NodePageMut<'a> {
         bytes::put(self.slot_mut(index)?, TID_OFFSET, &tid_to_bytes(tid))
     }
 
+    /// Sets the level of an element and where its lists above level 0 stand.
+    ///
+    /// # Errors
+    /// [`PageError`] if the page has no such slot, or the level is above [`MAX_LEVEL`].
+    pub fn set_upper(&mut self, index: u16, level: u8, upper: UpperId) -> Result<(), PageError> {
+        if level > MAX_LEVEL {
+            return Err(PageError::content("level is above the highest"));
+        }
+        let slot = self.slot_mut(index)?;
+        bytes::put(slot, LEVEL_OFFSET, &[level])?;
+        bytes::put(slot, UPPER_OFFSET, &upper.0.to_le_bytes())
+    }
+
     /// Replaces the neighbours of level 0.
     ///
     /// # Errors

@@ -150,12 +150,10 @@ impl Shortlist {
 
     /// Takes in an exact key.
     pub fn fetched(&mut self, fetched: Fetched) -> Result<(), IndexError> {
-        self.fetched
-            .try_reserve(1)
-            .map_err(|_| IndexError::OutOfMemory {
-                what: "rows of a search",
-                bytes: (self.fetched.len() + 1) * size_of::<Fetched>(),
-            })?;
+        self.fetched.try_reserve(1).map_err(|_| IndexError::OutOfMemory {
+            what: "rows of a search",
+            bytes: (self.fetched.len() + 1) * size_of::<Fetched>(),
+        })?;
         self.fetched.push(fetched);
         Ok(())
     }

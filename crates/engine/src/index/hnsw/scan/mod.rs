@@ -138,11 +138,6 @@ impl Scan {
         }
     }
 
-    /// Says how the next query is to be searched.
-    pub fn set_options(&mut self, options: ScanOptions) {
-        self.options = options;
-    }
-
     /// Begins anew with this query, transformed by the quantiser; without one, for a query that is NULL or has no rank, all rows come
     /// in any order.
     ///
@@ -374,3 +369,6 @@ fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<O
         })?
         .map_err(|error: PageError| error.at(block))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,14 +18,19 @@ use std::sync::Arc;
 /// Indexes that a backend remembers.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// The buffer that each block of an index was in when last seen; 0 where that is unknown.
+/// Where a backend last saw the pages of an index.
 #[derive(Default)]
-pub struct Hints(RefCell<Vec<i32>>);
+pub struct Hints {
+    /// The buffer that each block was in; 0 where that is unknown.
+    buffers: RefCell<Vec<i32>>,
+    /// The page that this backend adds elements to.
+    target: Cell<Option<u32>>,
+}
 
 impl Hints {
     /// The buffer of a block, if one is known.
     pub fn get(&self, block: u32) -> Option<i32> {
-        let hints = self.0.borrow();
+        let hints = self.buffers.borrow();
         hints.get(block as usize).copied().filter(|&buffer| buffer > 0)
     }
 
@@ -34,7 +39,7 @@ impl Hints {
     /// # Errors
     /// Out of memory.
     pub fn set(&self, block: u32, buffer: i32) -> Result<(), IndexError> {
-        let mut hints = self.0.borrow_mut();
+        let mut hints = self.buffers.borrow_mut();
         let needed = block as usize + 1;
         if hints.len() < needed {
             let more = needed - hints.len();
@@ -52,7 +57,21 @@ impl Hints {
 
     /// All hints, by block.
     pub fn with<R>(&self, look: impl FnOnce(&[i32]) -> R) -> R {
-        look(&self.0.borrow())
+        look(&self.buffers.borrow())
+    }
+
+    /// The page that this backend adds elements to, while it has room.
+    pub fn target(&self) -> Option<u32> {
+        self.target.get()
+    }
+
+    /// Notes how much room a node page has.
+    pub fn note_target(&self, block: u32, free: u16) {
+        if free > 0 {
+            self.target.set(Some(block));
+        } else if self.target.get() == Some(block) {
+            self.target.set(None);
+        }
     }
 }
 

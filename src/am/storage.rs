@@ -36,6 +36,7 @@ pub struct RelationStorage {
     known_blocks: u32,
     reads: u32,
     pace: Pace,
+    tried_last: bool,
     places: Vec<peek::Place>,
     missed: Vec<i32>,
 }
@@ -49,6 +50,7 @@ impl RelationStorage {
             known_blocks: 0,
             reads: 0,
             pace: Pace::Full,
+            tried_last: false,
             places: Vec::new(),
             missed: Vec::new(),
             hints,
@@ -179,6 +181,21 @@ fn parse_upper_room(page: &[u8]) -> UpperRoom {
 }
 
 impl RelationStorage {
+    /// A node page with room: the one this backend filled last, one that vacuum found, or the last of the index, which a backend may have
+    /// left unfilled.
+    fn find_node_room(&mut self, needed: u16) -> Result<Option<u32>, IndexError> {
+        if let Some(block) = self.hints.target() {
+            return Ok(Some(block));
+        }
+        if let Some(block) = freespace::find(self.relation, needed) {
+            return Ok(Some(block));
+        }
+        if core::mem::replace(&mut self.tried_last, true) {
+            return Ok(None);
+        }
+        Ok(self.blocks()?.checked_sub(1).filter(|&block| block != META_BLOCK))
+    }
+
     /// The upper pages that are noted to have room.
     fn upper_room(&mut self) -> Result<UpperRoom, IndexError> {
         self.read(META_BLOCK, parse_upper_room)
@@ -219,7 +236,7 @@ impl PageWrite for RelationStorage {
 
     fn find_room(&mut self, kind: PageKind, needed: u16) -> Result<Option<u32>, IndexError> {
         match kind {
-            PageKind::Node => Ok(freespace::find(self.relation, needed)),
+            PageKind::Node => self.find_node_room(needed),
             PageKind::Upper => {
                 let turn = crate::pg::worker::my_pid().unsigned_abs() as usize;
                 Ok(self.upper_room()?.from(turn).next())
@@ -230,7 +247,13 @@ impl PageWrite for RelationStorage {
 
     fn note_room(&mut self, block: u32, kind: PageKind, free: u16) -> Result<(), IndexError> {
         match kind {
-            PageKind::Node => freespace::note(self.relation, block, free),
+            PageKind::Node => {
+                self.hints.note_target(block, free);
+                // The map is for what vacuum frees; a page that is being filled is its writer's own until it is full.
+                if free == 0 || self.pace == Pace::Vacuum {
+                    freespace::note(self.relation, block, free);
+                }
+            }
             PageKind::Upper => {
                 let change = |room: &mut UpperRoom| {
                     if free >= ENOUGH_UPPER_ROOM { room.offer(block) } else { room.remove(block) }

@@ -65,8 +65,7 @@ unsafe fn insert_vector<T: Element>(
         tid,
         level: index.level(tid),
     };
-    // Another page for each backend, so that concurrent insertions do not wait for each other.
-    let entropy = u64::from(crate::pg::worker::my_pid().unsigned_abs());
+    let entropy = crate::pg::random::number();
     let result = inserter
         .insert(index, &mut storage, &element, entropy)
         .map_err(|failure| index_error(relation, failure));

@@ -100,6 +100,7 @@ pub use node::{NodePage, NodePageMut, StateCounts};
 pub use options::{
     EF_CONSTRUCTION_MAX, EF_CONSTRUCTION_MIN, M_MAX, M_MIN, OptionError, check_ef_construction, check_m,
 };
+pub use room::{UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom};
 pub use slot::{FRONT_BYTES, NewSlot, ROW_BYTES, SlotHead, SlotRef, SlotState, parse_row, parse_tid};
 pub use upper::{UpperPage, UpperPageMut, UpperRecord};
 

@@ -26,6 +26,9 @@ use super::walk::{Beam, Overflow, descend};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
 
+/// Rows of equal estimates come in the order of their slots, other than in a walk, which spreads them.
+const UNSALTED: u32 = 0;
+
 /// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
 const WINDOW_MAX: usize = 2048;
 /// The least number of rows of a pass of the sweep.
@@ -136,6 +139,11 @@ impl Scan {
             sweep: Sweep::default(),
             list_is_checked: false,
         }
+    }
+
+    /// Says how the next query is to be searched.
+    pub fn set_options(&mut self, options: ScanOptions) {
+        self.options = options;
     }
 
     /// Begins anew with this query, transformed by the quantiser; without one, for a query that is NULL or has no rank, all rows come
@@ -279,7 +287,7 @@ impl Scan {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
                 let error = self.query.error(&Factors::from_bytes(head.factors));
                 self.list.push(Listed {
-                    packed: pack(key, id),
+                    packed: pack(key, id, UNSALTED),
                     tid: head.tid,
                     lower: key - self.options.epsilon * error,
                 });

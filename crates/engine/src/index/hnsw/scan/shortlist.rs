@@ -4,6 +4,7 @@
 //! handed out when its exact key is not above this lower bound of any row whose key is not fetched yet; mostly that is the case after a
 //! few more fetches than rows asked for.
 
+use super::UNSALTED;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -166,6 +167,6 @@ impl Shortlist {
 
 impl Listed {
     pub fn id(&self) -> SlotId {
-        unpack(self.packed).id
+        unpack(self.packed, UNSALTED).id
     }
 }

@@ -4,6 +4,7 @@
 //! all node pages under their locks. Ranked, it makes passes: each takes the next `batch` rows in the order of estimate and id.
 //! Codes do not change while a row is visible to the scan, so the passes see the same order and no row comes twice or never.
 
+use super::UNSALTED;
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
 use crate::index::hnsw::queue::{pack, reserve};
@@ -107,7 +108,7 @@ impl Sweep {
             }
             let code = code_of(&head);
             let key = ranking.query.estimate(code);
-            let packed = pack(key, id);
+            let packed = pack(key, id, UNSALTED);
             if packed >= self.from && packed < self.below {
                 let lower = key - ranking.epsilon * ranking.query.error(&code.factors);
                 list.push(Listed {

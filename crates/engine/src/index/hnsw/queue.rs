@@ -3,7 +3,7 @@
 //! A packed candidate is one `u64`: the key's bits, made to ascend with the number, above the scrambled id, above a mark. To
 //! compare two candidates is to compare two integers, and nothing is allocated per candidate. The key gives up its last bit for
 //! the mark, which is a relative 1.2e-7, far below the error of an estimate. Candidates of equal keys order by their
-//! scrambled ids, so that among many identical vectors no element is preferred for being older.
+//! scrambled ids and a salt: where many vectors are identical, walks with different salts end in different regions of them.
 
 use std::collections::BinaryHeap;
 
@@ -34,18 +34,18 @@ const fn inverse(odd: u32) -> u32 {
     x
 }
 
-/// The number that orders like the candidate.
+/// The number that orders like the candidate. `salt` decides how candidates of equal keys order.
 #[inline]
-pub(crate) fn pack(key: f32, id: SlotId) -> u64 {
+pub(crate) fn pack(key: f32, id: SlotId, salt: u32) -> u64 {
     let bits = key.to_bits();
     // Negative numbers order backwards and lie above the positive ones; flip them all, of the others the sign only.
     let ordered = bits ^ (((bits.cast_signed() >> 31).cast_unsigned()) | 0x8000_0000);
-    (u64::from(ordered >> 1) << 33) | (u64::from(id.0.wrapping_mul(SCRAMBLE)) << 1)
+    (u64::from(ordered >> 1) << 33) | (u64::from(id.0.wrapping_mul(SCRAMBLE) ^ salt) << 1)
 }
 
-/// The candidate that [`pack`] packed, its key rounded to 23 bits.
+/// The candidate that [`pack`] packed with the same salt, its key rounded to 23 bits.
 #[inline]
-pub(crate) fn unpack(packed: u64) -> Candidate {
+pub(crate) fn unpack(packed: u64, salt: u32) -> Candidate {
     // Both shifts leave numbers below 2^32.
     #[allow(clippy::cast_possible_truncation)]
     let (ordered, scrambled) = ((packed >> 33) as u32, (packed >> 1) as u32);
@@ -57,7 +57,7 @@ pub(crate) fn unpack(packed: u64) -> Candidate {
     };
     Candidate {
         key: f32::from_bits(bits),
-        id: SlotId(scrambled.wrapping_mul(UNSCRAMBLE)),
+        id: SlotId((scrambled ^ salt).wrapping_mul(UNSCRAMBLE)),
     }
 }
 
@@ -70,6 +70,8 @@ pub struct Window {
     capacity: usize,
     /// All before it are marked.
     cursor: usize,
+    /// That of all its candidates.
+    salt: u32,
 }
 
 impl Window {
@@ -82,6 +84,17 @@ impl Window {
         self.cursor = 0;
         self.capacity = capacity.max(1);
         reserve(&mut self.sorted, self.capacity, "window of a search")
+    }
+
+    /// The candidate as this window packs it.
+    #[inline]
+    pub(crate) fn pack(&self, key: f32, id: SlotId) -> u64 {
+        pack(key, id, self.salt)
+    }
+
+    /// Sets how candidates of equal keys order from the next [`Window::reset`] on.
+    pub fn set_salt(&mut self, salt: u32) {
+        self.salt = salt;
     }
 
     /// Only a smaller candidate than this can enter.
@@ -117,7 +130,7 @@ impl Window {
         while let Some(packed) = self.sorted.get_mut(self.cursor) {
             self.cursor += 1;
             if *packed & EXPANDED == 0 {
-                let candidate = unpack(*packed);
+                let candidate = unpack(*packed, self.salt);
                 *packed |= EXPANDED;
                 return Some(candidate);
             }
@@ -127,7 +140,7 @@ impl Window {
 
     /// The candidates, ascending.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Candidate> + '_ {
-        self.sorted.iter().map(|packed| unpack(*packed))
+        self.sorted.iter().map(|packed| unpack(*packed, self.salt))
     }
 
     /// How many it holds.
@@ -240,14 +253,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn ordered_number(key: f32) -> u64 {
-        pack(key, SlotId(0)) >> 33
+        pack(key, SlotId(0), 5) >> 33
     }
 
     proptest! {
         #[test]
         fn packing_keeps_the_order_and_the_id(a in -1e30f32..1e30, b in -1e30f32..1e30, id in any::<u32>()) {
             prop_assert_eq!(a < b, ordered_number(a) < ordered_number(b) || (a < b && ordered_number(a) == ordered_number(b)));
-            let candidate = unpack(pack(a, SlotId(id)));
+            let candidate = unpack(pack(a, SlotId(id), 5), 5);
             prop_assert_eq!(candidate.id, SlotId(id));
             prop_assert!((candidate.key - a).abs() <= a.abs() * 1.2e-7);
         }
@@ -260,7 +273,7 @@ mod tests {
             let mut fallen = 0;
             let mut all = Vec::new();
             for (number, key) in keys.iter().enumerate() {
-                let packed = pack(*key as f32, SlotId(number as u32));
+                let packed = pack(*key as f32, SlotId(number as u32), 5);
                 all.push(packed);
                 fallen += usize::from(window.insert(packed).is_some());
                 if number % 3 == 0 && window.take_nearest().is_some() {
@@ -284,11 +297,11 @@ mod tests {
 
     #[test]
     fn infinity_and_not_a_number_order_last() {
-        assert!(pack(f32::INFINITY, SlotId(1)) > pack(f32::MAX, SlotId(1)));
-        assert!(pack(f32::NAN, SlotId(1)) > pack(f32::INFINITY, SlotId(1)));
-        assert_eq!(unpack(pack(f32::INFINITY, SlotId(1))).key, f32::INFINITY);
+        assert!(pack(f32::INFINITY, SlotId(1), 5) > pack(f32::MAX, SlotId(1), 5));
+        assert!(pack(f32::NAN, SlotId(1), 5) > pack(f32::INFINITY, SlotId(1), 5));
+        assert_eq!(unpack(pack(f32::INFINITY, SlotId(1), 5), 5).key, f32::INFINITY);
         assert_eq!(
-            unpack(pack(0.0, SlotId(u32::MAX))),
+            unpack(pack(0.0, SlotId(u32::MAX), 5), 5),
             Candidate {
                 key: 0.0,
                 id: SlotId::NONE
@@ -302,7 +315,7 @@ mod tests {
         let mut window = Window::default();
         backlog.reserve(5).unwrap();
         for key in [5.0, 1.0, 4.0, 2.0, 3.0] {
-            backlog.push(pack(key, SlotId(key as u32)) | u64::from(key == 2.0));
+            backlog.push(pack(key, SlotId(key as u32), 0) | u64::from(key == 2.0));
         }
         window.reset(3).unwrap();
         backlog.refill(&mut window).unwrap();

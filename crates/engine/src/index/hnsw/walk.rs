@@ -5,7 +5,7 @@
 //! [`descend`] goes down the levels from a set of entries instead of a single entry point.
 
 use super::queue;
-use super::queue::{Backlog, Candidate, Window, pack};
+use super::queue::{Backlog, Candidate, Window};
 use super::visited::VisitedSet;
 use crate::index::page::{Entry, MAX_LEVEL};
 use crate::index::{IndexError, SlotId};
@@ -74,6 +74,12 @@ impl Beam {
             overflow,
             ..Beam::default()
         }
+    }
+
+    /// Sets how candidates of equal keys order in the walks to come. An insertion takes another salt for each element, so that
+    /// many identical vectors link to each other evenly and not all to the same few.
+    pub fn set_salt(&mut self, salt: u32) {
+        self.window.set_salt(salt);
     }
 
     /// Forgets the last walk and prepares one whose first window keeps the best `ef`.
@@ -158,7 +164,7 @@ impl Beam {
 
     #[inline]
     fn admit(&mut self, key: f32, id: SlotId) {
-        let packed = pack(key, id);
+        let packed = self.window.pack(key, id);
         let out = if packed < self.window.bound() {
             self.window.insert(packed)
         } else {

@@ -29,7 +29,7 @@ pub struct Meta {
     pub metric: Metric,
     /// The type of the column.
     pub element: ElementKind,
-    /// Bits of a code per dimension: 4 or 8.
+    /// Bits of a code per dimension: 4, 8 or 32.
     pub bits: u8,
     /// Dimensions of the vectors, 1 to [`MAX_DIMS`].
     pub dims: u32,
@@ -112,8 +112,8 @@ impl Meta {
     /// Whether all values are in their ranges.
     fn check(&self) -> Result<(), PageError> {
         let wrong = |what| Err(PageError::content(what));
-        if !matches!(self.bits, 4 | 8) {
-            return wrong("bits per dimension are neither 4 nor 8");
+        if !matches!(self.bits, 4 | 8 | 32) {
+            return wrong("bits per dimension are neither 4 nor 8 nor 32");
         }
         if !(1..=MAX_DIMS).contains(&self.dims) {
             return wrong("number of dimensions is out of range");

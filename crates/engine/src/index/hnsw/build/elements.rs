@@ -9,8 +9,8 @@ use crate::index::hnsw::queue::{Candidate, pack};
 use crate::index::quantize::{CodeRef, Factors, Quantizer};
 use crate::index::{HeapTid, IndexError, SlotId};
 
-/// Chunks hold about as much.
-const CHUNK_BYTES: usize = 1 << 20;
+/// A chunk takes about a 64th of the memory, within these bounds.
+const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 1 << 14..=1 << 21;
 const NO_UPPER: u32 = u32::MAX;
 
 /// What is stored per element beside its code, factors and neighbours.
@@ -50,12 +50,13 @@ pub(super) fn slack(m: usize) -> usize {
 }
 
 impl Elements {
-    pub(super) fn new(index: &Index) -> Self {
+    pub(super) fn new(index: &Index, memory_limit_bytes: usize) -> Self {
+        let chunk_bytes = (memory_limit_bytes / 64).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
         let (code_bytes, m) = (index.quantizer.code_bytes(), usize::from(index.m));
         let (base_degree, upper_degree) = (2 * m + slack(m), m + slack(m));
         let bytes = code_bytes + size_of::<Factors>() + size_of::<Row>() + base_degree * size_of::<u32>();
-        let size = ChunkSize::for_bytes(CHUNK_BYTES, bytes);
-        let upper_size = ChunkSize::for_bytes(CHUNK_BYTES / 16, upper_degree * size_of::<u32>());
+        let size = ChunkSize::for_bytes(chunk_bytes, bytes);
+        let upper_size = ChunkSize::for_bytes(chunk_bytes / 16, upper_degree * size_of::<u32>());
         Elements {
             count: 0,
             codes: Chunked::new(size, code_bytes),
@@ -176,7 +177,7 @@ impl Elements {
             key: self.between(quantizer, owner, id),
             id,
         }));
-        out.sort_unstable_by_key(|candidate| pack(candidate.key, candidate.id));
+        out.sort_unstable_by_key(|candidate| pack(candidate.key, candidate.id, 0));
     }
 
     /// What the elements occupy.

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::elements::Elements;
 use super::team::{Stop, Work};
 use crate::index::hnsw::Index;
+use crate::index::hnsw::hash::mix;
 use crate::index::hnsw::queue::{Candidate, reserve};
 use crate::index::hnsw::select::Selector;
 use crate::index::hnsw::walk::{Beam, Graph, Overflow, descend};
@@ -221,6 +222,8 @@ impl<'a> Linker<'a> {
             *place = entry;
             count += 1;
         }
+        // Any bits that differ between elements will do.
+        scratch.beam.set_salt(mix(u64::from(id.0)) as u32);
         let top = entries[..count]
             .iter()
             .map(|entry| entry.level)

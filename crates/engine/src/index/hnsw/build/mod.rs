@@ -52,7 +52,7 @@ impl<'a> Builder<'a> {
     pub fn new(index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
         Builder {
             index,
-            elements: Elements::new(index),
+            elements: Elements::new(index, memory_limit_bytes),
             memory_limit_bytes,
             threads,
         }

@@ -10,7 +10,7 @@ fn the_builder_stays_within_its_memory() {
     let vectors = clustered(6_000, 64, 1);
     let index = index(&options(Metric::L2, 64, 16, 40), &vectors);
     let mut taken_before = 0;
-    for limit in [0, 1_000_000, 2_000_000, 3_000_000] {
+    for limit in [0, 400_000, 700_000, 1_500_000] {
         let mut builder = Builder::new(&index, limit, 2);
         let taken = push_all(&mut builder, &index, &vectors);
         assert!(taken < vectors.len() && taken >= taken_before);
@@ -31,7 +31,7 @@ fn the_builder_stays_within_its_memory() {
 fn a_build_that_was_cut_off_is_a_good_index_of_what_it_took() {
     let vectors = clustered(6_000, 64, 1);
     let index = index(&options(Metric::L2, 64, 16, 64), &vectors);
-    let mut builder = Builder::new(&index, 2_000_000, 2);
+    let mut builder = Builder::new(&index, 1_200_000, 2);
     let taken = push_all(&mut builder, &index, &vectors);
     let built = builder.finish(&NeverInterrupted).unwrap();
     let (vectors, queries) = vectors.split_at(taken);

@@ -66,7 +66,7 @@ pub fn check_lists(index: &Index, storage: &mut MemoryStorage) -> HashMap<SlotId
     let checker = PageChecker::new(&index.layout, index.center_blocks(), blocks).unwrap();
     for block in 0..blocks {
         let mut findings = Vec::new();
-        checker.check(block, storage.page(block).unwrap(), &mut |finding| findings.push(finding));
+        checker.check(block, storage.page(block).unwrap(), &mut findings);
         assert!(findings.is_empty(), "block {block}: {findings:?}");
     }
     let all = elements(index, storage);

@@ -55,8 +55,8 @@ fn insertion_alone_reaches_the_recall_of_clustered_vectors() {
         (Metric::L1, CodeBits::Eight),
     ] {
         let mut random = Random(5);
-        let vectors = random.clustered(5_000, 96, 40);
-        let queries = random.clustered(50, 96, 40);
+        let mut vectors = random.clustered(5_050, 96, 40);
+        let queries = vectors.split_off(5_000);
         let kind = Kind {
             bits,
             ..Kind::new(metric, 96)
@@ -77,8 +77,8 @@ fn insertion_alone_reaches_the_recall_of_clustered_vectors() {
 #[test]
 fn more_rows_than_a_window_keep_their_recall() {
     let mut random = Random(6);
-    let vectors = random.clustered(3_000, 48, 20);
-    let queries = random.clustered(20, 48, 20);
+    let mut vectors = random.clustered(3_020, 48, 20);
+    let queries = vectors.split_off(3_000);
     let (index, mut storage) = empty_index(Kind::new(Metric::L2, 48));
     insert_all(&index, &mut storage, &vectors);
     for query in &queries {

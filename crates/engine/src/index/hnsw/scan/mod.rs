@@ -20,14 +20,11 @@ use crate::index::{HeapTid, IndexError, SlotId};
 
 use super::Index;
 use super::paged::{PagedGraph, PagedScratch, EntryList, peek_entries};
-use super::queue::{Candidate, pack, reserve};
+use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
-
-/// Rows of equal estimates come in the order of their slots, other than in a walk, which spreads them.
-const UNSALTED: u32 = 0;
 
 /// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
 const WINDOW_MAX: usize = 2048;
@@ -287,7 +284,7 @@ impl Scan {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
                 let error = self.query.error(&Factors::from_bytes(head.factors));
                 self.list.push(Listed {
-                    packed: pack(key, id, UNSALTED),
+                    packed: Listed::pack(key, id),
                     tid: head.tid,
                     lower: key - self.options.epsilon * error,
                 });
@@ -377,6 +374,3 @@ fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<O
         })?
         .map_err(|error: PageError| error.at(block))
 }
-
-#[cfg(test)]
-mod tests;

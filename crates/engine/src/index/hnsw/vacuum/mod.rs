@@ -10,6 +10,7 @@
 //!
 //! Memory: five bits for each slot of the index, 60 MB for 100 million.
 
+mod adopt;
 mod census;
 mod delete;
 mod entries;
@@ -74,6 +75,9 @@ pub fn cleanup<S: PageWrite>(
         // Insertions that were under way in the first pass may have written the name of a dead element since. Those that do so
         // later look at their neighbours again and see that it is dead.
         Repair::new(index, storage, &census)?.pass(storage, Some(repair_from), stats)?;
+    }
+    if census.has_lost_records() {
+        adopt::adopt_records(index, storage, &census)?;
     }
     if damaged || census.has_orphans(&entries) {
         link_again(index, storage, &census, entries, stats)?;

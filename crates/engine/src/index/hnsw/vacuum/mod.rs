@@ -18,6 +18,8 @@ mod free;
 mod mend;
 mod relink;
 mod repair;
+#[cfg(test)]
+pub(super) mod tests;
 
 pub use delete::bulk_delete;
 
@@ -28,9 +30,6 @@ use crate::index::storage::PageWrite;
 use super::Index;
 use super::paged::PagedScratch;
 use super::reach::Reach;
-#[cfg(test)]
-mod tests;
-
 use census::Census;
 use relink::Relinker;
 use repair::Repair;

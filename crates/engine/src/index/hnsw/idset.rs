@@ -57,16 +57,6 @@ impl IdSet {
         Ok(new)
     }
 
-    /// Takes a number out; true if it was in.
-    pub fn remove(&mut self, id: SlotId) -> bool {
-        let (word, bit) = position(id);
-        let Some(slot) = self.words.get_mut(word) else { return false };
-        let was = *slot & bit != 0;
-        *slot &= !bit;
-        self.count -= usize::from(was);
-        was
-    }
-
     /// Whether the number is in the set.
     #[must_use]
     pub fn contains(&self, id: SlotId) -> bool {
@@ -133,12 +123,6 @@ impl IdSet {
             })
         })
     }
-
-    /// Bytes of memory that the set takes.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.words.capacity() * 8
-    }
 }
 
 #[cfg(test)]
@@ -152,15 +136,11 @@ mod tests {
     proptest! {
         /// The bitmap behaves as a set of numbers does.
         #[test]
-        fn behaves_as_a_set(steps in proptest::collection::vec((any::<bool>(), 0u32..2000), 0..300), from in 0u32..2100) {
+        fn behaves_as_a_set(ids in proptest::collection::vec(0u32..2000, 0..300), from in 0u32..2100) {
             let mut set = IdSet::with_bound(100).unwrap();
             let mut model = BTreeSet::new();
-            for (add, id) in steps {
-                if add {
-                    prop_assert_eq!(set.insert(SlotId(id)).unwrap(), model.insert(id));
-                } else {
-                    prop_assert_eq!(set.remove(SlotId(id)), model.remove(&id));
-                }
+            for id in ids {
+                prop_assert_eq!(set.insert(SlotId(id)).unwrap(), model.insert(id));
             }
             prop_assert_eq!(set.len(), model.len());
             prop_assert_eq!(set.iter().map(|id| id.0).collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
@@ -186,6 +166,6 @@ mod tests {
         assert!(!set.contains(SlotId(u32::MAX)));
         assert!(set.insert(SlotId(64)).unwrap());
         assert_eq!(set.iter().collect::<Vec<_>>(), vec![SlotId(64)]);
-        assert!(!set.is_empty() && set.memory() > 0);
+        assert!(!set.is_empty());
     }
 }

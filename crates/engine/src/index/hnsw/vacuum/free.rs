@@ -8,7 +8,7 @@ use crate::index::storage::{Change, PageWrite};
 use crate::index::{IndexError, SlotId};
 
 use super::super::Index;
-use super::super::sweep::{Content, PageCopy, sweep};
+use super::super::sweep::{Content, PageCopy};
 use super::VacuumStats;
 use super::census::Census;
 
@@ -22,19 +22,23 @@ pub(super) fn free_records<S: PageWrite>(
     census: &Census,
 ) -> Result<(), IndexError> {
     let mut copy = PageCopy::new();
-    sweep(index, storage, &mut copy, |storage, copy| {
-        let block = copy.block();
-        let Content::Uppers(page) = copy.content(index)? else { return Ok(()) };
+    // A dead element was inserted long before the census, and its lists were.
+    for block in census.upper_blocks.iter() {
+        let block = block.0;
+        storage.check_interrupts()?;
+        copy.load(storage, block)?;
+        let Content::Uppers(page) = copy.content(index)? else { continue };
         let dead = dead_records(&page, census).map_err(|error| error.at(block))?;
         if dead.is_empty() {
-            return Ok(());
+            continue;
         }
         let free = storage.update(block, |bytes| {
             let result = clear_records(index, bytes, &dead);
             (if result.is_ok() { Change::Made } else { Change::None }, result)
         })?;
-        storage.note_room(block, PageKind::Upper, free.map_err(|error| error.at(block))?)
-    })
+        storage.note_room(block, PageKind::Upper, free.map_err(|error| error.at(block))?)?;
+    }
+    Ok(())
 }
 
 fn dead_records(page: &UpperPage<'_>, census: &Census) -> Result<Vec<(u16, SlotId)>, PageError> {

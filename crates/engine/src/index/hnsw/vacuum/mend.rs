@@ -38,8 +38,6 @@ pub(super) struct Mender<'i> {
     ids: Vec<SlotId>,
     /// How many of `ids` are kept.
     kept: usize,
-    /// What of a list does not exist, in one list after the other.
-    gone: Vec<SlotId>,
 }
 
 impl<'i> Mender<'i> {
@@ -55,7 +53,6 @@ impl<'i> Mender<'i> {
             follow: Vec::new(),
             ids: Vec::new(),
             kept: 0,
-            gone: Vec::new(),
         }
     }
 

@@ -11,6 +11,9 @@ mod links;
 mod pages;
 mod rows;
 
+#[cfg(test)]
+mod tests;
+
 pub use rows::IndexedRows;
 
 use std::fmt;

@@ -1,10 +1,17 @@
 //! castmatch-bench: measures castmatch against what it replaces.
 
+mod data;
 mod embed;
+mod place;
+#[cfg(test)]
+mod scratch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// What goes wrong is told in words; nothing here reacts to its kind.
+type Error = Box<dyn std::error::Error>;
 
 #[derive(Parser)]
 #[command(version, about = "Measures castmatch against what it replaces")]
@@ -17,11 +24,14 @@ struct Arguments {
 enum Command {
     /// The embedding model: load time, memory, latency and throughput, optionally against sentence-transformers.
     Embed(embed::Options),
+    /// Makes the data sets of `index`: embeddings of WordNet's glosses, held-out queries and their exact neighbours.
+    Prepare(data::prepare::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Embed(options) => embed::run(&options),
+        Command::Prepare(options) => data::prepare::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,8 @@
 
 mod data;
 mod embed;
+mod index;
+mod measure;
 mod place;
 #[cfg(test)]
 mod scratch;
@@ -26,12 +28,27 @@ enum Command {
     Embed(embed::Options),
     /// Makes the data sets of `index`: embeddings of WordNet's glosses, held-out queries and their exact neighbours.
     Prepare(data::prepare::Options),
+    /// castmatch's index against pgvector's in one server, and against libraries.
+    Index(index::Options),
+    /// Writes the report of `index` again.
+    Report(index::ReportOptions),
+    /// What `index` starts to measure hnsw_rs.
+    #[cfg(feature = "hnsw_rs")]
+    #[command(hide = true)]
+    Library {
+        /// As JSON.
+        job: String,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Embed(options) => embed::run(&options),
         Command::Prepare(options) => data::prepare::run(&options),
+        Command::Index(options) => index::run(&options),
+        Command::Report(options) => index::report(&options),
+        #[cfg(feature = "hnsw_rs")]
+        Command::Library { job } => index::libraries::run(&job),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

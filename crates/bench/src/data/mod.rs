@@ -58,8 +58,6 @@ impl DataSet {
 /// A prepared data set in memory.
 #[derive(Debug)]
 pub(crate) struct Data {
-    /// How it was made.
-    pub(crate) manifest: Manifest,
     /// The rows.
     pub(crate) base: Matrix<f32>,
     /// The queries.
@@ -96,7 +94,6 @@ impl Data {
             (Matrix::read(&files.neighbours)?, Matrix::read(&files.distances)?)
         };
         Ok(Self {
-            manifest,
             base,
             queries,
             distances,

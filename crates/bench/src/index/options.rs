@@ -81,9 +81,9 @@ pub(crate) struct Options {
     /// shared_buffers of the server.
     #[arg(long, default_value = "6GB")]
     shared_buffers: String,
-    /// maintenance_work_mem of the server.
-    #[arg(long, default_value = "4GB")]
-    maintenance_work_mem: String,
+    /// maintenance_work_mem of builds, MiB [default: what pgvector's graph takes, and a fifth more].
+    #[arg(long)]
+    maintenance_mib: Option<usize>,
     /// Python interpreter with hnswlib and numpy; without, hnswlib is left out.
     #[arg(long)]
     python: Option<PathBuf>,
@@ -124,7 +124,7 @@ pub(crate) struct Plan {
     pub(crate) insert_rows: usize,
     pub(crate) upkeep_rows: usize,
     pub(crate) shared_buffers: String,
-    pub(crate) maintenance_work_mem: String,
+    maintenance_mib: Option<usize>,
     pub(crate) python: Option<PathBuf>,
     pub(crate) redo: bool,
     pub(crate) fresh: bool,
@@ -143,7 +143,10 @@ impl Options {
             server_folder: self.server.clone().unwrap_or_else(|| work.join("server")),
             work,
             data_folder: place::or_below_home(self.data_folder.as_deref(), "bench")?,
-            data: or_all(&self.data, &DataSet::ALL),
+            data: match (self.data.as_slice(), self.quick) {
+                ([], true) => vec![DataSet::Wordnet384],
+                (data, _) => or_all(data, &DataSet::ALL),
+            },
             methods: or_all(&self.methods, &Method::ALL),
             stages: or_all(
                 &self.stages,
@@ -155,7 +158,7 @@ impl Options {
                     Stage::Vacuum,
                 ],
             ),
-            rows: self.rows.or(quick(1500)),
+            rows: self.rows.or(quick(1000)),
             queries: self.queries.or(quick(50)),
             rounds: or(self.rounds, 3, 1),
             build_rounds: self.build_rounds,
@@ -173,11 +176,7 @@ impl Options {
             } else {
                 self.shared_buffers.clone()
             },
-            maintenance_work_mem: if self.quick {
-                "256MB".to_owned()
-            } else {
-                self.maintenance_work_mem.clone()
-            },
+            maintenance_mib: self.maintenance_mib,
             python: self.python.clone(),
             redo: self.redo,
             fresh: self.fresh,
@@ -197,6 +196,17 @@ impl Plan {
         efforts.sort_unstable();
         efforts.dedup();
         efforts
+    }
+
+    /// maintenance_work_mem of a build, MiB: the same for all methods.
+    ///
+    /// pgvector keeps the vectors and some 1.1 KB of links per row (m 16), and takes all of the setting at once in a
+    /// parallel build; where a graph does not fit, its build gets slower by an order of magnitude.
+    pub(crate) fn maintenance_mib(&self, rows: usize, dimensions: usize) -> usize {
+        self.maintenance_mib.unwrap_or_else(|| {
+            let bytes = rows.saturating_mul(4 * dimensions + 1280);
+            (bytes.saturating_add(bytes / 5) >> 20) + 64
+        })
     }
 
     /// Workers of builds that are not measured.

@@ -140,6 +140,16 @@ impl Server {
             .port(PORT)
             .user(SUPERUSER)
             .dbname(DATABASE)
+            .notice_callback(|notice| {
+                // "… does not exist, skipping" says nothing; that memory did not suffice does.
+                if !notice.message().ends_with("skipping") {
+                    eprintln!(
+                        "castmatch-bench: server: {}: {}",
+                        notice.severity(),
+                        notice.message()
+                    );
+                }
+            })
             .connect(NoTls)?;
         client.batch_execute(&format!("SET search_path = {schemas}"))?;
         Ok(client)

@@ -9,7 +9,6 @@ use crate::{Error, place};
 pub(crate) fn server(plan: &Plan) -> Settings {
     let mut settings = vec![
         ("shared_buffers", plan.shared_buffers.clone()),
-        ("maintenance_work_mem", plan.maintenance_work_mem.clone()),
         // No checkpoint but those that are asked for between measurements.
         ("checkpoint_timeout", "1h".to_owned()),
         ("max_wal_size", "16GB".to_owned()),
@@ -43,13 +42,7 @@ pub(crate) fn note(server: &Server, results: &mut Results) -> Result<(), Error> 
         ("processors".to_owned(), place::processors().to_string()),
         ("memory".to_owned(), memory()),
     ];
-    for name in [
-        "server_version",
-        "shared_buffers",
-        "maintenance_work_mem",
-        "fsync",
-        "synchronous_commit",
-    ] {
+    for name in ["server_version", "shared_buffers", "fsync", "synchronous_commit"] {
         let value: String = client.query_one("SELECT current_setting($1)", &[&name])?.get(0);
         values.push((name.to_owned(), value));
     }

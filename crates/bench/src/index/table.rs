@@ -56,12 +56,14 @@ pub(crate) fn build(run: &Run<'_>, method: Method, table: &str, workers: usize) 
     let index = format!("{TABLES}.{}", index_name(table));
     client.batch_execute(&format!("DROP INDEX IF EXISTS {index}"))?;
     client.batch_execute("CHECKPOINT")?;
+    let (rows, dimensions) = (run.data.base.len(), run.data.base.columns());
+    let memory = run.plan.maintenance_mib(rows, dimensions);
+    client.batch_execute(&format!("SET maintenance_work_mem = '{memory}MB'"))?;
     // The planner gives a table of this size as many workers as it may have; the storage parameter makes sure of it.
     client.batch_execute(&format!(
         "SET max_parallel_maintenance_workers = {workers}; ALTER TABLE {TABLES}.{table} SET (parallel_workers = {workers})"
     ))?;
-    let rows = run.data.base.len();
-    let statement = method.create_index(table, run.set, run.data.base.columns(), rows);
+    let statement = method.create_index(table, run.set, dimensions, rows);
     let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
     let started = std::time::Instant::now();
     let ((result, seconds), peak_mib) =

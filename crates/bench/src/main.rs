@@ -29,7 +29,7 @@ enum Command {
     /// Makes the data sets of `index`: embeddings of WordNet's glosses, held-out queries and their exact neighbours.
     Prepare(data::prepare::Options),
     /// castmatch's index against pgvector's in one server, and against libraries.
-    Index(index::Options),
+    Index(Box<index::Options>),
     /// Writes the report of `index` again.
     Report(index::ReportOptions),
     /// What `index` starts to measure hnsw_rs.

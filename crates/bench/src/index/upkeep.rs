@@ -99,7 +99,7 @@ fn recall_of_rest(run: &Run<'_>, answers: &[Vec<usize>]) -> f64 {
                 .row(number)
                 .iter()
                 .zip(data.distances.row(number))
-                .filter(|&(&id, _)| id as usize % DELETED_SHARE != 0)
+                .filter(|&(&id, _)| !(id as usize).is_multiple_of(DELETED_SHARE))
                 .map(|(_, &distance)| distance)
                 .collect();
             recall::recall(

@@ -79,6 +79,9 @@ pub struct EmbeddingModel {
     workers: Option<Workers>,
 }
 
+/// A pass over some texts, given by their token ids; one result per text.
+type Forward<T> = fn(&Bert, &[&[u32]], &dyn Interrupt) -> Result<Vec<T>, ModelError>;
+
 impl EmbeddingModel {
     /// Loads a sentence-transformers folder: config.json, model.safetensors, tokenizer.json, and, where they are
     /// there, modules.json with what it names, sentence_bert_config.json and tokenizer_config.json.
@@ -213,7 +216,7 @@ impl EmbeddingModel {
         &self,
         texts: &[TokenizedText],
         interrupt: &dyn Interrupt,
-        forward: fn(&Bert, &[&[u32]], &dyn Interrupt) -> Result<Vec<T>, ModelError>,
+        forward: Forward<T>,
     ) -> Result<Vec<T>, ModelError> {
         let lengths: Vec<usize> = texts.iter().map(TokenizedText::len).collect();
         let batches = plan_batches(&lengths, self.max_batch_tokens);

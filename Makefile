@@ -8,7 +8,7 @@ BINDIR ?= /usr/local/bin
 BENCH ?=
 export PG_CONFIG BINDIR BENCH
 
-stages := format clippy engine companion extension regress e2e
+stages := format clippy engine companion extension regress e2e long
 
 .PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick stop clean distclean env help
 
@@ -16,6 +16,7 @@ demo: ## a private server with the extension, demo data, matches, a chat and the
 	@scripts/demo.sh
 
 test: ## all tests: test-format, test-clippy, test-engine, test-companion, test-extension, test-regress, test-e2e
+# test-long, which test leaves out: crashes, races and memory of the index at length
 	@scripts/test.sh
 
 $(addprefix test-,$(stages)): test-%:

@@ -13,6 +13,10 @@ static EMBEDDING_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static WINDOW_MESSAGES: GucSetting<i32> = GucSetting::<i32>::new(10);
 /// Tokens of a conversation that `chat` looks back on.
 static WINDOW_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(3000);
+/// Candidates that a search of a graph index keeps.
+static EF_SEARCH: GucSetting<i32> = GucSetting::<i32>::new(40);
+/// How sure a scan is that it returns rows in the order of their distance.
+static RERANK_CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(3.0);
 
 /// Registers every setting; called once from `_PG_init`.
 pub fn register() {
@@ -54,6 +58,26 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::empty(),
     );
+    GucRegistry::define_int_guc(
+        c"castmatch.ef_search",
+        c"Number of candidates that a search of a castmatch_hnsw index keeps.",
+        c"More candidates find more of the true neighbours and take longer. A statement may ask for more rows than this.",
+        &EF_SEARCH,
+        1,
+        10_000,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_float_guc(
+        c"castmatch.rerank_confidence",
+        c"How many standard errors a castmatch index scan allows an estimated distance to be wrong by.",
+        c"Less visits fewer rows of the table and may return rows slightly out of order.",
+        &RERANK_CONFIDENCE,
+        0.0,
+        10.0,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
     crate::pg::signals::reserve_setting_prefix();
 }
 
@@ -78,4 +102,14 @@ pub fn window_messages() -> usize {
 /// `castmatch.window_tokens`.
 pub fn window_tokens() -> usize {
     usize::try_from(WINDOW_TOKENS.get()).unwrap_or(3000)
+}
+
+/// `castmatch.ef_search`.
+pub fn ef_search() -> usize {
+    usize::try_from(EF_SEARCH.get()).unwrap_or(40)
+}
+
+/// `castmatch.rerank_confidence`.
+pub fn rerank_confidence() -> f32 {
+    RERANK_CONFIDENCE.get() as f32
 }

@@ -7,6 +7,7 @@
 // ErrorReport is what pgrx raises; an error is rare and boxing it would only move the cost.
 #![allow(clippy::result_large_err)]
 
+mod am;
 mod chat;
 mod embed;
 mod error;
@@ -33,7 +34,8 @@ extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/vector.sql", name = "vector", requires = ["schema"]);
 extension_sql_file!("../sql/halfvec.sql", name = "halfvec", requires = ["vector"]);
 extension_sql_file!("../sql/casts.sql", name = "casts", requires = ["halfvec"]);
-extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["casts"]);
+extension_sql_file!("../sql/index.sql", name = "index", requires = ["casts"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["index"]);
 extension_sql_file!(
     "../sql/security.sql",
     name = "security",
@@ -47,6 +49,7 @@ extension_sql_file!(
 pub extern "C-unwind" fn _PG_init() {
     pg::startup::silence_backtraces();
     guc::register();
+    am::hnsw::options::register();
     if pg::shmem::preloading() {
         pg::startup::at_server_start(shared::request_space, note_preloaded);
         embed::worker::register();

@@ -45,3 +45,8 @@ pub fn reserve_setting_prefix() {
         pg_sys::EmitWarningsOnPlaceholders(c"castmatch".as_ptr())
     };
 }
+
+/// Answers cancel and termination requests: raises an ERROR if there is one.
+pub fn check_for_interrupts() {
+    pgrx::check_for_interrupts!();
+}

@@ -57,6 +57,16 @@ pub fn build(bytes: usize, fill: impl FnOnce(&mut [u8])) -> Result<pg_sys::Datum
     Ok(pg_sys::Datum::from(start))
 }
 
+/// Whether the value is a pointer to chunks in the table's TOAST table.
+///
+/// # Safety
+/// The datum must be a non-NULL value of a varlena type.
+pub unsafe fn is_stored_outside(datum: pg_sys::Datum) -> bool {
+    // A first byte of 1 marks an external value (VARATT_IS_EXTERNAL on little-endian machines).
+    // SAFETY: the caller's promise; every varlena has at least one byte.
+    unsafe { *datum.cast_mut_ptr::<u8>() == 1 }
+}
+
 /// Whether two values of one varlena type have the same bytes.
 ///
 /// # Safety

@@ -1,13 +1,16 @@
 //! Time per call of every kernel at every level this machine has, side by side.
 //!
-//! `cargo bench -p castmatch-engine --bench kernels`. The first tables compare the same two vectors again and
-//! again, so they measure the arithmetic. The last one compares a query with one row after the other out of
+//! `cargo bench -p castmatch-engine --bench kernels`, with `-- codes` only the tables of codes. The first tables compare the same two vectors again and
+//! again, so they measure the arithmetic. A further one compares a query with one row after the other out of
 //! 256 KB to 64 MB of rows, which start 16 bytes past a multiple of 64 or less as in a heap page, so it
-//! includes the caches.
+//! includes the caches. The tables of codes do the same for the quantiser of the vector index.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use castmatch_engine::index::Metric;
+use castmatch_engine::index::quantize::{CodeBits, CodeRef, Factors, Quantizer, Query};
+use castmatch_engine::kernels::code::{AffineGrid, CodeKernels, CodeLevel, Line};
 use castmatch_engine::kernels::{KernelElement, KernelSet, Level};
 use castmatch_engine::vector::Element;
 use half::f16;
@@ -112,8 +115,132 @@ fn print_scan_table() {
     }
 }
 
+/// The kernels between codes and queries at every level.
+fn print_code_kernels() {
+    let levels: Vec<&CodeKernels> = CodeLevel::ALL
+        .into_iter()
+        .rev()
+        .filter_map(CodeKernels::for_level)
+        .collect();
+    print!("codes    {:<14} {:>10}", "ns per call", "dimensions");
+    levels
+        .iter()
+        .for_each(|set| print!(" {:>10}", format!("{:?}", set.level())));
+    println!();
+    let grid = AffineGrid {
+        low: -1.0,
+        step: 0.01,
+    };
+    for kernel in ["u4 * i8", "u8 * i8", "u4 * u4", "u8 * u8", "l1 u4", "l1 u8"] {
+        for dims in DIMENSIONS {
+            let bytes = (if kernel.contains("u4") { dims / 2 } else { dims }).next_multiple_of(32);
+            let a: Vec<u8> = elements::<f32>(bytes, 1)
+                .iter()
+                .map(|x| (x * 120.0 + 127.0) as u8)
+                .collect();
+            let b: Vec<u8> = a.iter().rev().copied().collect();
+            let lines = vec![Line([3; 64]); dims.div_ceil(128) * 2];
+            let query = elements::<f32>(dims, 2);
+            print!("{:<8} {kernel:<14} {dims:>10}", "");
+            for set in &levels {
+                let (a, b) = (black_box(&a), black_box(&b));
+                let time = match kernel {
+                    "u4 * i8" => nanoseconds_per_call(|| set.dot_u4_i8(a, black_box(&lines))),
+                    "u8 * i8" => nanoseconds_per_call(|| set.dot_u8_i8(a, black_box(&lines))),
+                    "u4 * u4" => nanoseconds_per_call(|| set.dot_u4_u4(a, b)),
+                    "u8 * u8" => nanoseconds_per_call(|| set.dot_u8_u8(a, b)),
+                    "l1 u4" => nanoseconds_per_call(|| set.l1_u4(a, black_box(&query), grid)),
+                    _ => nanoseconds_per_call(|| set.l1_u8(a, black_box(&query), grid)),
+                };
+                print!(" {time:>10.1}");
+            }
+            println!();
+        }
+    }
+}
+
+/// The steps of the quantiser at the best level.
+fn print_quantizer() {
+    println!("quantiser, ns per call         transform     encode    prepare   estimate    between");
+    for (metric, bits) in [
+        (Metric::L2, CodeBits::Four),
+        (Metric::L2, CodeBits::Eight),
+        (Metric::Cosine, CodeBits::Four),
+        (Metric::L1, CodeBits::Eight),
+    ] {
+        for dims in [100_usize, 384, 768, 1536] {
+            let center = vec![0.01; dims];
+            let Ok(quantizer) = Quantizer::new(metric, dims, bits, 1, &center) else {
+                continue;
+            };
+            let vector = elements::<f32>(dims, 3);
+            let mut transformed = vec![0.0; dims];
+            let mut code = vec![0; quantizer.code_bytes()];
+            let transform =
+                nanoseconds_per_call(|| quantizer.transform(black_box(&vector), &mut transformed));
+            let encode = nanoseconds_per_call(|| quantizer.encode(black_box(&transformed), &mut code));
+            let factors = quantizer.encode(&transformed, &mut code);
+            let mut query = Query::default();
+            let prepare = nanoseconds_per_call(|| query.prepare(&quantizer, black_box(&transformed)));
+            let code = CodeRef { factors, code: &code };
+            let estimate = nanoseconds_per_call(|| query.estimate(black_box(code)));
+            let between = nanoseconds_per_call(|| quantizer.between(black_box(code), black_box(code)));
+            println!(
+                "    {:<8} {:>2} bits {dims:>10} {transform:>10.1} {encode:>10.1} {prepare:>10.1} {estimate:>10.1} {between:>10.1}",
+                metric.name(),
+                bits.to_u8()
+            );
+        }
+    }
+}
+
+/// Estimates for one code after the other, with factors in front of each as in an index.
+fn print_code_scan() {
+    println!("ns per code of a scan, L2");
+    for bits in [CodeBits::Four, CodeBits::Eight] {
+        for kilobytes in [256_usize, 4096, 65_536] {
+            for dims in [384_usize, 768, 1536] {
+                let Ok(quantizer) = Quantizer::new(Metric::L2, dims, bits, 1, &[]) else {
+                    continue;
+                };
+                let query = quantizer.query(&elements::<f32>(dims, 2));
+                let stride = Factors::BYTES + quantizer.code_bytes();
+                let rows: Vec<u8> = elements::<f32>(kilobytes * 1024 / stride * stride, 5)
+                    .iter()
+                    .map(|x| (x * 120.0 + 127.0) as u8)
+                    .collect();
+                let scan = || {
+                    rows.chunks_exact(stride)
+                        .filter_map(|row| row.split_first_chunk::<{ Factors::BYTES }>())
+                        .map(|(factors, code)| {
+                            query.estimate(CodeRef {
+                                factors: Factors::from_bytes(factors),
+                                code,
+                            })
+                        })
+                        .fold(0.0, f32::max)
+                };
+                let time = nanoseconds_per_call(scan) / (rows.len() / stride) as f64;
+                println!(
+                    "         {kilobytes:>8} KB  {} bits {dims:>10} {time:>10.1}",
+                    bits.to_u8()
+                );
+            }
+        }
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "codes") {
+        print_code_kernels();
+        print_quantizer();
+        print_code_scan();
+        return;
+    }
     print_table::<f32>();
     print_table::<f16>();
     print_scan_table();
+    print_code_kernels();
+    print_quantizer();
+    print_code_scan();
 }

@@ -150,4 +150,10 @@ pub enum IndexError {
         /// How large it may be.
         limit: u64,
     },
+    /// The work broke off through a mistake in the program.
+    #[error("{what}")]
+    Failed {
+        /// What happened.
+        what: &'static str,
+    },
 }

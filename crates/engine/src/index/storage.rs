@@ -5,7 +5,7 @@
 
 mod memory;
 
-pub use memory::MemoryStorage;
+pub use memory::{MemoryStorage, SharedMemoryStorage, StorageCounts};
 
 use super::IndexError;
 use super::page::PageKind;
@@ -67,7 +67,11 @@ pub trait PageWrite: PageRead {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] for a block outside the index, and those of the storage.
-    fn update<R>(&mut self, block: u32, change: impl FnOnce(&mut [u8]) -> (Change, R)) -> Result<R, IndexError>;
+    fn update<R>(
+        &mut self,
+        block: u32,
+        change: impl FnOnce(&mut [u8]) -> (Change, R),
+    ) -> Result<R, IndexError>;
 
     /// Adds a page of zeros, has `fill` write it, and logs it as one record. Returns its block, unlocked again.
     ///

@@ -14,6 +14,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod body;
+pub mod code;
 mod exact;
 mod portable;
 #[cfg(target_arch = "x86_64")]

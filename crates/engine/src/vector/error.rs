@@ -243,7 +243,8 @@ impl VectorError {
         }
     }
 
-    pub(super) fn mismatch<T: Element>(left: &[T], right: &[T]) -> VectorError {
+    /// Two vectors whose dimensions should be equal and are not.
+    pub fn mismatch<T: Element>(left: &[T], right: &[T]) -> VectorError {
         VectorError::DimensionMismatch {
             type_name: T::TYPE_NAME,
             left: left.len(),

@@ -1,0 +1,210 @@
+//! Building an index in memory, then writing its pages in order.
+//!
+//! A [`Builder`] takes coded vectors until its memory is used up. [`Builder::finish`] links them on several threads ([`link`]),
+//! makes sure that all are reachable ([`reach`]), and gives a [`Built`], whose pages go to a [`PageSink`].
+
+mod chunks;
+mod elements;
+mod graph;
+mod link;
+mod reach;
+mod team;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use graph::BuiltGraph;
+pub use team::Supervisor;
+pub use write::PageSink;
+
+use self::elements::Elements;
+use self::link::{Linker, Scratch, Trimmer};
+use self::reach::Reach;
+use self::team::Stop;
+use self::write::Writer;
+use super::Index;
+use crate::index::page::{Entry, EntrySet};
+use crate::index::quantize::{CodeRef, Rankable};
+use crate::index::{HeapTid, IndexError};
+
+/// What became of a vector given to a [`Builder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is stored.
+    Stored,
+    /// The memory does not suffice; it is not stored.
+    Full,
+}
+
+/// Collects the elements of an index in memory.
+#[derive(Debug)]
+pub struct Builder<'a> {
+    index: &'a Index,
+    elements: Elements,
+    memory_limit_bytes: usize,
+    threads: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty build that may use so much memory, all threads together.
+    #[must_use]
+    pub fn new(index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
+        Builder {
+            index,
+            elements: Elements::new(index, memory_limit_bytes),
+            memory_limit_bytes,
+            threads,
+        }
+    }
+
+    /// Stores a coded vector. One without a rank is stored, but no search will come by.
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`], [`IndexError::Limit`] for more elements than an index numbers.
+    pub fn push(&mut self, code: CodeRef<'_>, tid: HeapTid, rank: Rankable) -> Result<Pushed, IndexError> {
+        let ranked = rank == Rankable::Yes;
+        let level = if ranked { self.index.level(tid) } else { 0 };
+        let growth = self.elements.growth_bytes(level);
+        // Between two growths nothing is allocated, and what the end needs grows by less than the chunks do.
+        if growth > 0 && self.memory_bytes() + growth > self.memory_limit_bytes {
+            return Ok(Pushed::Full);
+        }
+        self.elements.push(code, tid, level, ranked)?;
+        Ok(Pushed::Stored)
+    }
+
+    /// How many vectors are stored.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.elements.count()
+    }
+
+    /// What the build occupies when it finishes with the elements it has.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let Index {
+            m, ef_construction, ..
+        } = *self.index;
+        let capacity = self.elements.capacity();
+        let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, ef_construction, m);
+        // The linker and its threads are gone when reachability is looked at.
+        let linking = Linker::estimated_bytes(capacity, m) + threads;
+        self.elements.memory_bytes() + linking.max(Reach::estimated_bytes(capacity) + threads)
+    }
+
+    /// Links all elements: on `threads` threads while the calling one waits, or on the calling one if there are none.
+    ///
+    /// # Errors
+    /// [`IndexError::Interrupted`] soon after the supervisor asks for it, with no thread left; [`IndexError::OutOfMemory`];
+    /// [`IndexError::Failed`].
+    pub fn finish(self, supervisor: &dyn Supervisor) -> Result<Built<'a>, IndexError> {
+        let Builder {
+            index,
+            elements,
+            threads,
+            ..
+        } = self;
+        let stop = Stop::default();
+        let linker = Linker::new(&elements, index, &stop)?;
+        team::run(&linker, threads, &stop, supervisor)?;
+        let entries = linker.entries().to_vec();
+        drop(linker);
+        team::run(
+            &Trimmer {
+                elements: &elements,
+                index,
+            },
+            threads,
+            &stop,
+            &Quiet(supervisor),
+        )?;
+        let repaired = reach::connect(&elements, index, &entries, supervisor)?;
+        Ok(Built {
+            index,
+            elements,
+            entries,
+            repaired,
+        })
+    }
+}
+
+/// A supervisor of a short step that is not reported.
+struct Quiet<'a>(&'a dyn Supervisor);
+
+impl crate::interrupt::Interrupt for Quiet<'_> {
+    fn check(&self) -> Result<(), crate::interrupt::Interrupted> {
+        self.0.check()
+    }
+}
+
+impl Supervisor for Quiet<'_> {
+    fn before_spawn(&self) {
+        self.0.before_spawn();
+    }
+
+    fn after_spawn(&self) {
+        self.0.after_spawn();
+    }
+}
+
+/// A finished graph in memory.
+#[derive(Debug)]
+pub struct Built<'a> {
+    index: &'a Index,
+    elements: Elements,
+    entries: Vec<Entry>,
+    repaired: u32,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The first block behind the pages.
+    pub end_block: u32,
+    /// Slots that are in use.
+    pub elements: u32,
+    /// Where searches begin.
+    pub entries: EntrySet,
+}
+
+impl Built<'_> {
+    /// Writes node pages and upper pages from `first_block` on.
+    ///
+    /// # Errors
+    /// Those of the sink, [`IndexError::Limit`] for more pages than ids number.
+    pub fn write(&self, sink: &mut impl PageSink, first_block: u32) -> Result<Written, IndexError> {
+        let writer = Writer {
+            elements: &self.elements,
+            index: self.index,
+            first_block,
+        };
+        let end_block = writer.write(sink)?;
+        Ok(Written {
+            end_block,
+            elements: self.elements.count(),
+            entries: writer.entries(&self.entries),
+        })
+    }
+
+    /// Writes the whole index: meta page, centre, elements. The meta page comes first.
+    ///
+    /// # Errors
+    /// As [`Built::write`].
+    pub fn write_index(&self, sink: &mut impl PageSink) -> Result<Written, IndexError> {
+        let first_block = self.index.first_node_block();
+        let writer = Writer {
+            elements: &self.elements,
+            index: self.index,
+            first_block,
+        };
+        write::write_head(self.index, writer.entries(&self.entries), sink)?;
+        self.write(sink, first_block)
+    }
+
+    /// How many elements were not reachable after linking and got a link of their own.
+    #[must_use]
+    pub fn repaired(&self) -> u32 {
+        self.repaired
+    }
+}

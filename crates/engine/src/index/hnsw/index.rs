@@ -1,0 +1,177 @@
+//! What does not change while an index exists.
+
+use super::level::level_of;
+use crate::index::page::{EntrySet, Layout, Meta, center_blocks, center_range, read_center};
+use crate::index::quantize::{CodeBits, Quantizer};
+use crate::index::storage::PageRead;
+use crate::index::{ElementKind, HeapTid, IndexError, Metric};
+
+/// What a new index is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// What the index orders by.
+    pub metric: Metric,
+    /// The type of the column.
+    pub element: ElementKind,
+    /// Bits of a code per dimension.
+    pub bits: CodeBits,
+    /// Dimensions of the vectors.
+    pub dims: u32,
+    /// Neighbours of a list above level 0; twice as many at level 0.
+    pub m: u16,
+    /// Candidates of an insertion.
+    pub ef_construction: u16,
+    /// The seed of the rotation and of the levels.
+    pub seed: u64,
+    /// Random, another one for each build.
+    pub build_id: u64,
+}
+
+/// The parameters of an index with its quantiser; shared by all that work on it.
+#[derive(Debug)]
+pub struct Index {
+    /// Where things are on the pages.
+    pub layout: Layout,
+    /// How vectors become codes.
+    pub quantizer: Quantizer,
+    /// What the index orders by.
+    pub metric: Metric,
+    /// The type of the column.
+    pub element: ElementKind,
+    /// Dimensions of the vectors.
+    pub dims: u32,
+    /// Neighbours of a list above level 0; twice as many at level 0.
+    pub m: u16,
+    /// Candidates of an insertion.
+    pub ef_construction: u16,
+    /// The seed of the rotation and of the levels.
+    pub seed: u64,
+    /// Another one after each build.
+    pub build_id: u64,
+    /// The centre of the vectors in the quantiser's space; empty: zero.
+    center: Vec<f32>,
+}
+
+impl Index {
+    /// The parameters of a new index. `center` is that of the quantiser, or empty.
+    ///
+    /// # Errors
+    /// [`IndexError::Limit`] for a vector too long for a page and for other values out of range, [`IndexError::OutOfMemory`].
+    pub fn new(options: &IndexOptions, center: Vec<f32>) -> Result<Self, IndexError> {
+        let IndexOptions {
+            metric,
+            element,
+            bits,
+            dims,
+            m,
+            ef_construction,
+            seed,
+            build_id,
+        } = *options;
+        let quantizer = Quantizer::new(metric, dims as usize, bits, seed, &center)?;
+        let layout = Layout::new(quantizer.code_bytes(), m, 0)?;
+        Ok(Index {
+            layout,
+            quantizer,
+            metric,
+            element,
+            dims,
+            m,
+            ef_construction,
+            seed,
+            build_id,
+            center,
+        })
+    }
+
+    /// Reads the parameters of an index and its entries.
+    ///
+    /// # Errors
+    /// [`IndexError::Version`] for another format, [`IndexError::Corrupt`], and those of the storage.
+    pub fn open(storage: &mut impl PageRead) -> Result<(Self, EntrySet), IndexError> {
+        let meta = storage.read(0, Meta::parse)?.map_err(|error| error.at(0))?;
+        let mut center = Vec::new();
+        if meta.center_blocks > 0 {
+            // At most MAX_DIMS, which `parse` has checked, as it has that the number of blocks fits.
+            super::queue::reserve(&mut center, meta.dims as usize, "centre of the vectors")?;
+            center.resize(meta.dims as usize, 0.0);
+        }
+        for page in 0..meta.center_blocks {
+            let part = center.get_mut(center_range(meta.dims, page)).unwrap_or_default();
+            storage
+                .read(page + 1, |bytes| read_center(bytes, part))?
+                .map_err(|error| error.at(page + 1))?;
+        }
+        let corrupt = |what| IndexError::Corrupt { block: 0, what };
+        let options = IndexOptions {
+            metric: meta.metric,
+            element: meta.element,
+            bits: CodeBits::from_u8(meta.bits).ok_or(corrupt("unknown number of bits"))?,
+            dims: meta.dims,
+            m: meta.m,
+            ef_construction: meta.ef_construction,
+            seed: meta.seed,
+            build_id: meta.build_id,
+        };
+        let index = Index::new(&options, center).map_err(|error| match error {
+            IndexError::Limit { .. } => corrupt("the meta page names a size that cannot be"),
+            other => other,
+        })?;
+        if meta.key_bytes != 0 {
+            return Err(corrupt("the meta page names keys"));
+        }
+        Ok((index, meta.entries))
+    }
+
+    /// The level of the element of a row.
+    #[must_use]
+    pub fn level(&self, tid: HeapTid) -> u8 {
+        level_of(self.seed, tid, self.m)
+    }
+
+    /// How many neighbours a new element gets at this level; its lists may become longer by what later elements add.
+    #[must_use]
+    pub fn new_neighbours(&self, level: u8) -> usize {
+        self.layout.max_neighbours(level)
+    }
+
+    /// The pages that hold the centre, from block 1.
+    #[must_use]
+    pub fn center_blocks(&self) -> u32 {
+        if self.center.is_empty() {
+            0
+        } else {
+            center_blocks(self.dims)
+        }
+    }
+
+    /// The centre of the vectors in the quantiser's space; empty: zero.
+    #[must_use]
+    pub fn center(&self) -> &[f32] {
+        &self.center
+    }
+
+    /// The first block of elements.
+    #[must_use]
+    pub fn first_node_block(&self) -> u32 {
+        self.center_blocks() + 1
+    }
+
+    /// The content of the meta page.
+    #[must_use]
+    pub fn meta(&self, entries: EntrySet) -> Meta {
+        Meta {
+            metric: self.metric,
+            element: self.element,
+            bits: self.quantizer.bits().to_u8(),
+            dims: self.dims,
+            m: self.m,
+            ef_construction: self.ef_construction,
+            key_bytes: 0,
+            seed: self.seed,
+            build_id: self.build_id,
+            center_blocks: self.center_blocks(),
+            entries,
+        }
+    }
+}

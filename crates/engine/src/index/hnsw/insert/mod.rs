@@ -1,0 +1,188 @@
+//! Inserting an element into the graph on pages.
+//!
+//! Algorithm 1 of the paper (arXiv 1603.09320) without any lock over the walk. One page is locked at a time. What becomes of a
+//! page is decided on copies and checked again under its lock. The order of the log records, and what a crash after each leaves:
+//!
+//! 1. the slot with its neighbours of level 0: an element of level 0 that nothing leads to; vacuum links it again;
+//! 2. the upper records, if it has any: records that no slot claims; vacuum frees them;
+//! 3. the slot's level and upper id: as after 1;
+//! 4. its own lists again, if members of them were freed meanwhile;
+//! 5. the back links, a record a page: the element can be reached from the first one on;
+//! 6. the entry set, if the element belongs there.
+//!
+//! What is peeked may be torn: then links are poorer than they could be, and nothing else.
+
+mod back;
+mod codes;
+mod entry;
+mod find;
+mod own;
+mod place;
+
+use crate::index::page::{FACTORS_BYTES, NewSlot, SlotState, UpperId};
+use crate::index::quantize::{CodeRef, Factors, Query, Rankable};
+use crate::index::storage::PageWrite;
+use crate::index::{HeapTid, IndexError, SlotId};
+
+use super::Index;
+use super::paged::PagedScratch;
+use super::queue::reserve;
+use back::{BackLinks, Named};
+use codes::Codes;
+use find::{Finder, Lists, Sought};
+use own::Own;
+
+/// What is inserted.
+#[derive(Debug, Clone, Copy)]
+pub struct NewElement<'a> {
+    /// The vector, transformed by the quantiser.
+    pub transformed: &'a [f32],
+    /// Whether it has a rank; if not, it is stored outside the graph.
+    pub rankable: Rankable,
+    /// The row of the table.
+    pub tid: HeapTid,
+    /// The highest level of the element, see [`Index::level`].
+    pub level: u8,
+}
+
+/// Inserts elements; keeps its memory from one to the next.
+#[derive(Debug, Default)]
+pub struct Inserter {
+    query: Query,
+    code: Vec<u8>,
+    lists: Lists,
+    finder: Finder,
+    codes: Codes,
+    back_links: BackLinks,
+    scratch: PagedScratch,
+}
+
+impl Inserter {
+    /// Inserts an element. Returns where it is stored. `entropy` is any number, better another one each time: where nothing else
+    /// decides, it chooses a page.
+    ///
+    /// # Errors
+    /// [`IndexError::Limit`] for a vector of other dimensions than the index and for an index that is full;
+    /// [`IndexError::Interrupted`], [`IndexError::Corrupt`], [`IndexError::OutOfMemory`], and those of the storage. What was written
+    /// then stays, and is as good as after a crash.
+    pub fn insert<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        element: &NewElement<'_>,
+        entropy: u64,
+    ) -> Result<SlotId, IndexError> {
+        let factors = self.encode(index, element.transformed)?;
+        for list in &mut self.lists {
+            list.clear();
+        }
+        if element.rankable == Rankable::No {
+            return self.store(index, storage, element, &factors.to_bytes(), entropy);
+        }
+        self.query.prepare(&index.quantizer, element.transformed);
+        let sought = Sought {
+            query: &self.query,
+            tid: element.tid,
+            level: element.level.min(crate::index::page::MAX_LEVEL),
+            entropy,
+        };
+        self.finder
+            .find(index, storage, &sought, &mut self.codes, &mut self.lists)?;
+        let level = sought.level;
+        let id = self.store(index, storage, element, &factors.to_bytes(), entropy)?;
+        let own = self.raise(index, storage, id, element.tid, level, entropy)?;
+        own.drop_gone(index, storage, &mut self.lists, &mut self.scratch)?;
+        self.link_back(index, storage, &own, factors)?;
+        entry::offer_entry(index, storage, id, level, &mut self.scratch)?;
+        Ok(id)
+    }
+
+    /// Encodes the vector into `self.code`.
+    fn encode(&mut self, index: &Index, transformed: &[f32]) -> Result<Factors, IndexError> {
+        if transformed.len() != index.quantizer.dims() {
+            return Err(IndexError::Limit {
+                what: "number of dimensions of the vector",
+                value: transformed.len() as u64,
+                limit: u64::from(index.dims),
+            });
+        }
+        let bytes = index.quantizer.code_bytes();
+        self.code.clear();
+        reserve(&mut self.code, bytes, "code of a vector")?;
+        self.code.resize(bytes, 0);
+        Ok(index.quantizer.encode(transformed, &mut self.code))
+    }
+
+    /// Writes the slot, as one of level 0.
+    fn store<S: PageWrite>(
+        &self,
+        index: &Index,
+        storage: &mut S,
+        element: &NewElement<'_>,
+        factors: &[u8; FACTORS_BYTES],
+        entropy: u64,
+    ) -> Result<SlotId, IndexError> {
+        let state = match element.rankable {
+            Rankable::Yes => SlotState::Live,
+            Rankable::No => SlotState::Unranked,
+        };
+        let slot = NewSlot {
+            state,
+            level: 0,
+            tid: element.tid,
+            upper: UpperId::NONE,
+            factors,
+            code: &self.code,
+            keys: &[],
+            neighbours: self.lists.first().map(Vec::as_slice).unwrap_or_default(),
+        };
+        place::store_slot(index, storage, &slot, entropy)
+    }
+
+    /// Writes the lists above level 0, and only then raises the slot to its level.
+    fn raise<S: PageWrite>(
+        &self,
+        index: &Index,
+        storage: &mut S,
+        id: SlotId,
+        tid: HeapTid,
+        level: u8,
+        entropy: u64,
+    ) -> Result<Own, IndexError> {
+        let mut own = Own {
+            id,
+            tid,
+            level,
+            upper: UpperId::NONE,
+        };
+        if level > 0
+            && let Some(lists) = self.lists.get(1..=usize::from(level))
+        {
+            own.upper = place::store_uppers(index, storage, id, lists, entropy)?;
+            own.raise(index, storage)?;
+        }
+        Ok(own)
+    }
+
+    /// Links the neighbours back, from the highest level downwards.
+    fn link_back<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        own: &Own,
+        factors: Factors,
+    ) -> Result<(), IndexError> {
+        let named = Named {
+            id: own.id,
+            code: CodeRef {
+                factors,
+                code: &self.code,
+            },
+        };
+        for (level, targets) in (0..=own.level).zip(&self.lists).rev() {
+            self.back_links
+                .link(index, storage, named, level, targets, &mut self.codes)?;
+        }
+        Ok(())
+    }
+}

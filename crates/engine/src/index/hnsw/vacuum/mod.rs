@@ -1,0 +1,108 @@
+//! Taking deleted rows out of the index.
+//!
+//! [`bulk_delete`] makes the elements of deleted rows dead, in one pass. [`cleanup`] then repairs the lists that name dead
+//! elements, page by page and without a search, renews the entry set, looks at what was written meanwhile, links again what
+//! became unreachable, and frees the dead. No lock outlasts the change of one page; scans and insertions go on all the time.
+//!
+//! A vacuum that is interrupted or crashes between any two records leaves an index that works: dead elements lead on until
+//! they are freed, and they are freed only after nothing names them. The next cleanup begins with a census of the pages,
+//! not with what the last one knew, and completes what was left, also what crashed insertions left.
+//!
+//! Memory: five bits for each slot of the index, 60 MB for 100 million.
+
+mod census;
+mod delete;
+mod entries;
+mod free;
+mod mend;
+mod relink;
+mod repair;
+
+pub use delete::bulk_delete;
+
+use crate::index::IndexError;
+use crate::index::page::EntrySet;
+use crate::index::storage::PageWrite;
+
+use super::Index;
+use super::paged::PagedScratch;
+use super::reach::Reach;
+#[cfg(test)]
+mod tests;
+
+use census::Census;
+use relink::Relinker;
+use repair::Repair;
+
+/// What a vacuum did and found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VacuumStats {
+    /// Rows that were taken out, by all passes of [`bulk_delete`].
+    pub rows_removed: u64,
+    /// Rows in the index after the last pass.
+    pub rows_remaining: u64,
+    /// Lists of neighbours that were repaired.
+    pub lists_repaired: u64,
+    /// Elements to which nothing led any more and that were linked again.
+    pub elements_relinked: u64,
+    /// Slots that became free.
+    pub slots_freed: u64,
+    /// The length of the index in blocks.
+    pub blocks: u32,
+}
+
+/// Repairs the graph after [`bulk_delete`], or after a crash, and frees what is dead. Without either it is one pass of reading.
+///
+/// # Errors
+/// Those of the storage, [`IndexError::Corrupt`], [`IndexError::OutOfMemory`]. The index works on, and the next cleanup completes
+/// this one.
+pub fn cleanup<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    stats: &mut VacuumStats,
+) -> Result<(), IndexError> {
+    let census = Census::take(index, storage)?;
+    stats.blocks = census.blocks;
+    stats.rows_remaining = census.unranked.saturating_add(census.live.len() as u64);
+    let repair_from = storage.position();
+    let damaged = !census.dead.is_empty() || census.has_dangling();
+    if damaged {
+        Repair::new(index, storage, &census)?.pass(storage, None, stats)?;
+    }
+    let entries = entries::renew_entries(index, storage, &census, &mut PagedScratch::default())?;
+    if damaged {
+        // Insertions that were under way in the first pass may have written the name of a dead element since. Those that do so
+        // later look at their neighbours again and see that it is dead.
+        Repair::new(index, storage, &census)?.pass(storage, Some(repair_from), stats)?;
+    }
+    if damaged || census.has_orphans(&entries) {
+        link_again(index, storage, &census, entries, stats)?;
+    }
+    if !census.dead.is_empty() {
+        free::free_records(index, storage, &census)?;
+        free::free_slots(index, storage, &census, stats)?;
+    }
+    Ok(())
+}
+
+/// Links the live elements again that a search cannot come to.
+fn link_again<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    census: &Census,
+    entries: EntrySet,
+    stats: &mut VacuumStats,
+) -> Result<(), IndexError> {
+    let mut reach = Reach::new(index, storage)?;
+    reach.from_entries(storage, &entries)?;
+    let mut relinker = Relinker::new(index, &entries);
+    let mut from = 0;
+    while let Some(id) = census.live.next_not_in(reach.met(), from) {
+        if relinker.relink(storage, id, reach.met())? {
+            stats.elements_relinked = stats.elements_relinked.saturating_add(1);
+        }
+        reach.from_element(storage, id)?;
+        from = id.0;
+    }
+    Ok(())
+}

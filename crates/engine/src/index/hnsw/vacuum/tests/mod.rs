@@ -1,0 +1,4 @@
+//! Tests of vacuum over pages in memory.
+
+mod fixture;
+mod recall;

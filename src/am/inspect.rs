@@ -1,0 +1,168 @@
+//! `castmatch.verify_index`, `castmatch.prewarm` and `castmatch.index_info`.
+
+use super::state;
+use super::storage::RelationStorage;
+use super::{index_error, opclass};
+use crate::error::{Result, error, unsupported};
+use crate::pg::buffer;
+use crate::pg::index::{Part, Snapshot, Unusable, scan_table, with_index};
+use crate::pg::relation::Relation;
+use castmatch_engine::index::HeapTid;
+use castmatch_engine::index::hnsw::statistics::Statistics;
+use castmatch_engine::index::hnsw::verify::{self, Check};
+use castmatch_engine::index::storage::PageRead;
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+use serde_json::json;
+
+/// Does `work` on an index of castmatch that the caller may look at.
+fn with_our_index<R>(oid: pg_sys::Oid, work: impl FnOnce(Relation, Relation) -> Result<R>) -> Result<R> {
+    match with_index(oid, c"castmatch_hnsw", work) {
+        Ok(result) => result,
+        Err(why) => Err(refusal(oid, why)),
+    }
+}
+
+fn refusal(oid: pg_sys::Oid, why: Unusable) -> pgrx::pg_sys::panic::ErrorReport {
+    let name = crate::pg::catalog::relation_name(oid).unwrap_or_else(|| oid.to_string());
+    match why {
+        Unusable::OtherMethod => error(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("\"{name}\" is not a castmatch index"),
+        ),
+        Unusable::NotAllowed => error(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of index \"{name}\""),
+        )
+        .set_hint("Members of pg_monitor may look at every index."),
+        Unusable::OtherSession => unsupported(format!(
+            "index \"{name}\" belongs to a temporary table of another session"
+        )),
+        Unusable::Partitioned => error(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("index \"{name}\" is partitioned and has no pages of its own"),
+        )
+        .set_hint("Name an index of one of the partitions."),
+    }
+}
+
+#[pg_extern(sql = false)]
+fn verify_index(
+    index: pg_sys::Oid,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(check_name, String),
+            name!(ok, bool),
+            name!(detail, Option<String>),
+        ),
+    >,
+> {
+    let checks = with_our_index(index, verify_open)?;
+    Ok(TableIterator::new(checks.into_iter().map(|check| {
+        let detail = (!check.detail.is_empty()).then_some(check.detail);
+        (check.name.to_owned(), check.ok, detail)
+    })))
+}
+
+/// Checks the pages, the graph, and that every row of the table that a new snapshot sees is in the index exactly once.
+fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
+    let opened = state::open(index)?;
+    let failed = |failure| index_error(index, failure);
+    let mut storage = RelationStorage::new(index, opened.hints.clone());
+    // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
+    let snapshot = Snapshot::take();
+    let mut verification = verify::verify(&mut storage).map_err(failed)?;
+    scan_table(table, index, core::ptr::null_mut(), Part::Visible(snapshot), &mut |row| {
+        if row.value.is_some() {
+            verification.rows.expect(HeapTid {
+                block: row.block,
+                offset: row.offset,
+            });
+        }
+    });
+    snapshot.give_back();
+    let mut checks = verification.checks;
+    checks.push(verification.rows.check());
+    Ok(checks)
+}
+
+#[pg_extern(sql = false)]
+fn prewarm(index: pg_sys::Oid) -> Result<i64> {
+    with_our_index(index, |_, index| {
+        let opened = state::open(index)?;
+        let mut storage = RelationStorage::new(index, opened.hints.clone());
+        let failed = |failure| index_error(index, failure);
+        let blocks = storage.blocks().map_err(failed)?;
+        for block in 0..blocks {
+            if block.is_multiple_of(PREFETCH_BLOCKS) {
+                for next in block..blocks.min(block.saturating_add(PREFETCH_BLOCKS)) {
+                    buffer::prefetch(index, next);
+                }
+            }
+            storage.check_interrupts().map_err(failed)?;
+            storage.read(block, |_| ()).map_err(failed)?;
+        }
+        Ok(i64::from(blocks))
+    })
+}
+
+/// Blocks that the operating system is asked for at once.
+const PREFETCH_BLOCKS: u32 = 32;
+
+#[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
+fn index_info(
+    index: pg_sys::Oid,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(rows, i64),
+            name!(bytes, i64),
+            name!(bytes_per_row, Option<f64>),
+            name!(mean_degree, Option<f64>),
+            name!(level_rows, Vec<i64>),
+            name!(dead_share, f64),
+            name!(free_share, f64),
+            name!(settings, pgrx::JsonB),
+        ),
+    >,
+> {
+    with_our_index(index, |_, index| {
+        let opened = state::open(index)?;
+        let class = opclass::of(index)?;
+        let mut storage = RelationStorage::new(index, opened.hints.clone());
+        let found = Statistics::take(&opened.index, &mut storage)
+            .map_err(|failure| index_error(index, failure))?;
+        let bytes = i64::from(index.blocks()).saturating_mul(buffer::PAGE_BYTES as i64);
+        let rows = found.live.saturating_add(found.unranked);
+        let share = |part: u64| {
+            let slots = rows + found.dead + found.free;
+            if slots == 0 { 0.0 } else { part as f64 / slots as f64 }
+        };
+        let settings = json!({
+            "metric": class.metric.name(),
+            "dimensions": opened.index.dims,
+            "m": opened.index.m,
+            "ef_construction": opened.index.ef_construction,
+            "code_bits": opened.index.quantizer.bits().to_u8(),
+            "entries": opened.entries.len(),
+        });
+        Ok(TableIterator::once((
+            i64::try_from(rows).unwrap_or(i64::MAX),
+            bytes,
+            (rows > 0).then(|| bytes as f64 / rows as f64),
+            (found.live > 0).then(|| found.mean_degree()),
+            found
+                .levels
+                .iter()
+                .map(|&count| i64::try_from(count).unwrap_or(i64::MAX))
+                .collect(),
+            share(found.dead),
+            share(found.free),
+            pgrx::JsonB(settings),
+        )))
+    })
+}

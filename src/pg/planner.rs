@@ -1,0 +1,55 @@
+//! What the planner knows of an index path.
+
+use pgrx::pg_sys;
+
+/// An index path that is to be costed.
+#[derive(Clone, Copy, Debug)]
+pub struct IndexPath {
+    /// Whether the statement asks for the order of the index.
+    pub ordered: bool,
+    /// Rows in the index.
+    pub rows: f64,
+    /// Pages of the index.
+    pub pages: f64,
+    /// Share of the table's rows that the index gives, by its conditions and its predicate.
+    pub selectivity: f64,
+    /// Cost of reading a page out of order.
+    pub random_page_cost: f64,
+    /// Cost of an operator.
+    pub operator_cost: f64,
+    /// Cost of an index row.
+    pub index_row_cost: f64,
+    /// Pages that the planner believes to be cached.
+    pub cache_pages: f64,
+}
+
+impl IndexPath {
+    /// Reads the planner's structures.
+    ///
+    /// # Safety
+    /// What the server gives to amcostestimate.
+    pub unsafe fn read(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath, loops: f64) -> Self {
+        // SAFETY: the caller's promise; genericcostestimate fills the zeroed structure.
+        unsafe {
+            let mut costs: pg_sys::GenericCosts = core::mem::zeroed();
+            pg_sys::genericcostestimate(root, path, loops, &mut costs);
+            let info = (*path).indexinfo;
+            let mut random_page_cost = 0.0;
+            pg_sys::get_tablespace_page_costs(
+                (*info).reltablespace,
+                &mut random_page_cost,
+                core::ptr::null_mut(),
+            );
+            Self {
+                ordered: !(*path).indexorderbys.is_null(),
+                rows: (*info).tuples.max(0.0),
+                pages: f64::from((*info).pages),
+                selectivity: costs.indexSelectivity,
+                random_page_cost,
+                operator_cost: pg_sys::cpu_operator_cost,
+                index_row_cost: pg_sys::cpu_index_tuple_cost,
+                cache_pages: f64::from(pg_sys::effective_cache_size),
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Open relations, as the server hands them to the callbacks of an access method.
+
+use core::ptr::NonNull;
+use pgrx::pg_sys;
+
+/// The physical file of a relation: changes with every rewrite (REINDEX, TRUNCATE, a move to another tablespace).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Locator {
+    /// Tablespace.
+    pub tablespace: pg_sys::Oid,
+    /// Database.
+    pub database: pg_sys::Oid,
+    /// File number.
+    pub number: pg_sys::Oid,
+}
+
+/// InvalidSubTransactionId of c.h.
+const NO_SUBTRANSACTION: pg_sys::SubTransactionId = 0;
+
+/// An open relation.
+#[derive(Clone, Copy)]
+pub struct Relation(NonNull<pg_sys::RelationData>);
+
+impl Relation {
+    /// Takes the relation that the server gave.
+    ///
+    /// # Safety
+    /// The relation must be open, and stay so as long as the result and its copies are used.
+    pub unsafe fn from_raw(relation: pg_sys::Relation) -> Self {
+        match NonNull::new(relation) {
+            Some(relation) => Self(relation),
+            None => pgrx::error!("castmatch: no relation"),
+        }
+    }
+
+    /// The server's pointer.
+    pub fn as_ptr(self) -> pg_sys::Relation {
+        self.0.as_ptr()
+    }
+
+    fn data(&self) -> &pg_sys::RelationData {
+        // SAFETY: an open relation (the promise to `from_raw`).
+        unsafe { self.0.as_ref() }
+    }
+
+    fn class(&self) -> &pg_sys::FormData_pg_class {
+        // SAFETY: an open relation has its pg_class row.
+        unsafe { &*self.data().rd_rel }
+    }
+
+    /// The object's number in pg_class.
+    pub fn oid(&self) -> pg_sys::Oid {
+        self.data().rd_id
+    }
+
+    /// The access method.
+    pub fn access_method(&self) -> pg_sys::Oid {
+        self.class().relam
+    }
+
+    /// The name, without its schema.
+    pub fn name(&self) -> String {
+        // SAFETY: a name in pg_class is terminated by a zero byte.
+        let name = unsafe { core::ffi::CStr::from_ptr(self.class().relname.data.as_ptr()) };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// The file.
+    pub fn locator(&self) -> Locator {
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        {
+            let node = self.data().rd_node;
+            Locator {
+                tablespace: node.spcNode,
+                database: node.dbNode,
+                number: node.relNode,
+            }
+        }
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        {
+            let locator = self.data().rd_locator;
+            Locator {
+                tablespace: locator.spcOid,
+                database: locator.dbOid,
+                number: locator.relNumber,
+            }
+        }
+    }
+
+    /// The number of blocks of the main fork: a system call.
+    pub fn blocks(&self) -> u32 {
+        // SAFETY: an open relation with storage.
+        unsafe { pg_sys::RelationGetNumberOfBlocksInFork(self.as_ptr(), pg_sys::ForkNumber::MAIN_FORKNUM) }
+    }
+
+    /// Whether the relation is temporary: its pages are in this backend's own buffers.
+    pub fn is_temporary(&self) -> bool {
+        self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP
+    }
+
+    /// Whether the relation is temporary and belongs to another session, whose buffers this one cannot see.
+    pub fn is_temporary_of_other_session(&self) -> bool {
+        // SAFETY: plain globals of the backend.
+        self.is_temporary() && !unsafe { pg_sys::isTempOrTempToastNamespace(self.class().relnamespace) }
+    }
+
+    /// Whether the relation has pages at all; partitioned ones have none.
+    pub fn has_storage(&self) -> bool {
+        self.class().relkind as u8 != pg_sys::RELKIND_PARTITIONED_INDEX
+    }
+
+    /// Whether changes are written to the WAL (RelationNeedsWAL of rel.h).
+    pub fn needs_wal(&self) -> bool {
+        if self.class().relpersistence as u8 != pg_sys::RELPERSISTENCE_PERMANENT {
+            return false;
+        }
+        // SAFETY: a plain global, set at server start.
+        let wal_for_everything = unsafe { pg_sys::wal_level } >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32;
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let first_subtransaction = self.data().rd_firstRelfilenodeSubid;
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let first_subtransaction = self.data().rd_firstRelfilelocatorSubid;
+        wal_for_everything
+            || (self.data().rd_createSubid == NO_SUBTRANSACTION
+                && first_subtransaction == NO_SUBTRANSACTION)
+    }
+
+    /// The table of an index.
+    pub fn indexed_table(&self) -> Option<pg_sys::Oid> {
+        // SAFETY: rd_index is null or the row of pg_index.
+        unsafe { self.data().rd_index.as_ref() }.map(|index| index.indrelid)
+    }
+
+    /// The description of the first column's type: (type, typmod).
+    pub fn first_column_type(&self) -> (pg_sys::Oid, i32) {
+        // SAFETY: an open relation has a tuple descriptor; an index has at least one column.
+        let attributes = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(self.data().rd_att) };
+        match attributes.get(0) {
+            Some(column) => (column.atttypid, column.atttypmod),
+            None => (pg_sys::InvalidOid, -1),
+        }
+    }
+
+    /// The parsed WITH options, of the layout that the access method's amoptions function made.
+    ///
+    /// # Safety
+    /// `T` must be that layout.
+    pub unsafe fn options<T>(&self) -> Option<&T> {
+        // SAFETY: the caller's promise.
+        unsafe { self.data().rd_options.cast::<T>().as_ref() }
+    }
+}

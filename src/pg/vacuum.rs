@@ -1,0 +1,54 @@
+//! What a vacuum asks of an access method.
+
+use super::relation::Relation;
+use super::tid;
+use core::ffi::c_void;
+use pgrx::pg_sys;
+
+/// Answers interrupts and pauses as vacuum_cost_delay says.
+pub fn delay_point() {
+    #[cfg(not(feature = "pg18"))]
+    // SAFETY: called between pages, without a lock.
+    unsafe {
+        pg_sys::vacuum_delay_point();
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: as above; this is no ANALYZE.
+    unsafe {
+        pg_sys::vacuum_delay_point(false);
+    }
+}
+
+/// The server's test whether a row is dead.
+pub struct DeadRows {
+    callback: unsafe extern "C-unwind" fn(pg_sys::ItemPointer, *mut c_void) -> bool,
+    state: *mut c_void,
+}
+
+impl DeadRows {
+    /// Takes what the server gave to ambulkdelete.
+    ///
+    /// # Safety
+    /// Both must be valid during the use of the result.
+    pub unsafe fn new(callback: pg_sys::IndexBulkDeleteCallback, state: *mut c_void) -> Option<Self> {
+        callback.map(|callback| Self { callback, state })
+    }
+
+    /// Whether the row at this place is dead.
+    pub fn contains(&self, block: u32, offset: u16) -> bool {
+        let mut place = tid::item_pointer(block, offset);
+        // SAFETY: the server's function with the server's state; an ERROR in it is turned into an unwinding panic.
+        unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| (self.callback)(&mut place, self.state))
+        }
+    }
+}
+
+/// The relation of a vacuum.
+///
+/// # Safety
+/// The server's structure of a running vacuum.
+pub unsafe fn relation(info: *mut pg_sys::IndexVacuumInfo) -> Relation {
+    // SAFETY: the caller's promise.
+    unsafe { Relation::from_raw((*info).index) }
+}

@@ -23,6 +23,16 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// Lines of the log that a failing test prints.
 const LOG_TAIL: usize = 60;
+/// Signs of a defect in a line of the log, whatever a test does.
+const ALARMS: [&str; 7] = [
+    " XX000 ",
+    "PANIC:",
+    "TRAP:",
+    "panicked at",
+    "refcount leak",
+    "reference leak",
+    "unexpected data beyond EOF",
+];
 /// Process id, then SQLSTATE between blanks.
 const LOG_PREFIX: &str = "%m [%p] %b %e ";
 
@@ -33,8 +43,10 @@ pub struct Options {
     pub preload: bool,
     /// Further settings of postgresql.conf; the value stands between quotes there.
     pub settings: Vec<(&'static str, String)>,
-    /// Whether the test crashes processes of the server itself.
+    /// Whether the test kills processes of the server itself.
     pub crashes: bool,
+    /// Whether the test damages files of the server itself.
+    pub damages: bool,
 }
 
 impl Default for Options {
@@ -43,6 +55,7 @@ impl Default for Options {
             preload: true,
             settings: Vec::new(),
             crashes: false,
+            damages: false,
         }
     }
 }
@@ -53,6 +66,7 @@ pub struct Cluster {
     place: Place,
     folder: PathBuf,
     crashes: bool,
+    damages: bool,
     /// Port on 127.0.0.1.
     pub port: u16,
     server: Option<Child>,
@@ -74,7 +88,7 @@ impl Cluster {
     /// If the server does not start.
     #[must_use]
     pub fn start_in(place: Place, options: &Options) -> Self {
-        let mut cluster = Self::create(place, options.crashes);
+        let mut cluster = Self::create(place, options);
         let mut settings = vec![
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", cluster.port.to_string()),
@@ -101,7 +115,7 @@ impl Cluster {
     /// If the base backup fails or the standby does not start.
     #[must_use]
     pub fn standby(&self) -> Self {
-        let mut standby = Self::prepare(self.place.clone(), self.crashes);
+        let mut standby = Self::prepare(self.place.clone(), self.crashes, self.damages);
         let data = standby.data().display().to_string();
         let url = self.url("postgres");
         self.program(
@@ -123,8 +137,8 @@ impl Cluster {
         standby
     }
 
-    fn create(place: Place, crashes: bool) -> Self {
-        let cluster = Self::prepare(place, crashes);
+    fn create(place: Place, options: &Options) -> Self {
+        let cluster = Self::prepare(place, options.crashes, options.damages);
         let initdb = cluster
             .place
             .command("initdb")
@@ -147,7 +161,7 @@ impl Cluster {
     }
 
     /// An empty folder and a free port.
-    fn prepare(place: Place, crashes: bool) -> Self {
+    fn prepare(place: Place, crashes: bool, damages: bool) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let folder = place
@@ -166,6 +180,7 @@ impl Cluster {
             place,
             folder,
             crashes,
+            damages,
             port,
             server: None,
         }
@@ -219,6 +234,25 @@ impl Cluster {
     /// # Panics
     /// If it does not.
     pub fn boot(&mut self) {
+        self.spawn();
+        eventually(START_LIMIT, "the server answers", || {
+            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server did not start:\n{}", self.log_tail());
+            self.config("postgres", "postgres").connect(NoTls).ok()
+        });
+    }
+
+    /// Starts the stopped server and kills it after that time, in recovery or just after.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn boot_killed_after(&mut self, delay: Duration) {
+        self.spawn();
+        sleep(delay);
+        self.kill_immediately();
+    }
+
+    fn spawn(&mut self) {
         assert!(self.server.is_none(), "already running");
         let log = File::options()
             .create(true)
@@ -232,11 +266,6 @@ impl Cluster {
             .stdout(Stdio::null())
             .stderr(log);
         self.server = Some(server.spawn().unwrap());
-        eventually(START_LIMIT, "the server answers", || {
-            let ended = self.server.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the server did not start:\n{}", self.log_tail());
-            self.config("postgres", "postgres").connect(NoTls).ok()
-        });
     }
 
     fn config(&self, database: &str, user: &str) -> Config {
@@ -396,11 +425,15 @@ impl Cluster {
         lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n")
     }
 
-    /// Lines of the log that tell of a crash or of a defect of castmatch itself.
+    /// Lines of the log that tell of a crash or of a defect of castmatch itself. A test that kills processes causes
+    /// no other ends by a signal than that; nor do those processes leave anything damaged, or held.
     fn alarms(&self) -> Vec<String> {
-        let crash = ["was terminated by signal", "PANIC:", "TRAP:", "panicked at"];
+        let damage = [" XX001 ", " XX002 ", "inconsistent page found"];
         let alarming = |line: &&str| {
-            line.contains(" XX000 ") || (!self.crashes && crash.iter().any(|sign| line.contains(sign)))
+            let by_signal = line.contains("was terminated by signal");
+            ALARMS.iter().any(|sign| line.contains(sign))
+                || (by_signal && !(self.crashes && line.contains("signal 9: Killed")))
+                || (!self.damages && damage.iter().any(|sign| line.contains(sign)))
         };
         self.log().lines().filter(alarming).map(str::to_owned).collect()
     }

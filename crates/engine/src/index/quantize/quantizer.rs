@@ -172,6 +172,7 @@ impl Quantizer {
         if self.bits == CodeBits::ThirtyTwo {
             full::write(transformed, out);
             return Factors {
+                norm_squared: super::saturate(full::norm_squared(transformed)),
                 scale: 1.0,
                 ..Factors::default()
             };

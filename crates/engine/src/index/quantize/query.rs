@@ -94,6 +94,7 @@ impl Query {
             Form::Dot4 => self.round(quantizer, transformed, 7.5),
             Form::Dot8 => self.round(quantizer, transformed, 127.5),
             Form::Full => {
+                self.norm_squared = full::norm_squared(transformed);
                 self.values.extend_from_slice(transformed);
                 self.values.resize(self.code_bytes / size_of::<f32>(), 0.0);
             }
@@ -173,6 +174,28 @@ impl Query {
             f64::from(factors.norm_squared) + self.norm_squared - 2.0 * product
         };
         finish_key(key, self.lowest)
+    }
+
+    /// A number that the true key is not below, but for rare cases, if `key` is the estimate for a code with these factors: `epsilon`
+    /// standard deviations of the estimate lower, and what rounding in single precision may add to that. An estimate at the end
+    /// of the range of numbers says nothing.
+    #[must_use]
+    pub fn lower_bound(&self, key: f32, factors: &Factors, epsilon: f32) -> f32 {
+        if !(key > f32::MIN && key < f32::MAX) {
+            return f32::NEG_INFINITY;
+        }
+        // Sums of as many terms in lanes; each term is known to half a unit in the last place.
+        let units = 4.0 + self.code_bytes as f32 / 64.0;
+        // What the terms are made of can be larger than their sum.
+        let terms = match (self.form, self.metric) {
+            (Form::Full, Metric::InnerProduct) => {
+                (self.norm_squared * f64::from(factors.norm_squared)).sqrt()
+            }
+            (Form::Full, Metric::Cosine) => 1.0,
+            _ => 0.0,
+        };
+        let rounding = f32::EPSILON * units * (key.abs() + finish_key(terms, 0.0));
+        key - epsilon * self.error_at(factors, key) - rounding
     }
 
     /// The standard deviation to expect of the difference between the estimate for a code with these factors and the true key,

@@ -109,7 +109,7 @@ impl Sweep {
             let key = ranking.query.estimate(code);
             let packed = Listed::pack(key, id);
             if packed >= self.from && packed < self.below {
-                let lower = key - ranking.epsilon * ranking.query.error(&code.factors);
+                let lower = ranking.query.lower_bound(key, &code.factors, ranking.epsilon);
                 list.push(Listed {
                     packed,
                     tid: head.tid,

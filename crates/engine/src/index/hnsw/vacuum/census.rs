@@ -8,8 +8,8 @@ use crate::index::page::{EntrySet, MAX_LEVEL, NeighbourList, NodePage, PageKind,
 use crate::index::storage::PageWrite;
 use crate::index::{IndexError, SlotId};
 
-use super::super::idset::IdSet;
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 
 /// What the pass found.
@@ -60,7 +60,11 @@ impl Census {
                 Content::Uppers(page) => (PageKind::Upper, census.count_uppers(block, &page)?),
                 Content::New => return Ok(()),
             };
-            if free > 0 { storage.note_room(block, kind, free) } else { Ok(()) }
+            if free > 0 {
+                storage.note_room(block, kind, free)
+            } else {
+                Ok(())
+            }
         })?;
         Ok(census)
     }

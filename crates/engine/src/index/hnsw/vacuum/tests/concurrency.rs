@@ -44,7 +44,10 @@ fn insertions_searches_and_vacuums_at_the_same_time() {
         while inserters.iter().any(|inserter| !inserter.is_finished()) {
             assert!(!search_tids(index, &mut storage, &random.vector(4), 40).is_empty());
         }
-        let rows = inserters.into_iter().flat_map(|inserter| inserter.join().unwrap()).collect();
+        let rows = inserters
+            .into_iter()
+            .flat_map(|inserter| inserter.join().unwrap())
+            .collect();
         done.store(true, Ordering::Relaxed);
         rows
     });

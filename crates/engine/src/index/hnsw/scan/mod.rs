@@ -20,7 +20,7 @@ use crate::index::{HeapTid, IndexError, SlotId};
 
 use super::Index;
 use super::paged::{PagedGraph, PagedScratch, EntryList, peek_entries};
-use super::queue::{Candidate, pack, reserve};
+use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
 use shortlist::{Fetched, Listed, Shortlist, Step};
@@ -279,7 +279,7 @@ impl Scan {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
                 let error = self.query.error(&Factors::from_bytes(head.factors));
                 self.list.push(Listed {
-                    packed: pack(key, id),
+                    packed: Listed::pack(key, id),
                     tid: head.tid,
                     lower: key - self.options.epsilon * error,
                 });
@@ -369,6 +369,3 @@ fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<O
         })?
         .map_err(|error: PageError| error.at(block))
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@
 
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
-use crate::index::hnsw::queue::{pack, reserve};
+use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::visited::VisitedSet;
 use crate::index::page::{NodePage, PAGE_BYTES, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
@@ -107,7 +107,7 @@ impl Sweep {
             }
             let code = code_of(&head);
             let key = ranking.query.estimate(code);
-            let packed = pack(key, id);
+            let packed = Listed::pack(key, id);
             if packed >= self.from && packed < self.below {
                 let lower = key - ranking.epsilon * ranking.query.error(&code.factors);
                 list.push(Listed {

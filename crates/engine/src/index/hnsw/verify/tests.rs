@@ -9,7 +9,7 @@ use crate::index::{IndexError, SlotId};
 
 /// An index with free slots, lists above level 0, and several pages of each kind.
 fn fixture() -> Fixture {
-    let mut fixture = Fixture::random(Shape { m: 5, ..Shape::small(6) }, 700, 1);
+    let mut fixture = Fixture::random(Shape { m: 5, ef_construction: 10, ..Shape::small(6) }, 700, 1);
     fixture.delete(|row| row % 10 == 3);
     fixture.vacuum().unwrap();
     fixture.assert_exact();
@@ -198,7 +198,7 @@ fn every_class_of_damage_is_found() {
     for (number, (name, damage)) in CLASSES.iter().enumerate() {
         for round in 0..ROUNDS {
             let mut fixture = Fixture {
-                index: Shape { m: 5, ..Shape::small(6) }.index(),
+                index: Shape { m: 5, ef_construction: 10, ..Shape::small(6) }.index(),
                 storage: whole.storage.clone(),
                 rows: whole.rows.clone(),
             };
@@ -219,7 +219,7 @@ fn every_class_of_damage_is_found() {
 
 /// Whatever the pages hold: an error, or some result; no panic, no endless loop.
 fn use_damaged(fixture: &mut Fixture) {
-    let mut tolerate = |result: Result<(), IndexError>| {
+    let tolerate = |result: Result<(), IndexError>| {
         if let Err(error) = result {
             let expected = matches!(
                 error,
@@ -244,7 +244,7 @@ fn random_bytes_make_nobody_panic() {
     let mut random = Random(4711);
     for _ in 0..300 {
         let mut fixture = Fixture {
-            index: Shape { m: 5, ..Shape::small(6) }.index(),
+            index: Shape { m: 5, ef_construction: 10, ..Shape::small(6) }.index(),
             storage: whole.storage.clone(),
             rows: whole.rows.clone(),
         };

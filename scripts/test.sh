@@ -62,27 +62,44 @@ install_extension() {
   : >"$base/installed.$$"
 }
 
-# setup.sql, which makes the extension, comes first; every other file must run alone after it.
+# regress NAME PORT TEST…: runs the tests on the running server after setup.sql, in a database of their own; PGOPTIONS
+# holds for them. Results and differences go to $base/regress/NAME.
+regress() {
+  local name=$1 port=$2 rc=0 results=$base/regress/$1
+  shift 2
+  printf '# %s\n' "$name"
+  mkdir -p "$results"
+  "$base/pg$debian_pg/lib/pgxs/src/test/regress/pg_regress" --bindir="$(cluster_bin "$base")" --host="$base/run" --port="$port" \
+    --user=postgres --dbname="castmatch_regress_$name" --inputdir="$root/tests/pg_regress" --outputdir="$results" setup "$@" || rc=$?
+  if [ "$rc" != 0 ]; then cat "$results/regression.diffs" 2>/dev/null || true; fi
+  return "$rc"
+}
+
+# setup.sql, which makes the extension, comes first; every other file must run alone after it. Those of the index run again with
+# everything compiled just in time, with every query in a parallel worker that can be, and without preloading.
 stage_regress() {
-  local -a tests=()
-  local file rc=0 port results=$base/regress
+  local -a tests=() of_index=()
+  local file rc=0 port
   for file in "$root"/tests/pg_regress/sql/*.sql; do
     [ -e "$file" ] || { warn "no tests in tests/pg_regress/sql"; return 1; }
     file=$(basename "$file" .sql)
     [ "$file" = setup ] || tests+=("$file")
+    [[ $file != index_* ]] || of_index+=("$file")
   done
-  [ ! -e "$root/tests/pg_regress/sql/setup.sql" ] || tests=(setup "${tests[@]}")
   install_extension
   cluster_stop "$base"
   cluster_create "$base"
   port=$(choose_port CASTMATCH_TEST_PORT 54400)
+  rm -rf "$base/regress"
   cluster_start "$base" "$port" "listen_addresses = ''" "shared_preload_libraries = 'castmatch'" "fsync = off"
-  rm -rf "$results"
-  mkdir -p "$results"
-  "$base/pg$debian_pg/lib/pgxs/src/test/regress/pg_regress" --bindir="$(cluster_bin "$base")" --host="$base/run" --port="$port" \
-    --user=postgres --dbname=castmatch_regress --inputdir="$root/tests/pg_regress" --outputdir="$results" "${tests[@]}" || rc=$?
+  regress plain "$port" "${tests[@]}" || rc=1
+  PGOPTIONS='-c jit=on -c jit_above_cost=0 -c jit_inline_above_cost=0 -c jit_optimize_above_cost=0' \
+    regress jit "$port" "${of_index[@]}" || rc=1
+  PGOPTIONS='-c force_parallel_mode=regress -c jit=off' regress parallel "$port" "${of_index[@]}" || rc=1
   cluster_stop "$base"
-  if [ "$rc" != 0 ]; then cat "$results/regression.diffs" 2>/dev/null || true; fi
+  cluster_start "$base" "$port" "listen_addresses = ''" "fsync = off"
+  regress dynamic "$port" "${of_index[@]}" || rc=1
+  cluster_stop "$base"
   return "$rc"
 }
 

@@ -2,7 +2,7 @@
 
 use super::opclass;
 use super::storage::RelationStorage;
-use crate::error::{Result, internal};
+use crate::error::Result;
 use crate::pg::relation::{Locator, Relation};
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::Index;
@@ -15,6 +15,8 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// The block of the meta page.
+const META_BLOCK: u32 = 0;
 /// Indexes that a backend remembers.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
@@ -125,11 +127,17 @@ thread_local! {
 pub fn open(relation: Relation) -> Result<Opened> {
     let locator = relation.locator();
     let known = INDEXES.with_borrow_mut(|indexes| {
-        indexes
-            .get(&locator)
-            .map(|known| (Arc::clone(&known.index), Rc::clone(&known.hints), Rc::clone(&known.spare)))
+        indexes.get(&locator).map(|known| {
+            (
+                Arc::clone(&known.index),
+                Rc::clone(&known.hints),
+                Rc::clone(&known.spare),
+            )
+        })
     });
-    let hints = known.as_ref().map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
+    let hints = known
+        .as_ref()
+        .map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
     if let Some((index, hints, spare)) = known {
@@ -145,11 +153,17 @@ pub fn open(relation: Relation) -> Result<Opened> {
     }
     let (index, entries) = Index::open(&mut storage).map_err(failed)?;
     let class = opclass::of(relation)?;
-    if index.metric != class.metric || index.element != class.element {
-        return Err(internal(format!(
-            "index \"{}\" was built for another operator class",
-            relation.name()
-        )));
+    // The catalogs know it independently of the pages. A column that has lost its type modifier says nothing of dimensions.
+    let (_, typmod) = relation.first_column_type();
+    let known_dims = u32::try_from(typmod).ok().filter(|&dims| dims > 0);
+    if index.metric != class.metric
+        || index.element != class.element
+        || known_dims.is_some_and(|dims| dims != index.dims)
+    {
+        return Err(failed(IndexError::Corrupt {
+            block: META_BLOCK,
+            what: "metric, type or dimensions are not those of the column",
+        }));
     }
     let index = Arc::new(index);
     let spare = Spare::default();

@@ -18,3 +18,41 @@ EXCEPTION WHEN OTHERS THEN
     RETURN concat_ws(E'\n', code || ': ' || message, 'DETAIL:  ' || nullif(detail, ''), 'HINT:  ' || nullif(hint, ''));
 END;
 $$;
+
+-- The rows of a query in their order: by an index that gives that order, and without one.
+CREATE FUNCTION indexed_rows(query text) RETURNS text[] LANGUAGE plpgsql
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_indexscan = on AS $$
+DECLARE
+    line text;
+    ordered boolean := false;
+    result text[];
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        ordered := ordered OR line ~ '^ *Order By: ';
+    END LOOP;
+    IF NOT ordered THEN
+        RAISE EXCEPTION 'no index gives the order of: %', query;
+    END IF;
+    EXECUTE format('SELECT array_agg(t::text) FROM (%s) t', query) INTO result;
+    RETURN result;
+END;
+$$;
+CREATE FUNCTION exact_rows(query text) RETURNS text[] LANGUAGE plpgsql
+    SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+    result text[];
+BEGIN
+    EXECUTE format('SELECT array_agg(t::text) FROM (%s) t', query) INTO result;
+    RETURN result;
+END;
+$$;
+-- 'same', or what differs between the two.
+CREATE FUNCTION compared(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    by_index text[] := indexed_rows(query);
+    exact text[] := exact_rows(query);
+BEGIN
+    RETURN CASE WHEN by_index IS NOT DISTINCT FROM exact THEN 'same'
+        ELSE format('by index: %s exact: %s', by_index, exact) END;
+END;
+$$;

@@ -1,0 +1,243 @@
+//! Damaged index files: whatever a byte says, the server answers or says which index is damaged and where; it does not crash and does
+//! not hang, and the index can be rebuilt. And verify_index sees the damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::index::{Index, prefer_index};
+use castmatch_e2e::opclass;
+use castmatch_e2e::query::{run, value};
+use castmatch_e2e::random::Random;
+use castmatch_e2e::scale::scaled;
+use postgres::Client;
+use postgres::error::{DbError, SqlState};
+
+use crate::index_damage::Damage;
+use crate::index_file::IndexFile;
+use crate::index_setting::{DATABASE, database, plain, report, vacuum};
+
+/// Rows of each table: enough for several pages of elements.
+const ROWS: i64 = 400;
+/// What no statement may take.
+const HANG: &str = "SET statement_timeout = '10s'";
+
+/// One table with an index that is to be damaged.
+struct Mutant {
+    damage: Damage,
+    seed: u64,
+    index: Index,
+    path: PathBuf,
+}
+
+impl Mutant {
+    fn describe(&self) -> String {
+        format!(
+            "{:?} of {} with seed {}",
+            self.damage, self.index.class.name, self.seed
+        )
+    }
+}
+
+/// The seed also says which class the index is of.
+fn prepare(client: &mut Client, cluster: &Cluster, damage: Damage, seed: u64) -> Mutant {
+    let shape = usize::try_from(seed).unwrap();
+    let class = opclass::ALL[shape % opclass::ALL.len()];
+    let (dims, with) = [(8, ""), (40, "code_bits = 4"), (40, "code_bits = 8")][shape % 3];
+    let index = Index::table(client, &format!("t_{seed}"), class, dims);
+    index.fill(client, 1..ROWS + 1);
+    index.build(
+        client,
+        &format!(
+            "m = 4, ef_construction = 16{}{with}",
+            if with.is_empty() { "" } else { ", " }
+        ),
+    );
+    // Slots that are free again, and rows that are dead.
+    run(client, &format!("DELETE FROM {} WHERE id % 5 = 0", index.table));
+    vacuum(client, &index.table);
+    run(client, &format!("DELETE FROM {} WHERE id % 7 = 0", index.table));
+    let file: String = value(
+        client,
+        &format!("SELECT pg_relation_filepath('{}')", index.name()),
+    );
+    Mutant {
+        damage,
+        seed,
+        index,
+        path: cluster.data().join(file),
+    }
+}
+
+/// Whether an error is one of a damaged index: it names it and the block, and says what to do. The server has its own words for a file that is
+/// shorter than it was, and for a page whose header is no header.
+fn is_told(error: &DbError, name: &str) -> bool {
+    let message = error.message();
+    if error.code() == &SqlState::INDEX_CORRUPTED {
+        let hint = error.hint().unwrap_or_default();
+        return message.contains(name)
+            && (message.contains("block") || message.contains("version"))
+            && hint.contains("REINDEX");
+    }
+    let by_server = [
+        "invalid page in block",
+        "could not read block",
+        "unexpected data beyond EOF",
+    ];
+    error.code() == &SqlState::DATA_CORRUPTED && by_server.iter().any(|text| message.contains(text))
+}
+
+/// Runs a statement on a damaged index. `Ok`: it succeeded, or told of the damage.
+fn bear(client: &mut Client, mutant: &Mutant, sql: &str) -> Result<bool, String> {
+    match client.simple_query(sql) {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_db_error() {
+            Some(told) if is_told(told, &mutant.index.name()) => Ok(false),
+            Some(other) => Err(format!("{}: {sql}: {other:?}", mutant.describe())),
+            None => Err(format!("{}: {sql}: {error:?}", mutant.describe())),
+        },
+    }
+}
+
+/// What verify_index says of the index: whether it is sound.
+fn verified(client: &mut Client, mutant: &Mutant) -> Result<bool, String> {
+    let sql = format!(
+        "SELECT bool_and(ok) FROM castmatch.verify_index('{}')",
+        mutant.index.name()
+    );
+    match client.query_one(&sql, &[]) {
+        Ok(row) => Ok(row.get::<_, Option<bool>>(0).unwrap_or(false)),
+        Err(error) => match error.as_db_error() {
+            Some(told) if is_told(told, &mutant.index.name()) => Ok(false),
+            _ => Err(format!("{}: {sql}: {error:?}", mutant.describe())),
+        },
+    }
+}
+
+/// Everything that a user may do with the index; returns whether verify_index saw the damage, before anything else was done.
+fn use_damaged(cluster: &Cluster, mutant: &Mutant) -> Result<bool, String> {
+    let client = &mut cluster
+        .try_connect(DATABASE, "postgres")
+        .map_err(|error| format!("{}: no session: {error:?}", mutant.describe()))?;
+    prefer_index(client);
+    run(client, HANG);
+    let Index { table, .. } = &mutant.index;
+    let seen = !verified(client, mutant)?;
+    bear(
+        client,
+        mutant,
+        &format!("SELECT * FROM castmatch.index_info('{}')", mutant.index.name()),
+    )?;
+    bear(
+        client,
+        mutant,
+        &format!("SELECT castmatch.prewarm('{}')", mutant.index.name()),
+    )?;
+    let search = |client: &mut Client, number, k| {
+        let sql = mutant.index.nearest_sql(&mutant.index.query(number), k, "");
+        bear(client, mutant, &sql)
+    };
+    for number in 0..3 {
+        search(client, number, 10)?;
+    }
+    search(client, 4, 100_000)?;
+    bear(client, mutant, "SET castmatch.ef_search = 2")?;
+    search(client, 5, 100_000)?;
+    for id in ROWS + 1..ROWS + 9 {
+        let vector = mutant.index.literal(id, 0);
+        bear(
+            client,
+            mutant,
+            &format!("INSERT INTO {table} VALUES ({id}, 0, 0, {vector})"),
+        )?;
+    }
+    bear(client, mutant, &format!("DELETE FROM {table} WHERE id % 3 = 0"))?;
+    bear(
+        client,
+        mutant,
+        &format!("VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) {table}"),
+    )?;
+    verified(client, mutant)?;
+    search(client, 6, 100)?;
+    // Whatever happened, a new index is sound.
+    run(client, &format!("REINDEX INDEX {}", mutant.index.name()));
+    mutant.index.assert_exhaustive(client, &mutant.index.query(7));
+    mutant.index.assert_verified(client);
+    run(client, &format!("DROP TABLE {table}"));
+    Ok(seen)
+}
+
+#[test]
+fn damaged_indexes_are_told_and_survived() {
+    let mut cluster = Cluster::start(&Options {
+        damages: true,
+        ..plain(&[])
+    });
+    let mut client = database(&cluster);
+    let other = Index::table(&mut client, "other", opclass::HALFVEC_COSINE, 20);
+    other.fill(&mut client, 1..1_000);
+    other.build(&mut client, "m = 6, ef_construction = 16");
+    let other: String = value(&mut client, "SELECT pg_relation_filepath('other_e')");
+    let other = cluster.data().join(other);
+
+    let (rounds, seeds) = scaled((1, 2), (10, 5));
+    let mut failures = Vec::new();
+    let mut seen: BTreeMap<Damage, (usize, usize)> = BTreeMap::new();
+    for round in 0..rounds {
+        let mut mutants = Vec::new();
+        for (number, damage) in Damage::ALL
+            .into_iter()
+            .cycle()
+            .take(Damage::ALL.len() * seeds)
+            .enumerate()
+        {
+            // One more in each round, so that a damage meets every class of index.
+            let seed = u64::try_from(round * 1_001 + number).unwrap();
+            mutants.push(prepare(&mut client, &cluster, damage, seed));
+        }
+        drop(client);
+        cluster.stop();
+        let foreign = IndexFile::parse(fs::read(&other).unwrap());
+        for mutant in &mutants {
+            let mut file = IndexFile::parse(fs::read(&mutant.path).unwrap());
+            mutant
+                .damage
+                .apply(&mut file, &foreign, &mut Random::new(mutant.seed));
+            fs::write(&mutant.path, &file.bytes).unwrap();
+        }
+        cluster.boot();
+        for mutant in &mutants {
+            match use_damaged(&cluster, mutant) {
+                Ok(found) => {
+                    let counts = seen.entry(mutant.damage).or_default();
+                    counts.0 += usize::from(found);
+                    counts.1 += 1;
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        client = cluster.connect(DATABASE, "postgres");
+    }
+    report(
+        "X1",
+        &format!(
+            "{} mutants, {} failures",
+            seen.values().map(|counts| counts.1).sum::<usize>(),
+            failures.len()
+        ),
+    );
+    report("X2", &format!("seen by verify_index: {seen:?}"));
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    let of_content = seen.iter().filter(|(damage, _)| damage.changes_content());
+    let (found, all) = of_content.fold((0, 0), |sum, (_, counts)| (sum.0 + counts.0, sum.1 + counts.1));
+    assert!(
+        found * 100 >= all * 95,
+        "verify_index saw {found} of {all}: {seen:#?}"
+    );
+}

@@ -5,16 +5,18 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PG_CONFIG ?=
 BINDIR ?= /usr/local/bin
-export PG_CONFIG BINDIR
+BENCH ?=
+export PG_CONFIG BINDIR BENCH
 
-stages := format clippy engine companion extension regress e2e
+stages := format clippy engine companion extension regress e2e long
 
-.PHONY: demo test $(addprefix test-,$(stages)) install model stop clean distclean env help
+.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
 
 test: ## all tests: test-format, test-clippy, test-engine, test-companion, test-extension, test-regress, test-e2e
+# test-long, which test leaves out: crashes, races and memory of the index at length
 	@scripts/test.sh
 
 $(addprefix test-,$(stages)): test-%:
@@ -26,7 +28,13 @@ install: ## the extension, the model and the companion into the server of PG_CON
 model: ## only the model into the server of PG_CONFIG=/path/to/pg_config
 	@scripts/install.sh model
 
-stop: ## stops what demo and test have started
+bench: ## the index against pgvector's in one server; hours. Options of castmatch-bench index in BENCH=
+	@scripts/bench.sh
+
+bench-quick: ## the same over a thousand rows: shows that it works, its figures say nothing
+	@scripts/bench.sh quick
+
+stop: ## stops what demo, test and bench have started
 	@scripts/state.sh stop
 
 clean: ## stops, then removes this checkout's servers, data and logs (.castmatch)
@@ -39,4 +47,4 @@ env: ## prints the exports for running cargo by hand: eval "$(make -s env)"
 	@scripts/state.sh env
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile

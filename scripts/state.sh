@@ -5,12 +5,14 @@
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/cluster.sh"
 . "$(dirname "$0")/companion.sh"
+. "$(dirname "$0")/pgvector.sh"
 
 stop_all() {
   companion_stop "$CASTMATCH_DATA/demo"
   cluster_stop "$CASTMATCH_DATA/demo"
   cluster_stop "$CASTMATCH_DATA/test"
   cluster_stop_strays "$CASTMATCH_DATA/test"
+  pgvector_stop
 }
 
 clean() {
@@ -26,7 +28,7 @@ clean() {
 distclean() {
   clean
   local folder
-  for folder in target download models cargo promtool; do
+  for folder in target download models cargo promtool bench; do
     rm -rf "${CASTMATCH_HOME:?}/$folder"
   done
   rmdir "$CASTMATCH_HOME/checkout" "$CASTMATCH_HOME" 2>/dev/null || true

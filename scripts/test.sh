@@ -8,6 +8,8 @@
 . "$(dirname "$0")/cluster.sh"
 
 all_stages=(format clippy engine companion extension regress e2e)
+# Runs only where it is named: hours rather than minutes.
+long_stages=(long)
 base=$CASTMATCH_DATA/test
 
 prepare() {
@@ -107,6 +109,13 @@ stage_e2e() {
   cargo test -p castmatch-e2e
 }
 
+# The tests of the index in their long form. Their figures are in the log: lines that begin with [ and the id of a
+# demand. One after the other: each has sessions enough to keep the machine busy.
+stage_long() {
+  install_extension
+  CASTMATCH_TEST_LONG=1 cargo test -p castmatch-e2e --test it -- index_ --nocapture --test-threads=1
+}
+
 # count LOG PATTERN: the sum of the numbers that PATTERN's group captures in a log.
 count() { sed -nE "s/$2/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
 
@@ -126,7 +135,8 @@ main() {
   local -a stages=("$@")
   [ $# -gt 0 ] || stages=("${all_stages[@]}")
   for stage in "${stages[@]}"; do
-    [[ " ${all_stages[*]} " == *" $stage "* ]] || die "no stage $stage: there are ${all_stages[*]}"
+    [[ " ${all_stages[*]} ${long_stages[*]} " == *" $stage "* ]] ||
+      die "no stage $stage: there are ${all_stages[*]} ${long_stages[*]}"
   done
   open_data_folder
   take_lock

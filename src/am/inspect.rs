@@ -74,14 +74,20 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
     // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
     let snapshot = Snapshot::take();
     let mut verification = verify::verify(&mut storage).map_err(failed)?;
-    scan_table(table, index, core::ptr::null_mut(), Part::Visible(snapshot), &mut |row| {
-        if row.value.is_some() {
-            verification.rows.expect(HeapTid {
-                block: row.block,
-                offset: row.offset,
-            });
-        }
-    });
+    scan_table(
+        table,
+        index,
+        core::ptr::null_mut(),
+        Part::Visible(snapshot),
+        &mut |row| {
+            if row.value.is_some() {
+                verification.rows.expect(HeapTid {
+                    block: row.block,
+                    offset: row.offset,
+                });
+            }
+        },
+    );
     snapshot.give_back();
     let mut checks = verification.checks;
     checks.push(verification.rows.check());
@@ -134,13 +140,17 @@ fn index_info(
         let opened = state::open(index)?;
         let class = opclass::of(index)?;
         let mut storage = RelationStorage::new(index, opened.hints.clone());
-        let found = Statistics::take(&opened.index, &mut storage)
-            .map_err(|failure| index_error(index, failure))?;
+        let found =
+            Statistics::take(&opened.index, &mut storage).map_err(|failure| index_error(index, failure))?;
         let bytes = i64::from(index.blocks()).saturating_mul(buffer::PAGE_BYTES as i64);
         let rows = found.live.saturating_add(found.unranked);
         let share = |part: u64| {
             let slots = rows + found.dead + found.free;
-            if slots == 0 { 0.0 } else { part as f64 / slots as f64 }
+            if slots == 0 {
+                0.0
+            } else {
+                part as f64 / slots as f64
+            }
         };
         let settings = json!({
             "metric": class.metric.name(),

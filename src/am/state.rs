@@ -127,11 +127,17 @@ thread_local! {
 pub fn open(relation: Relation) -> Result<Opened> {
     let locator = relation.locator();
     let known = INDEXES.with_borrow_mut(|indexes| {
-        indexes
-            .get(&locator)
-            .map(|known| (Arc::clone(&known.index), Rc::clone(&known.hints), Rc::clone(&known.spare)))
+        indexes.get(&locator).map(|known| {
+            (
+                Arc::clone(&known.index),
+                Rc::clone(&known.hints),
+                Rc::clone(&known.spare),
+            )
+        })
     });
-    let hints = known.as_ref().map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
+    let hints = known
+        .as_ref()
+        .map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
     if let Some((index, hints, spare)) = known {

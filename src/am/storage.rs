@@ -4,9 +4,7 @@ use super::state::Hints;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, freespace, peek};
 use castmatch_engine::index::IndexError;
-use castmatch_engine::index::page::{
-    MAX_LEVEL, PageKind, UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom,
-};
+use castmatch_engine::index::page::{MAX_LEVEL, PageKind, UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom};
 use castmatch_engine::index::storage::{Change, PageRead, PageWrite, Place, Position};
 use std::rc::Rc;
 
@@ -61,11 +59,6 @@ impl RelationStorage {
     pub fn with_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
         self
-    }
-
-    /// Another relation handle of the same index, for a scan that lives longer than one call.
-    pub fn relation(&self) -> Relation {
-        self.relation
     }
 
     fn contains(&mut self, block: u32) -> bool {
@@ -256,7 +249,11 @@ impl PageWrite for RelationStorage {
             }
             PageKind::Upper => {
                 let change = |room: &mut UpperRoom| {
-                    if free >= ENOUGH_UPPER_ROOM { room.offer(block) } else { room.remove(block) }
+                    if free >= ENOUGH_UPPER_ROOM {
+                        room.offer(block)
+                    } else {
+                        room.remove(block)
+                    }
                 };
                 // A look first: the meta page is not to be locked exclusively for nothing.
                 if change(&mut self.upper_room()?) {

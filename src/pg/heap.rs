@@ -68,12 +68,7 @@ impl RowReader {
     }
 
     /// Shows the indexed value of the row at `block` and `offset` to `look`; `None` if no version of it is visible or the value is NULL.
-    pub fn value<R>(
-        &mut self,
-        block: u32,
-        offset: u16,
-        look: impl FnOnce(pg_sys::Datum) -> R,
-    ) -> Option<R> {
+    pub fn value<R>(&mut self, block: u32, offset: u16, look: impl FnOnce(pg_sys::Datum) -> R) -> Option<R> {
         let mut tid = super::tid::item_pointer(block, offset);
         let mut again = false;
         let mut dead = false;
@@ -92,9 +87,7 @@ impl RowReader {
             return None;
         }
         // What detoasting or an expression allocates goes away with the row.
-        let result = self
-            .memory
-            .with(|| self.column.value(self.slot).map(look));
+        let result = self.memory.with(|| self.column.value(self.slot).map(look));
         // SAFETY: the slot's row is no longer needed.
         unsafe { pg_sys::ExecClearTuple(self.slot) };
         result
@@ -119,9 +112,7 @@ impl Column {
         let mut null = false;
         let datum = match *self {
             // SAFETY: the slot holds a row of the table, the attribute is one of its columns.
-            Column::Attribute(attribute) => unsafe {
-                pg_sys::slot_getattr(slot, attribute, &mut null)
-            },
+            Column::Attribute(attribute) => unsafe { pg_sys::slot_getattr(slot, attribute, &mut null) },
             Column::Expression { info, executor } => {
                 let mut values = [pg_sys::Datum::null(); pg_sys::INDEX_MAX_KEYS as usize];
                 let mut nulls = [true; pg_sys::INDEX_MAX_KEYS as usize];

@@ -178,8 +178,7 @@ pub fn scan_table(
         context: *mut core::ffi::c_void,
     ) {
         // SAFETY: the context given below; one value and one flag per column; the row's place.
-        let (context, value, null, tid) =
-            unsafe { (&mut *context.cast::<Context>(), *values, *nulls, *tid) };
+        let (context, value, null, tid) = unsafe { (&mut *context.cast::<Context>(), *values, *nulls, *tid) };
         let (block, offset) = super::tid::parts(tid);
         (context.look)(TableRow {
             block,

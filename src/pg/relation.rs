@@ -121,14 +121,7 @@ impl Relation {
         #[cfg(not(any(feature = "pg14", feature = "pg15")))]
         let first_subtransaction = self.data().rd_firstRelfilelocatorSubid;
         wal_for_everything
-            || (self.data().rd_createSubid == NO_SUBTRANSACTION
-                && first_subtransaction == NO_SUBTRANSACTION)
-    }
-
-    /// The table of an index.
-    pub fn indexed_table(&self) -> Option<pg_sys::Oid> {
-        // SAFETY: rd_index is null or the row of pg_index.
-        unsafe { self.data().rd_index.as_ref() }.map(|index| index.indrelid)
+            || (self.data().rd_createSubid == NO_SUBTRANSACTION && first_subtransaction == NO_SUBTRANSACTION)
     }
 
     /// The description of the first column's type: (type, typmod).

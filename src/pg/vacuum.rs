@@ -38,9 +38,7 @@ impl DeadRows {
     pub fn contains(&self, block: u32, offset: u16) -> bool {
         let mut place = tid::item_pointer(block, offset);
         // SAFETY: the server's function with the server's state; an ERROR in it is turned into an unwinding panic.
-        unsafe {
-            pg_sys::ffi::pg_guard_ffi_boundary(|| (self.callback)(&mut place, self.state))
-        }
+        unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| (self.callback)(&mut place, self.state)) }
     }
 }
 

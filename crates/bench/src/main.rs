@@ -1,10 +1,19 @@
 //! castmatch-bench: measures castmatch against what it replaces.
 
+mod data;
 mod embed;
+mod index;
+mod measure;
+mod place;
+#[cfg(test)]
+mod scratch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// What goes wrong is told in words; nothing here reacts to its kind.
+type Error = Box<dyn std::error::Error>;
 
 #[derive(Parser)]
 #[command(version, about = "Measures castmatch against what it replaces")]
@@ -17,11 +26,29 @@ struct Arguments {
 enum Command {
     /// The embedding model: load time, memory, latency and throughput, optionally against sentence-transformers.
     Embed(embed::Options),
+    /// Makes the data sets of `index`: embeddings of WordNet's glosses, held-out queries and their exact neighbours.
+    Prepare(data::prepare::Options),
+    /// castmatch's index against pgvector's in one server, and against libraries.
+    Index(Box<index::Options>),
+    /// Writes the report of `index` again.
+    Report(index::ReportOptions),
+    /// What `index` starts to measure hnsw_rs.
+    #[cfg(feature = "hnsw_rs")]
+    #[command(hide = true)]
+    Library {
+        /// As JSON.
+        job: String,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Embed(options) => embed::run(&options),
+        Command::Prepare(options) => data::prepare::run(&options),
+        Command::Index(options) => index::run(&options),
+        Command::Report(options) => index::report(&options),
+        #[cfg(feature = "hnsw_rs")]
+        Command::Library { job } => index::libraries::run(&job),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

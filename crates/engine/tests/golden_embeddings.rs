@@ -244,6 +244,33 @@ fn a_huge_text_costs_no_more_than_its_first_tokens() {
 }
 
 #[test]
+fn the_mean_of_the_hidden_states_is_the_embedding() {
+    for threads in [1, 2] {
+        let model = load(ModelOptions {
+            threads,
+            max_batch_tokens: 64,
+        });
+        let texts: Vec<_> = golden()
+            .iter()
+            .take(12)
+            .map(|case| model.tokenize(&case.text).unwrap())
+            .collect();
+        let vectors = model.embed_batch(&texts, &NeverInterrupted).unwrap();
+        let outputs = model.embed_with_tokens(&texts, &NeverInterrupted).unwrap();
+        for ((text, vector), output) in texts.iter().zip(&vectors).zip(&outputs) {
+            assert_eq!(&output.vector, vector);
+            assert_eq!(output.states.len(), text.len() * 384);
+            assert_eq!(text.content(), 1..text.len() - 1);
+            let mut mean = vec![0.0; 384];
+            for state in output.states.chunks(384) {
+                mean.iter_mut().zip(state).for_each(|(sum, value)| *sum += value);
+            }
+            assert!(cosine(&mean, vector) > 1.0 - 1e-6);
+        }
+    }
+}
+
+#[test]
 fn a_folder_without_a_model_names_what_is_missing() {
     let options = ModelOptions::default;
     match EmbeddingModel::load(&model_folder().join("absent"), options()) {

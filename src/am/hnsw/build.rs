@@ -128,7 +128,11 @@ impl Plan {
         let (mut most, mut too_many) = (0, dims);
         while most + 1 < too_many {
             let middle = most + (too_many - most) / 2;
-            if fits(middle) { most = middle } else { too_many = middle }
+            if fits(middle) {
+                most = middle
+            } else {
+                too_many = middle
+            }
         }
         error(
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
@@ -185,7 +189,10 @@ fn build_typed<T: Element>(
     let mut file = File { relation };
     let written = built.write_index(&mut file).map_err(failed)?;
     buffer::log_all(relation, written.end_block);
-    Ok(Counts { heap_rows, index_rows })
+    Ok(Counts {
+        heap_rows,
+        index_rows,
+    })
 }
 
 /// Blocks that a sample is read from, spread over the table.
@@ -205,8 +212,8 @@ fn sample_center<T: Element>(
         return Ok(Vec::new());
     }
     progress::phase(PHASE_SAMPLING);
-    let mut center = CenterBuilder::new(plan.options.dims as usize)
-        .map_err(|failure| index_error(relation, failure))?;
+    let mut center =
+        CenterBuilder::new(plan.options.dims as usize).map_err(|failure| index_error(relation, failure))?;
     let mut reader = Reader::<T>::new(index);
     let blocks = table.blocks();
     let ranges = blocks.div_ceil(SAMPLE_RANGE_BLOCKS).min(SAMPLE_RANGES);
@@ -247,11 +254,7 @@ impl<'a, T: Element> Reader<'a, T> {
     }
 
     /// Hands the transformed vector of a row to `take`; nothing for NULL.
-    fn read<R>(
-        &mut self,
-        row: TableRow,
-        take: impl FnOnce(&[f32], Rankable, HeapTid) -> R,
-    ) -> Option<R> {
+    fn read<R>(&mut self, row: TableRow, take: impl FnOnce(&[f32], Rankable, HeapTid) -> R) -> Option<R> {
         let datum = row.value?;
         let tid = HeapTid {
             block: row.block,
@@ -267,7 +270,8 @@ impl<'a, T: Element> Reader<'a, T> {
             let elements = vector.elements();
             if elements.len() != transformed.len() {
                 let expected = vec![T::ZERO; transformed.len()];
-                crate::error::vector_error(VectorError::mismatch(expected.as_slice(), elements)).report_error();
+                crate::error::vector_error(VectorError::mismatch(expected.as_slice(), elements))
+                    .report_error();
             }
             let rankable = index.quantizer.transform(elements, transformed);
             Some(take(transformed, rankable, tid))

@@ -33,13 +33,12 @@ const COLD_SHARE: f64 = 0.01;
 ///
 /// # Safety
 /// What the server gives to amcostestimate.
-pub unsafe fn estimate(
-    root: *mut pg_sys::PlannerInfo,
-    path: *mut pg_sys::IndexPath,
-    loops: f64,
-) -> Estimate {
+pub unsafe fn estimate(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath, loops: f64) -> Estimate {
     // SAFETY: the caller's promise.
-    from_path(&unsafe { IndexPath::read(root, path, loops) }, guc::ef_search() as f64)
+    from_path(
+        &unsafe { IndexPath::read(root, path, loops) },
+        guc::ef_search() as f64,
+    )
 }
 
 fn from_path(path: &IndexPath, ef: f64) -> Estimate {

@@ -4,7 +4,7 @@
 //! the ratio is of texts per CPU second, which a busy machine disturbs least.
 
 mod corpus;
-mod measure;
+
 mod reference;
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions, TokenizedText};
 
-use measure::{Spent, measured, memory_kib, percentile};
+use crate::measure::{Spent, measured, memory_kib, percentile};
 use reference::Reference;
 
 type Error = Box<dyn std::error::Error>;

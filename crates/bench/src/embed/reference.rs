@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::measure::Spent;
+use crate::measure::Spent;
 
 const SCRIPT: &str = include_str!("../../reference/sentence_transformers_bench.py");
 

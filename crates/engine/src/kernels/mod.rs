@@ -17,6 +17,7 @@ mod body;
 pub mod code;
 mod exact;
 mod portable;
+mod prefetch;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -26,6 +27,8 @@ mod tests;
 use std::sync::OnceLock;
 
 use half::f16;
+
+pub use prefetch::prefetch;
 
 /// An instruction set that kernels exist for, from the least to the most capable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

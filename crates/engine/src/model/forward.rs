@@ -8,6 +8,7 @@
 
 use crate::interrupt::Interrupt;
 
+use super::EmbeddedTokens;
 use super::config::{ModelConfig, Pooling};
 use super::error::{ComputeError, ModelError};
 use super::kernel::{Init, Kernels, PackedMatrix, Rows};
@@ -198,6 +199,32 @@ impl Bert {
         texts: &[&[u32]],
         interrupt: &dyn Interrupt,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.pass(texts, interrupt, |states| self.pool(states))
+    }
+
+    /// As [`forward`](Self::forward), with the last hidden states of each text before pooling.
+    pub(super) fn forward_with_states(
+        &self,
+        texts: &[&[u32]],
+        interrupt: &dyn Interrupt,
+    ) -> Result<Vec<EmbeddedTokens>, ModelError> {
+        self.pass(texts, interrupt, |states| {
+            let mut copy = buffer(states.len(), 1)?;
+            copy.copy_from_slice(states);
+            Ok(EmbeddedTokens {
+                vector: self.pool(states)?,
+                states: copy,
+            })
+        })
+    }
+
+    /// One pass; `output` makes of the last hidden states of one text, `[tokens, hidden]`, what is returned for it.
+    fn pass<T>(
+        &self,
+        texts: &[&[u32]],
+        interrupt: &dyn Interrupt,
+        output: impl Fn(&[f32]) -> Result<T, ComputeError>,
+    ) -> Result<Vec<T>, ModelError> {
         let mut state = self.embed(texts)?;
         let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
         let mut scratch = self.scratch(state.len() / self.config.hidden, longest)?;
@@ -206,14 +233,14 @@ impl Bert {
             self.attend(layer, texts, &mut state, &mut scratch)?;
             self.feed_forward(layer, &mut state, &mut scratch);
         }
-        let mut vectors = Vec::with_capacity(texts.len());
+        let mut outputs = Vec::with_capacity(texts.len());
         let mut first = 0;
         for text in texts {
             let end = first + text.len() * self.config.hidden;
-            vectors.push(self.pool(&state[first..end])?);
+            outputs.push(output(&state[first..end])?);
             first = end;
         }
-        Ok(vectors)
+        Ok(outputs)
     }
 
     fn scratch(&self, tokens: usize, longest: usize) -> Result<Scratch, ComputeError> {

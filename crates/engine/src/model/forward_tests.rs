@@ -294,3 +294,27 @@ fn every_layer_asks_the_interrupt() {
     bert.forward(&[&[1, 2, 3]], &count).unwrap();
     assert_eq!(count.0.get(), 2);
 }
+
+#[test]
+fn the_states_of_a_text_pool_to_its_vector() {
+    let texts: [&[u32]; 3] = [&[1, 2, 3, 4], &[5], &[6, 7]];
+    for (pooling, unit) in [
+        (Pooling::Mean, true),
+        (Pooling::Mean, false),
+        (Pooling::Cls, true),
+    ] {
+        let bert = Toy::new(Activation::Gelu, pooling, unit, "").load(Kernels::fastest());
+        let vectors = bert.forward(&texts, &NeverInterrupted).unwrap();
+        let outputs = bert.forward_with_states(&texts, &NeverInterrupted).unwrap();
+        assert_eq!(outputs.len(), texts.len());
+        for ((output, vector), text) in outputs.iter().zip(&vectors).zip(texts) {
+            assert_eq!(&output.vector, vector);
+            assert_eq!(output.states.len(), text.len() * 39);
+            let mut mean = pooled(&output.states, 39, pooling);
+            if unit {
+                normalize(&mut mean);
+            }
+            assert_eq!(&mean, vector);
+        }
+    }
+}

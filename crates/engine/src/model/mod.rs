@@ -56,6 +56,16 @@ impl Default for ModelOptions {
     }
 }
 
+/// What a pass gives for one text, see [`EmbeddingModel::embed_with_tokens`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EmbeddedTokens {
+    /// The vector of the text, as [`EmbeddingModel::embed_batch`] gives it.
+    pub vector: Vec<f32>,
+    /// The last hidden state of every token, before pooling and normalising: `dimensions` numbers per token in the
+    /// order of [`TokenizedText::ids`], special tokens included; [`TokenizedText::content`] says which are not special.
+    pub states: Vec<f32>,
+}
+
 /// A loaded model. Shareable between threads; every method takes `&self`.
 pub struct EmbeddingModel {
     name: String,
@@ -68,6 +78,9 @@ pub struct EmbeddingModel {
     bert: Bert,
     workers: Option<Workers>,
 }
+
+/// A pass over some texts, given by their token ids; one result per text.
+type Forward<T> = fn(&Bert, &[&[u32]], &dyn Interrupt) -> Result<Vec<T>, ModelError>;
 
 impl EmbeddingModel {
     /// Loads a sentence-transformers folder: config.json, model.safetensors, tokenizer.json, and, where they are
@@ -180,12 +193,38 @@ impl EmbeddingModel {
         texts: &[TokenizedText],
         interrupt: &dyn Interrupt,
     ) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.passes(texts, interrupt, Bert::forward)
+    }
+
+    /// As [`embed_batch`](Self::embed_batch), with the last hidden state of every token besides.
+    ///
+    /// The result holds `tokens × dimensions` numbers per text (390 KiB for one of 256 tokens): the caller bounds the
+    /// number of texts.
+    ///
+    /// # Errors
+    /// Those of [`embed_batch`](Self::embed_batch).
+    pub fn embed_with_tokens(
+        &self,
+        texts: &[TokenizedText],
+        interrupt: &dyn Interrupt,
+    ) -> Result<Vec<EmbeddedTokens>, ModelError> {
+        self.passes(texts, interrupt, Bert::forward_with_states)
+    }
+
+    /// Deals the texts out to passes and puts the results back into their order.
+    fn passes<T: Default + Send>(
+        &self,
+        texts: &[TokenizedText],
+        interrupt: &dyn Interrupt,
+        forward: Forward<T>,
+    ) -> Result<Vec<T>, ModelError> {
         let lengths: Vec<usize> = texts.iter().map(TokenizedText::len).collect();
         let batches = plan_batches(&lengths, self.max_batch_tokens);
-        let mut vectors = vec![Vec::new(); texts.len()];
-        let pass = |batch: &[usize], interrupt: &dyn Interrupt| -> Result<Vec<Vec<f32>>, ModelError> {
+        let mut outputs = Vec::new();
+        outputs.resize_with(texts.len(), T::default);
+        let pass = |batch: &[usize], interrupt: &dyn Interrupt| -> Result<Vec<T>, ModelError> {
             let ids: Vec<&[u32]> = batch.iter().map(|&index| texts[index].ids()).collect();
-            catch(|| self.bert.forward(&ids, interrupt)).map_err(|detail| ComputeError::Panic { detail })?
+            catch(|| forward(&self.bert, &ids, interrupt)).map_err(|detail| ComputeError::Panic { detail })?
         };
         let results = match &self.workers {
             Some(workers) if batches.len() > 1 => workers.run(&batches, &pass, interrupt)?,
@@ -194,10 +233,10 @@ impl EmbeddingModel {
                 .map(|batch| pass(batch, interrupt))
                 .collect::<Result<_, _>>()?,
         };
-        for (index, vector) in batches.into_iter().flatten().zip(results.into_iter().flatten()) {
-            vectors[index] = vector;
+        for (index, output) in batches.into_iter().flatten().zip(results.into_iter().flatten()) {
+            outputs[index] = output;
         }
-        Ok(vectors)
+        Ok(outputs)
     }
 }
 

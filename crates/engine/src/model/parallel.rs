@@ -17,7 +17,7 @@ use crate::interrupt::{Interrupt, Interrupted};
 const POLL: Duration = Duration::from_millis(10);
 
 /// Computes the pass over some texts, given by index.
-type Pass<'a> = dyn Fn(&[usize], &dyn Interrupt) -> Result<Vec<Vec<f32>>, ModelError> + Sync + 'a;
+type Pass<'a, T> = dyn Fn(&[usize], &dyn Interrupt) -> Result<Vec<T>, ModelError> + Sync + 'a;
 
 pub(super) struct Workers {
     pool: ThreadPool,
@@ -51,16 +51,17 @@ impl Workers {
     }
 
     /// Computes all passes; results in the order of `batches`.
-    pub(super) fn run(
+    pub(super) fn run<T: Send>(
         &self,
         batches: &[Vec<usize>],
-        pass: &Pass<'_>,
+        pass: &Pass<'_, T>,
         interrupt: &dyn Interrupt,
-    ) -> Result<Vec<Vec<Vec<f32>>>, ModelError> {
+    ) -> Result<Vec<Vec<T>>, ModelError> {
         let stop = AtomicBool::new(false);
         let stop = &stop;
         let (sender, receiver) = mpsc::channel();
-        let mut results: Vec<Vec<Vec<f32>>> = vec![Vec::new(); batches.len()];
+        let mut results: Vec<Vec<T>> = Vec::new();
+        results.resize_with(batches.len(), Vec::new);
         let mut failure: Option<ModelError> = None;
         self.pool.in_place_scope(|scope| {
             // Longest passes first, so that none is left over at the end.

@@ -30,6 +30,8 @@ const MAX_SPACES: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizedText {
     ids: Vec<u32>,
+    /// Position of the first token that is not special, and of the first special one after it.
+    content: (usize, usize),
     truncated: bool,
 }
 
@@ -43,6 +45,11 @@ impl TokenizedText {
     #[allow(clippy::len_without_is_empty)] // Never empty: the special tokens are always there.
     pub fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Positions in [`ids`](Self::ids) of the text's own tokens, without the special ones around them.
+    pub fn content(&self) -> std::ops::Range<usize> {
+        self.content.0..self.content.1
     }
 
     /// Whether the text had more tokens than the model takes.
@@ -131,8 +138,13 @@ impl TextTokenizer {
         let mut ids = Vec::with_capacity(self.before.len() + content.len() + self.after.len());
         ids.extend_from_slice(&self.before);
         ids.append(&mut content);
+        let content = (self.before.len(), ids.len());
         ids.extend_from_slice(&self.after);
-        Ok(TokenizedText { ids, truncated })
+        Ok(TokenizedText {
+            ids,
+            content,
+            truncated,
+        })
     }
 
     fn content(&self, text: &str) -> Result<Vec<u32>, ComputeError> {

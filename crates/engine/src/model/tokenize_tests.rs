@@ -84,6 +84,7 @@ fn truncation_keeps_the_closing_token() {
     assert_eq!((fits.ids(), fits.truncated()), (&[2, 6, 4, 7, 3][..], false));
     let cut = tokenizer.tokenize("the dance mother the").unwrap();
     assert_eq!((cut.ids(), cut.truncated()), (&[2, 6, 4, 7, 3][..], true));
+    assert_eq!((fits.content(), cut.content()), (1..4, 1..4));
 }
 
 #[test]

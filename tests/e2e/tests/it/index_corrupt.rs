@@ -33,7 +33,10 @@ struct Mutant {
 
 impl Mutant {
     fn describe(&self) -> String {
-        format!("{:?} of {} with seed {}", self.damage, self.index.class.name, self.seed)
+        format!(
+            "{:?} of {} with seed {}",
+            self.damage, self.index.class.name, self.seed
+        )
     }
 }
 
@@ -44,12 +47,21 @@ fn prepare(client: &mut Client, cluster: &Cluster, damage: Damage, seed: u64) ->
     let (dims, with) = [(8, ""), (40, "code_bits = 4"), (40, "code_bits = 8")][shape % 3];
     let index = Index::table(client, &format!("t_{seed}"), class, dims);
     index.fill(client, 1..ROWS + 1);
-    index.build(client, &format!("m = 4, ef_construction = 16{}{with}", if with.is_empty() { "" } else { ", " }));
+    index.build(
+        client,
+        &format!(
+            "m = 4, ef_construction = 16{}{with}",
+            if with.is_empty() { "" } else { ", " }
+        ),
+    );
     // Slots that are free again, and rows that are dead.
     run(client, &format!("DELETE FROM {} WHERE id % 5 = 0", index.table));
     vacuum(client, &index.table);
     run(client, &format!("DELETE FROM {} WHERE id % 7 = 0", index.table));
-    let file: String = value(client, &format!("SELECT pg_relation_filepath('{}')", index.name()));
+    let file: String = value(
+        client,
+        &format!("SELECT pg_relation_filepath('{}')", index.name()),
+    );
     Mutant {
         damage,
         seed,
@@ -64,9 +76,15 @@ fn is_told(error: &DbError, name: &str) -> bool {
     let message = error.message();
     if error.code() == &SqlState::INDEX_CORRUPTED {
         let hint = error.hint().unwrap_or_default();
-        return message.contains(name) && (message.contains("block") || message.contains("version")) && hint.contains("REINDEX");
+        return message.contains(name)
+            && (message.contains("block") || message.contains("version"))
+            && hint.contains("REINDEX");
     }
-    let by_server = ["invalid page in block", "could not read block", "unexpected data beyond EOF"];
+    let by_server = [
+        "invalid page in block",
+        "could not read block",
+        "unexpected data beyond EOF",
+    ];
     error.code() == &SqlState::DATA_CORRUPTED && by_server.iter().any(|text| message.contains(text))
 }
 
@@ -84,7 +102,10 @@ fn bear(client: &mut Client, mutant: &Mutant, sql: &str) -> Result<bool, String>
 
 /// What verify_index says of the index: whether it is sound.
 fn verified(client: &mut Client, mutant: &Mutant) -> Result<bool, String> {
-    let sql = format!("SELECT bool_and(ok) FROM castmatch.verify_index('{}')", mutant.index.name());
+    let sql = format!(
+        "SELECT bool_and(ok) FROM castmatch.verify_index('{}')",
+        mutant.index.name()
+    );
     match client.query_one(&sql, &[]) {
         Ok(row) => Ok(row.get::<_, Option<bool>>(0).unwrap_or(false)),
         Err(error) => match error.as_db_error() {
@@ -103,8 +124,16 @@ fn use_damaged(cluster: &Cluster, mutant: &Mutant) -> Result<bool, String> {
     run(client, HANG);
     let Index { table, .. } = &mutant.index;
     let seen = !verified(client, mutant)?;
-    bear(client, mutant, &format!("SELECT * FROM castmatch.index_info('{}')", mutant.index.name()))?;
-    bear(client, mutant, &format!("SELECT castmatch.prewarm('{}')", mutant.index.name()))?;
+    bear(
+        client,
+        mutant,
+        &format!("SELECT * FROM castmatch.index_info('{}')", mutant.index.name()),
+    )?;
+    bear(
+        client,
+        mutant,
+        &format!("SELECT castmatch.prewarm('{}')", mutant.index.name()),
+    )?;
     let search = |client: &mut Client, number, k| {
         let sql = mutant.index.nearest_sql(&mutant.index.query(number), k, "");
         bear(client, mutant, &sql)
@@ -117,10 +146,18 @@ fn use_damaged(cluster: &Cluster, mutant: &Mutant) -> Result<bool, String> {
     search(client, 5, 100_000)?;
     for id in ROWS + 1..ROWS + 9 {
         let vector = mutant.index.literal(id, 0);
-        bear(client, mutant, &format!("INSERT INTO {table} VALUES ({id}, 0, 0, {vector})"))?;
+        bear(
+            client,
+            mutant,
+            &format!("INSERT INTO {table} VALUES ({id}, 0, 0, {vector})"),
+        )?;
     }
     bear(client, mutant, &format!("DELETE FROM {table} WHERE id % 3 = 0"))?;
-    bear(client, mutant, &format!("VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) {table}"))?;
+    bear(
+        client,
+        mutant,
+        &format!("VACUUM (INDEX_CLEANUP ON, TRUNCATE OFF) {table}"),
+    )?;
     verified(client, mutant)?;
     search(client, 6, 100)?;
     // Whatever happened, a new index is sound.
@@ -149,7 +186,12 @@ fn damaged_indexes_are_told_and_survived() {
     let mut seen: BTreeMap<Damage, (usize, usize)> = BTreeMap::new();
     for round in 0..rounds {
         let mut mutants = Vec::new();
-        for (number, damage) in Damage::ALL.into_iter().cycle().take(Damage::ALL.len() * seeds).enumerate() {
+        for (number, damage) in Damage::ALL
+            .into_iter()
+            .cycle()
+            .take(Damage::ALL.len() * seeds)
+            .enumerate()
+        {
             // One more in each round, so that a damage meets every class of index.
             let seed = u64::try_from(round * 1_001 + number).unwrap();
             mutants.push(prepare(&mut client, &cluster, damage, seed));
@@ -159,7 +201,9 @@ fn damaged_indexes_are_told_and_survived() {
         let foreign = IndexFile::parse(fs::read(&other).unwrap());
         for mutant in &mutants {
             let mut file = IndexFile::parse(fs::read(&mutant.path).unwrap());
-            mutant.damage.apply(&mut file, &foreign, &mut Random::new(mutant.seed));
+            mutant
+                .damage
+                .apply(&mut file, &foreign, &mut Random::new(mutant.seed));
             fs::write(&mutant.path, &file.bytes).unwrap();
         }
         cluster.boot();
@@ -175,10 +219,25 @@ fn damaged_indexes_are_told_and_survived() {
         }
         client = cluster.connect(DATABASE, "postgres");
     }
-    report("X1", &format!("{} mutants, {} failures", seen.values().map(|counts| counts.1).sum::<usize>(), failures.len()));
+    report(
+        "X1",
+        &format!(
+            "{} mutants, {} failures",
+            seen.values().map(|counts| counts.1).sum::<usize>(),
+            failures.len()
+        ),
+    );
     report("X2", &format!("seen by verify_index: {seen:?}"));
-    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     let of_content = seen.iter().filter(|(damage, _)| damage.changes_content());
     let (found, all) = of_content.fold((0, 0), |sum, (_, counts)| (sum.0 + counts.0, sum.1 + counts.1));
-    assert!(found * 100 >= all * 95, "verify_index saw {found} of {all}: {seen:#?}");
+    assert!(
+        found * 100 >= all * 95,
+        "verify_index saw {found} of {all}: {seen:#?}"
+    );
 }

@@ -3,8 +3,8 @@
 use castmatch_e2e::random::Random;
 
 use crate::index_file::{
-    BODY, CODE, ENTRIES, FACTORS, FORMAT, FREE, IndexFile, KIND, LEVEL, LIVE, MAGIC, META_ENTRIES, META_ROOM, NODE,
-    NONE, OWNER, PAGE, RECORD_LEVEL, RECORD_LIST, RECORD_STATE, STATE, TID, UPPER, UPPER_ID,
+    BODY, CODE, ENTRIES, FACTORS, FORMAT, FREE, IndexFile, KIND, LEVEL, LIVE, MAGIC, META_ENTRIES, META_ROOM,
+    NODE, NONE, OWNER, PAGE, RECORD_LEVEL, RECORD_LIST, RECORD_STATE, STATE, TID, UPPER, UPPER_ID,
 };
 
 /// A class of damage.
@@ -130,7 +130,12 @@ impl Damage {
     pub fn changes_content(self) -> bool {
         !matches!(
             self,
-            Damage::Room | Damage::Code | Damage::Header | Damage::Anything | Damage::Emptied | Damage::TruncatedWithinPage
+            Damage::Room
+                | Damage::Code
+                | Damage::Header
+                | Damage::Anything
+                | Damage::Emptied
+                | Damage::TruncatedWithinPage
         )
     }
 
@@ -170,7 +175,10 @@ impl Damage {
             Damage::Version => page[FORMAT] = *random.of(&[0, 2, 77, 255]),
             _ => {
                 let kind = page[KIND];
-                let others: Vec<u8> = [0, 1, 2, 3, 4, 5, 255].into_iter().filter(|&other| other != kind).collect();
+                let others: Vec<u8> = [0, 1, 2, 3, 4, 5, 255]
+                    .into_iter()
+                    .filter(|&other| other != kind)
+                    .collect();
                 page[KIND] = *random.of(&others);
             }
         }
@@ -193,7 +201,11 @@ impl Damage {
                 for entry in 0..ENTRIES {
                     let place = META_ENTRIES + 8 * entry;
                     page[place..place + 4].copy_from_slice(&wrong.to_le_bytes());
-                    page[place + 4] = if wrong == NONE { 0 } else { u8::try_from(random.within(0..256)).unwrap() };
+                    page[place + 4] = if wrong == NONE {
+                        0
+                    } else {
+                        u8::try_from(random.within(0..256)).unwrap()
+                    };
                 }
             }
             _ => {
@@ -208,7 +220,14 @@ impl Damage {
     fn damage_slot(self, file: &mut IndexFile, random: &mut Random) {
         let id = file.some_live(random);
         let other = file.some_live(random);
-        let (slot, other) = (file.slot(id), file.slot(if other == id { file.neighbours(id)[0] } else { other }));
+        let (slot, other) = (
+            file.slot(id),
+            file.slot(if other == id {
+                file.neighbours(id)[0]
+            } else {
+                other
+            }),
+        );
         let linked_above: Vec<u32> = file
             .live()
             .into_iter()
@@ -250,7 +269,9 @@ impl Damage {
         let mut list = file.neighbours(id);
         let place = pick(random, list.len());
         match self {
-            Damage::NeighbourBeyond => list[place] = *random.of(&[file.id_bound(), file.id_bound() + 1, NONE - 1]),
+            Damage::NeighbourBeyond => {
+                list[place] = *random.of(&[file.id_bound(), file.id_bound() + 1, NONE - 1])
+            }
             Damage::NeighbourInFront => list[place] = *random.of(&[0, 1]),
             Damage::NeighbourFree => list[place] = *random.of(&file.free()),
             Damage::NeighbourSelf => list[place] = id,
@@ -311,7 +332,8 @@ impl Damage {
             Damage::PageForeign => {
                 let kind = *random.of(&[NODE, UPPER]);
                 let foreign = *random.of(&other.pages(kind)) * PAGE;
-                file.page(block).copy_from_slice(&other.bytes[foreign..foreign + PAGE]);
+                file.page(block)
+                    .copy_from_slice(&other.bytes[foreign..foreign + PAGE]);
             }
             Damage::PagesSwapped => {
                 let first = nodes[0];
@@ -321,7 +343,9 @@ impl Damage {
                 file.page(second).copy_from_slice(&page);
                 file.page(first).copy_from_slice(&replaced);
             }
-            Damage::Truncated => file.bytes.truncate(PAGE * (1 + pick(random, nodes[nodes.len() - 1]))),
+            Damage::Truncated => file
+                .bytes
+                .truncate(PAGE * (1 + pick(random, nodes[nodes.len() - 1]))),
             Damage::TruncatedWithinPage => {
                 let end = file.bytes.len() - 1 - pick(random, PAGE - 2);
                 file.bytes.truncate(end);
@@ -329,7 +353,14 @@ impl Damage {
             Damage::Emptied => file.bytes.clear(),
             Damage::Header => {
                 let page = file.page(block);
-                let (lower, upper) = *random.of(&[(24_u16, 8184_u16), (100, 4000), (8184, 24), (24, 24), (0, 0), (9000, 9000)]);
+                let (lower, upper) = *random.of(&[
+                    (24_u16, 8184_u16),
+                    (100, 4000),
+                    (8184, 24),
+                    (24, 24),
+                    (0, 0),
+                    (9000, 9000),
+                ]);
                 page[12..14].copy_from_slice(&lower.to_le_bytes());
                 page[14..16].copy_from_slice(&upper.to_le_bytes());
             }

@@ -9,7 +9,10 @@ use crate::index_setting::plain;
 fn statements() -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hnsw.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let blocks = text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks = text
+        .split("```sql\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
     let code: Vec<&str> = blocks
         .flat_map(str::lines)
         .map(|line| line.split("--").next().unwrap().trim_end())

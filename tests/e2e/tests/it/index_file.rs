@@ -117,7 +117,9 @@ impl IndexFile {
         let places = self.pages(UPPER).into_iter().flat_map(|block| {
             (0..self.uppers).map(move |index| block * PAGE + BODY + index * self.upper_bytes)
         });
-        places.filter(|place| self.bytes[place + RECORD_STATE] == 1).collect()
+        places
+            .filter(|place| self.bytes[place + RECORD_STATE] == 1)
+            .collect()
     }
 
     /// Where the list of level 0 of a slot begins, and how many places it has.

@@ -63,7 +63,9 @@ fn recall(client: &mut Client, class: OperatorClass, filter: &str, k: i64) -> f6
     for query in 0..QUERIES {
         let vector: String = value(
             client,
-            &format!("SELECT setseed({query} / 100.0 - 0.9)::text || ARRAY[random(), random(), random()]::vector::text"),
+            &format!(
+                "SELECT setseed({query} / 100.0 - 0.9)::text || ARRAY[random(), random(), random()]::vector::text"
+            ),
         );
         let distance = format!("{column} {operator} '{vector}'::{element}");
         let sql = format!(
@@ -76,7 +78,11 @@ fn recall(client: &mut Client, class: OperatorClass, filter: &str, k: i64) -> f6
             .query_one(&sql, &[])
             .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         let (hit, wanted, distinct): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        assert_eq!(distinct, wanted, "{} query {vector}: rows found and rows there are", class.name);
+        assert_eq!(
+            distinct, wanted,
+            "{} query {vector}: rows found and rows there are",
+            class.name
+        );
         hits += hit;
         all += wanted;
     }
@@ -87,7 +93,11 @@ fn recall(client: &mut Client, class: OperatorClass, filter: &str, k: i64) -> f6
 fn assert_recall(client: &mut Client, class: OperatorClass, least: f64, what: &str) {
     let found = recall(client, class, "true", K);
     report("Q1", &format!("{what}, {}: recall@{K} {found:.4}", class.name));
-    assert!(found >= least, "{what}, {}: recall@{K} {found:.4} < {least}", class.name);
+    assert!(
+        found >= least,
+        "{what}, {}: recall@{K} {found:.4} < {least}",
+        class.name
+    );
 }
 
 #[test]
@@ -95,13 +105,19 @@ fn built_graphs_reach_the_recall_floor() {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster, ROWS);
     let ways = [
-        ("one thread", "SET max_parallel_maintenance_workers = 0; SET maintenance_work_mem = '64MB'"),
+        (
+            "one thread",
+            "SET max_parallel_maintenance_workers = 0; SET maintenance_work_mem = '64MB'",
+        ),
         (
             "four threads",
             "SET max_parallel_maintenance_workers = 3; SET min_parallel_table_scan_size = 1; SET maintenance_work_mem = '128MB'",
         ),
         ("4 MB", "SET maintenance_work_mem = '4MB'"),
-        ("1 MB", "SET max_parallel_maintenance_workers = 0; SET maintenance_work_mem = '1MB'"),
+        (
+            "1 MB",
+            "SET max_parallel_maintenance_workers = 0; SET maintenance_work_mem = '1MB'",
+        ),
     ];
     run(client, "ALTER TABLE tst SET (parallel_workers = 3)");
     for (way, settings) in ways {
@@ -146,14 +162,22 @@ fn rows_inserted_by_several_clients_reach_the_recall_floor() {
                 run(&mut session, &format!("SELECT setseed({number} / 10.0)"));
                 for first in (number * each + 1..=(number + 1) * each).step_by(10) {
                     let last = first + 9;
-                    run(&mut session, &format!("INSERT INTO tst {UNIFORM}({first}, {last}) i) r"));
+                    run(
+                        &mut session,
+                        &format!("INSERT INTO tst {UNIFORM}({first}, {last}) i) r"),
+                    );
                 }
             });
         }
     });
     assert_eq!(value::<i64>(client, "SELECT count(*) FROM tst"), ROWS);
     for &class in classes {
-        assert_recall(client, class, floor(class), &format!("inserted by {clients} clients"));
+        assert_recall(
+            client,
+            class,
+            floor(class),
+            &format!("inserted by {clients} clients"),
+        );
         assert_verified(client, &index_of(class));
     }
 }
@@ -214,11 +238,25 @@ fn filtered_searches_reach_the_recall_floor() {
     let client = &mut database(&cluster, ROWS);
     for class in opclass::ALL {
         build(client, class, "");
-        for (filter, share) in [("i % 10 = 3", "10 %"), ("i % 50 = 3", "2 %"), ("i % 500 = 3", "0.2 %")] {
+        for (filter, share) in [
+            ("i % 10 = 3", "10 %"),
+            ("i % 50 = 3", "2 %"),
+            ("i % 500 = 3", "0.2 %"),
+        ] {
             let k = 10;
             let found = recall(client, class, filter, k);
-            report("Q1", &format!("filter that leaves {share}, {}: recall@{k} {found:.4}", class.name));
-            assert!(found >= floor(class), "{filter}, {}: recall {found:.4}", class.name);
+            report(
+                "Q1",
+                &format!(
+                    "filter that leaves {share}, {}: recall@{k} {found:.4}",
+                    class.name
+                ),
+            );
+            assert!(
+                found >= floor(class),
+                "{filter}, {}: recall {found:.4}",
+                class.name
+            );
         }
         run(client, &format!("DROP INDEX {}", index_of(class)));
     }
@@ -246,7 +284,10 @@ fn ties_count_by_their_distance() {
 #[test]
 fn grouped_rows_of_many_dimensions_reach_the_recall_floor() {
     let cluster = Cluster::start(&Options {
-        settings: vec![("autovacuum", "off".to_owned()), ("shared_buffers", "256MB".to_owned())],
+        settings: vec![
+            ("autovacuum", "off".to_owned()),
+            ("shared_buffers", "256MB".to_owned()),
+        ],
         ..plain(&[])
     });
     let client = &mut cluster.database(DATABASE);
@@ -261,7 +302,13 @@ fn grouped_rows_of_many_dimensions_reach_the_recall_floor() {
         index.fill(client, 1..rows + 1);
         index.build(client, with);
         let found = index.recall(client, 0..QUERIES, 10);
-        report("Q1", &format!("{rows} rows of {dims} dimensions, {}: recall@10 {found:.4}", class.name));
+        report(
+            "Q1",
+            &format!(
+                "{rows} rows of {dims} dimensions, {}: recall@10 {found:.4}",
+                class.name
+            ),
+        );
         assert!(found >= 0.9, "{}: recall@10 {found:.4}", class.name);
         run(client, "DROP TABLE grouped");
     }

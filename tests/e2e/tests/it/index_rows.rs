@@ -20,11 +20,17 @@ const DIMS: usize = 600;
 /// Rows 1 to `rows` with their vectors in the TOAST table.
 fn toasted(client: &mut Client, table: &str, class: OperatorClass, rows: i64) -> Index {
     let index = Index::table(client, table, class, DIMS);
-    run(client, &format!("ALTER TABLE {table} ALTER COLUMN e SET STORAGE EXTERNAL"));
+    run(
+        client,
+        &format!("ALTER TABLE {table} ALTER COLUMN e SET STORAGE EXTERNAL"),
+    );
     index.fill(client, 1..rows + 1);
     let toast = toast_table(client, table);
     let chunks: i64 = value(client, &format!("SELECT count(*) FROM {toast}"));
-    assert!(chunks >= rows / 2, "the vectors are not in the TOAST table: {chunks} chunks");
+    assert!(
+        chunks >= rows / 2,
+        "the vectors are not in the TOAST table: {chunks} chunks"
+    );
     index
 }
 
@@ -51,13 +57,23 @@ fn toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot() {
         let seen = index.rows(&mut old);
         run(
             client,
-            &format!("DELETE FROM {table} WHERE id % 2 = 0; UPDATE {table} SET touched = 1, e = e WHERE id % 3 = 0"),
+            &format!(
+                "DELETE FROM {table} WHERE id % 2 = 0; UPDATE {table} SET touched = 1, e = e WHERE id % 3 = 0"
+            ),
         );
         for how in ["REINDEX INDEX", "REINDEX TABLE", "REINDEX INDEX CONCURRENTLY"] {
-            let target = if how.contains("TABLE") { table.clone() } else { index.name() };
+            let target = if how.contains("TABLE") {
+                table.clone()
+            } else {
+                index.name()
+            };
             // A concurrent one waits for the old snapshot, at its end.
             if how.contains("CONCURRENTLY") {
-                assert_eq!(index.rows(&mut old), seen, "the old snapshot still reads what it saw");
+                assert_eq!(
+                    index.rows(&mut old),
+                    seen,
+                    "the old snapshot still reads what it saw"
+                );
                 run(&mut old, "COMMIT");
             }
             run(client, &format!("{how} {target}"));
@@ -141,7 +157,11 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
             let toast = toast_table(client, &table);
             run(client, &format!("VACUUM {toast}"));
             let left = format!("SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = '{toast}'::regclass");
-            assert_eq!(value::<i64>(client, &left), 0, "vacuum could not take the vectors of the dead rows");
+            assert_eq!(
+                value::<i64>(client, &left),
+                0,
+                "vacuum could not take the vectors of the dead rows"
+            );
             run(client, &format!("SELECT pg_advisory_unlock({visits})"));
             let built = building.join().unwrap();
             assert!(built.is_ok(), "{}: {built:?}", class.name);
@@ -170,10 +190,16 @@ fn toasted_rows_bear_reindexing_under_load() {
             for round in 0..rounds * 4 {
                 let low = (round * 37) % 200;
                 let high = low + 60;
-                run(writer, &format!("DELETE FROM t WHERE id BETWEEN {low} AND {high}"));
+                run(
+                    writer,
+                    &format!("DELETE FROM t WHERE id BETWEEN {low} AND {high}"),
+                );
                 vacuum(writer, "t");
                 index.fill(writer, low.max(1)..high + 1);
-                run(writer, &format!("UPDATE t SET e = e, touched = touched + 1 WHERE id BETWEEN {low} AND {high}"));
+                run(
+                    writer,
+                    &format!("UPDATE t SET e = e, touched = touched + 1 WHERE id BETWEEN {low} AND {high}"),
+                );
             }
         });
         let mut holder = cluster.connect(DATABASE, "postgres");

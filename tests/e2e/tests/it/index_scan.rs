@@ -19,7 +19,14 @@ fn shapes() -> impl Iterator<Item = (usize, OperatorClass, usize, &'static str)>
     })
 }
 
-fn filled(client: &mut Client, number: usize, class: OperatorClass, dims: usize, with: &str, rows: i64) -> Index {
+fn filled(
+    client: &mut Client,
+    number: usize,
+    class: OperatorClass,
+    dims: usize,
+    with: &str,
+    rows: i64,
+) -> Index {
     let index = Index::table(client, &format!("rows_{number}"), class, dims);
     index.fill(client, 1..rows + 1);
     index.build(client, with);
@@ -39,7 +46,12 @@ fn same_query_gives_the_same_rows() {
                 let query = index.query(number);
                 let first = index.nearest(client, &query, k);
                 assert_eq!(first, index.nearest(client, &query, k), "{} again", class.name);
-                assert_eq!(first, index.nearest(other, &query, k), "{} in another session", class.name);
+                assert_eq!(
+                    first,
+                    index.nearest(other, &query, k),
+                    "{} in another session",
+                    class.name
+                );
             }
         }
     }
@@ -58,11 +70,20 @@ fn fewer_rows_are_the_first_of_more_rows_and_come_nearest_first() {
                 let all = index.nearest(client, &query, ef);
                 assert_eq!(all.len(), usize::try_from(ef).unwrap());
                 for (first, second) in all.iter().zip(all.iter().skip(1)) {
-                    assert!(first.1 <= second.1, "{} ef {ef}: {first:?} before {second:?}", class.name);
+                    assert!(
+                        first.1 <= second.1,
+                        "{} ef {ef}: {first:?} before {second:?}",
+                        class.name
+                    );
                 }
                 for k in 1..ef {
                     let fewer = index.nearest(client, &query, k);
-                    assert_eq!(fewer, all[..usize::try_from(k).unwrap()], "{} ef {ef} k {k}", class.name);
+                    assert_eq!(
+                        fewer,
+                        all[..usize::try_from(k).unwrap()],
+                        "{} ef {ef} k {k}",
+                        class.name
+                    );
                 }
             }
         }
@@ -78,10 +99,19 @@ fn reading_to_the_end_returns_every_row_once() {
     for (number, class, dims, with) in shapes() {
         let rows = scaled(1_500, 20_000);
         let index = filled(client, number, class, dims, with, rows);
-        let settings = [(1, "64kB"), (40, "64kB"), (1, "4MB"), (40, "4MB"), (10_000, "4MB")];
+        let settings = [
+            (1, "64kB"),
+            (40, "64kB"),
+            (1, "4MB"),
+            (40, "4MB"),
+            (10_000, "4MB"),
+        ];
         let every_way = |client: &mut Client, state: &str| {
             for (ef, memory) in settings {
-                run(client, &format!("SET castmatch.ef_search = {ef}; SET work_mem = '{memory}'"));
+                run(
+                    client,
+                    &format!("SET castmatch.ef_search = {ef}; SET work_mem = '{memory}'"),
+                );
                 let live = index.assert_exhaustive(client, &index.query(i64::from(ef)));
                 assert!(live > 0, "{} {state}", class.name);
             }
@@ -109,7 +139,10 @@ fn filters_leave_as_many_rows_as_there_are() {
         let rows = scaled(3_000, 50_000);
         let index = filled(client, number, class, dims, with, rows);
         for (ef, memory) in [(1, "64kB"), (40, "4MB")] {
-            run(client, &format!("SET castmatch.ef_search = {ef}; SET work_mem = '{memory}'"));
+            run(
+                client,
+                &format!("SET castmatch.ef_search = {ef}; SET work_mem = '{memory}'"),
+            );
             for (filter, k) in [
                 ("id % 100 = 1", 10_i64),
                 ("id % 100 = 1", i64::MAX),
@@ -119,13 +152,26 @@ fn filters_leave_as_many_rows_as_there_are() {
                 ("version = 0", 25),
             ] {
                 let table = &index.table;
-                let there: i64 = value(client, &format!("SELECT count(*) FROM {table} WHERE e IS NOT NULL AND {filter}"));
+                let there: i64 = value(
+                    client,
+                    &format!("SELECT count(*) FROM {table} WHERE e IS NOT NULL AND {filter}"),
+                );
                 let sql = index.nearest_sql(&index.query(7), k, &format!("WHERE {filter}"));
                 let mut ids: Vec<i64> = column(client, &format!("SELECT id FROM ({sql}) found"));
-                assert_eq!(i64::try_from(ids.len()).unwrap(), k.min(there), "{}: {sql}", class.name);
+                assert_eq!(
+                    i64::try_from(ids.len()).unwrap(),
+                    k.min(there),
+                    "{}: {sql}",
+                    class.name
+                );
                 ids.sort_unstable();
                 ids.dedup();
-                assert_eq!(i64::try_from(ids.len()).unwrap(), k.min(there), "{}: each once", class.name);
+                assert_eq!(
+                    i64::try_from(ids.len()).unwrap(),
+                    k.min(there),
+                    "{}: each once",
+                    class.name
+                );
             }
         }
         run(client, "RESET castmatch.ef_search; RESET work_mem");

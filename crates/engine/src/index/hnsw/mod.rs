@@ -24,3 +24,6 @@ pub mod walk;
 
 pub use index::{Index, IndexOptions};
 pub use level::level_of;
+
+#[cfg(test)]
+mod paged_tests;

@@ -124,6 +124,14 @@ impl Window {
         out
     }
 
+    /// The candidate at the cursor, which [`Window::take_nearest`] most likely takes next.
+    #[inline]
+    pub fn nearest(&self) -> Option<SlotId> {
+        self.sorted
+            .get(self.cursor)
+            .map(|packed| unpack(*packed, self.salt).id)
+    }
+
     /// The best candidate that is not marked; marks it.
     #[inline]
     pub fn take_nearest(&mut self) -> Option<Candidate> {

@@ -31,6 +31,10 @@ pub trait Graph {
     fn estimate(&mut self, query: &Self::Query, ids: &[SlotId], out: &mut Vec<f32>)
     -> Result<(), IndexError>;
 
+    /// Told that the neighbours of `id` are likely to be asked for next: the time to ask the processor for the memory.
+    #[inline]
+    fn will_expand(&mut self, _id: SlotId, _level: u8) {}
+
     /// Asked before each expansion whether the walk may go on.
     ///
     /// # Errors
@@ -138,6 +142,9 @@ impl Beam {
             self.expansions += 1;
             graph.neighbours(nearest.id, level, &mut self.ids)?;
             self.take_ids(graph, query)?;
+            if let Some(next) = self.window.nearest() {
+                graph.will_expand(next, level);
+            }
         }
     }
 

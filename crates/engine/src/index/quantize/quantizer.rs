@@ -8,7 +8,7 @@ use crate::vector::{Element, MAX_DIMENSIONS};
 
 /// The block where an index keeps the centre.
 const CENTER_BLOCK: u32 = 1;
-/// Rotated elements stay within this, so that their differences are finite.
+/// Elements to be coded stay within this, so that their differences are finite.
 const LARGEST: f32 = f32::MAX / 4.0;
 /// Vectors whose largest element is outside of these are rotated as a multiple by a power of two.
 const UNSCALED: std::ops::Range<f32> = 1e-18..1e18;
@@ -141,7 +141,7 @@ impl Quantizer {
             }
             largest
         };
-        if !Self::uses_center(self.metric, self.bits) {
+        if self.bits == CodeBits::ThirtyTwo {
             return Rankable::Yes;
         }
         if self.rotation.is_identity() {

@@ -188,31 +188,58 @@ impl Query {
         let units = 4.0 + self.code_bytes as f32 / 64.0;
         // What the terms are made of can be larger than their sum.
         let terms = match (self.form, self.metric) {
-            (Form::Full, Metric::InnerProduct) => (self.norm_squared * f64::from(factors.norm_squared)).sqrt(),
+            (Form::Full, Metric::InnerProduct) => {
+                (self.norm_squared * f64::from(factors.norm_squared)).sqrt()
+            }
             (Form::Full, Metric::Cosine) => 1.0,
             _ => 0.0,
         };
         let rounding = f32::EPSILON * units * (key.abs() + finish_key(terms, 0.0));
-        key - epsilon * self.error(factors) - rounding
+        key - epsilon * self.error_at(factors, key) - rounding
     }
 
-    /// The standard deviation to expect of the difference between the estimate for a code with these factors and the true key.
+    /// The standard deviation to expect of the difference between the estimate for a code with these factors and the true key,
+    /// whatever that is. It is too great for codes near the query, for which there is [`Query::error_at`].
     #[must_use]
     pub fn error(&self, factors: &Factors) -> f32 {
         match self.form {
             Form::Affine4 | Form::Affine8 => finish_key(f64::from(factors.error), 0.0),
             Form::Full | Form::Empty => 0.0,
-            Form::Dot4 | Form::Dot8 => {
-                // The rounding of the code, and that of the query, whose errors are uniform within half a step.
-                let of_code = f64::from(factors.error).powi(2) * self.norm_squared;
-                let of_query = f64::from(factors.norm_squared) * self.step * self.step / 12.0;
-                let factor = if self.metric == Metric::InnerProduct {
-                    1.0
-                } else {
-                    2.0
-                };
-                finish_key(factor * (of_code + of_query).sqrt(), 0.0)
-            }
+            Form::Dot4 | Form::Dot8 => self.dot_error(factors, self.norm_squared),
         }
+    }
+
+    /// The standard deviation to expect of the difference between an estimate for a code with these factors and the true key.
+    ///
+    /// The rounding error of a code is orthogonal to its vector x, so only the part of q' that is orthogonal to x too takes part in
+    /// it. That part is small for near vectors.
+    #[must_use]
+    pub fn error_at(&self, factors: &Factors, estimate: f32) -> f32 {
+        if !matches!(self.form, Form::Dot4 | Form::Dot8) {
+            return self.error(factors);
+        }
+        let norm_squared = f64::from(factors.norm_squared);
+        let product = match self.metric {
+            Metric::InnerProduct => -f64::from(estimate) - f64::from(factors.bias) - self.center_product,
+            _ => (norm_squared + self.norm_squared - f64::from(estimate)) / 2.0,
+        };
+        // The product is itself off by about this.
+        let product_error = f64::from(factors.error) * self.norm_squared.sqrt();
+        let parallel = (product.abs() - product_error).max(0.0);
+        let orthogonal = self.norm_squared - parallel * parallel / norm_squared.max(f64::MIN_POSITIVE);
+        self.dot_error(factors, orthogonal.max(0.0))
+    }
+
+    /// The error where the part of q' that takes part in that of the code has the given squared norm.
+    fn dot_error(&self, factors: &Factors, norm_squared: f64) -> f32 {
+        // The rounding of the code, and that of the query, whose errors are uniform within half a step.
+        let of_code = f64::from(factors.error).powi(2) * norm_squared;
+        let of_query = f64::from(factors.norm_squared) * self.step * self.step / 12.0;
+        let factor = if self.metric == Metric::InnerProduct {
+            1.0
+        } else {
+            2.0
+        };
+        finish_key(factor * (of_code + of_query).sqrt(), 0.0)
     }
 }

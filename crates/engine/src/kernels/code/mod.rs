@@ -285,7 +285,7 @@ pub fn code_kernels() -> &'static CodeKernels {
 
 /// The kernels as the compiler makes them for the target's baseline: the reference for the others.
 mod portable {
-    use super::body::{self, float_kernels};
+    use super::body::{self, float_kernels, hadamard_block};
     use super::{CodeKernels, CodeLevel};
 
     pub(super) static KERNELS: CodeKernels = CodeKernels {

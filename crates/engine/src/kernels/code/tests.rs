@@ -210,9 +210,9 @@ fn codes_are_the_nearest_grid_values_in_their_places() {
             top: 255.0,
         };
         set.write_u8(&vector, &zero, grid, &mut code);
-        for dim in 0..96 {
+        for (dim, code) in code.into_iter().enumerate() {
             let expected = if dim < 70 { 17 * (dim % 16) } else { 0 };
-            assert_eq!(usize::from(code[dim]), expected, "dimension {dim}");
+            assert_eq!(usize::from(code), expected, "dimension {dim}");
         }
     }
 }

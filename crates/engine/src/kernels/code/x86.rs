@@ -13,7 +13,8 @@ pub(super) mod avx2 {
         _mm256_unpackhi_epi8, _mm256_unpacklo_epi8,
     };
 
-    use crate::kernels::code::body::{self, float_kernels};
+    // The compiler does well with the blocks in plain Rust here.
+    use crate::kernels::code::body::{self, float_kernels, hadamard_block};
     use crate::kernels::code::{CODE_ALIGN, CodeKernels, CodeLevel, LINE, Line};
 
     pub(in crate::kernels::code) static KERNELS: CodeKernels = CodeKernels {
@@ -178,9 +179,11 @@ pub(super) mod avx2 {
 /// AVX-512 F, BW, VL, DQ and VNNI.
 pub(super) mod avx512 {
     use std::arch::x86_64::{
-        __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_dpbusd_epi32, _mm512_loadu_si512,
-        _mm512_maskz_loadu_epi8, _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_setzero_si512,
-        _mm512_slli_epi32, _mm512_srli_epi16, _mm512_sub_epi32, _mm512_xor_si512,
+        __m512, __m512i, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_dpbusd_epi32,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_xor_ps, _mm512_maskz_loadu_epi8, _mm512_permute_ps,
+        _mm512_reduce_add_epi32, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512,
+        _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_sub_epi32,
+        _mm512_xor_si512,
     };
 
     use crate::kernels::code::body::{self, float_kernels};
@@ -205,6 +208,29 @@ pub(super) mod avx512 {
     };
 
     float_kernels!(#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]);
+
+    /// Butterflies: `swapped` has each element's partner, and `second` a bit for each second element of a pair.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+    #[inline]
+    fn butterflies(block: __m512, swapped: __m512, second: u16) -> __m512 {
+        _mm512_add_ps(
+            swapped,
+            _mm512_mask_xor_ps(block, second, block, _mm512_set1_ps(-0.0)),
+        )
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+    #[inline]
+    fn hadamard_block(elements: &mut [f32; 16]) {
+        // SAFETY: the reference is to 64 readable bytes, and the instruction needs no alignment.
+        let block = unsafe { _mm512_loadu_ps(elements.as_ptr()) };
+        let block = butterflies(block, _mm512_permute_ps::<0b10_11_00_01>(block), 0xaaaa);
+        let block = butterflies(block, _mm512_permute_ps::<0b01_00_11_10>(block), 0xcccc);
+        let block = butterflies(block, _mm512_shuffle_f32x4::<0b10_11_00_01>(block, block), 0xf0f0);
+        let block = butterflies(block, _mm512_shuffle_f32x4::<0b01_00_11_10>(block, block), 0xff00);
+        // SAFETY: the reference is to 64 writable bytes, and the instruction needs no alignment.
+        unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), block) };
+    }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
     #[inline]
@@ -274,15 +300,18 @@ pub(super) mod avx512 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
     fn dot_u8_i8(code: &[u8], query: &[Line]) -> i32 {
         let (blocks, tail) = code.as_chunks::<LINE>();
-        let mut sums = [_mm512_setzero_si512(); 2];
-        for (blocks, lines) in blocks.chunks(2).zip(query.chunks(2)) {
-            for (sum, (block, line)) in sums.iter_mut().zip(blocks.iter().zip(lines)) {
-                *sum = _mm512_dpbusd_epi32(*sum, load(block), load_query(line));
-            }
+        let [mut first, mut second] = [_mm512_setzero_si512(); 2];
+        let (pairs, single) = blocks.as_chunks::<2>();
+        let (line_pairs, _) = query.as_chunks::<2>();
+        for ([a, b], [a_line, b_line]) in pairs.iter().zip(line_pairs) {
+            first = _mm512_dpbusd_epi32(first, load(a), load_query(a_line));
+            second = _mm512_dpbusd_epi32(second, load(b), load_query(b_line));
         }
-        let [mut first, second] = sums;
+        if let ([block], Some(line)) = (single, query.get(2 * pairs.len())) {
+            first = _mm512_dpbusd_epi32(first, load(block), load_query(line));
+        }
         if let (false, Some(line)) = (tail.is_empty(), query.get(blocks.len())) {
-            first = _mm512_dpbusd_epi32(first, load_tail(tail), load_query(line));
+            second = _mm512_dpbusd_epi32(second, load_tail(tail), load_query(line));
         }
         _mm512_reduce_add_epi32(_mm512_add_epi32(first, second))
     }

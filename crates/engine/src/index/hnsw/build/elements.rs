@@ -8,6 +8,7 @@ use crate::index::hnsw::Index;
 use crate::index::hnsw::queue::{Candidate, pack};
 use crate::index::quantize::{CodeRef, Factors, Quantizer};
 use crate::index::{HeapTid, IndexError, SlotId};
+use crate::kernels::prefetch;
 
 /// A chunk takes about a 64th of the memory, within these bounds.
 const CHUNK_BYTES: std::ops::RangeInclusive<usize> = 1 << 14..=1 << 21;
@@ -148,6 +149,21 @@ impl Elements {
         self.rows.record(id.0)[0]
     }
 
+    /// Announces that the code of an element will be needed.
+    #[inline]
+    pub(super) fn prefetch_code(&self, id: SlotId) {
+        prefetch(self.codes.record(id.0));
+        prefetch(self.factors.record(id.0));
+    }
+
+    /// Announces that a list will be needed.
+    #[inline]
+    pub(super) fn prefetch_list(&self, id: SlotId, level: u8) {
+        if let Some((lists, list)) = self.list(id, level) {
+            prefetch(lists.places(list));
+        }
+    }
+
     /// The key between two elements.
     #[inline]
     pub(super) fn between(&self, quantizer: &Quantizer, a: SlotId, b: SlotId) -> f32 {
@@ -173,10 +189,14 @@ impl Elements {
         out: &mut Vec<Candidate>,
     ) {
         out.clear();
-        out.extend(ids.map(|id| Candidate {
-            key: self.between(quantizer, owner, id),
-            id,
+        out.extend(ids.map(|id| {
+            self.prefetch_code(id);
+            Candidate { key: 0.0, id }
         }));
+        let code = self.code(owner);
+        for candidate in out.iter_mut() {
+            candidate.key = quantizer.between(code, self.code(candidate.id));
+        }
         out.sort_unstable_by_key(|candidate| pack(candidate.key, candidate.id, 0));
     }
 

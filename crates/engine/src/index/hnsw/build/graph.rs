@@ -32,8 +32,13 @@ impl Graph for BuiltGraph<'_> {
     fn estimate(&mut self, query: &Query, ids: &[SlotId], out: &mut Vec<f32>) -> Result<(), IndexError> {
         out.clear();
         reserve(out, ids.len(), "estimates of a search")?;
+        ids.iter().for_each(|id| self.built.elements.prefetch_code(*id));
         out.extend(ids.iter().map(|id| query.estimate(self.built.elements.code(*id))));
         Ok(())
+    }
+
+    fn will_expand(&mut self, id: SlotId, level: u8) {
+        self.built.elements.prefetch_list(id, level);
     }
 }
 

@@ -54,12 +54,19 @@ impl Graph for ElementGraph<'_> {
     fn estimate(&mut self, query: &SlotId, ids: &[SlotId], out: &mut Vec<f32>) -> Result<(), IndexError> {
         out.clear();
         reserve(out, ids.len(), "estimates of a search")?;
+        // The codes lie anywhere in memory; all are asked for before the first is used.
+        ids.iter().for_each(|id| self.elements.prefetch_code(*id));
         let code = self.elements.code(*query);
         out.extend(
             ids.iter()
                 .map(|id| self.index.quantizer.between(code, self.elements.code(*id))),
         );
         Ok(())
+    }
+
+    #[inline]
+    fn will_expand(&mut self, id: SlotId, level: u8) {
+        self.elements.prefetch_list(id, level);
     }
 
     fn check(&mut self) -> Result<(), IndexError> {
@@ -250,8 +257,7 @@ impl<'a> Linker<'a> {
 
     /// Links an element at one level to the best of `scratch.found`.
     fn link_at(&self, id: SlotId, level: u8, scratch: &mut Scratch) {
-        let limit = self.index.layout.max_neighbours(level);
-        let wanted = limit.min(self.index.new_neighbours(level));
+        let wanted = self.index.new_neighbours(level);
         let between = |a, b| self.between(a, b);
         let Scratch {
             found,
@@ -261,6 +267,9 @@ impl<'a> Linker<'a> {
             ..
         } = scratch;
         let chosen = selector.select(id, found.iter().copied(), wanted, wanted, between);
+        chosen
+            .iter()
+            .for_each(|candidate| self.elements.prefetch_list(candidate.id, level));
         self.merge_list(id, level, chosen, list, reselector);
         for candidate in chosen {
             self.add_back_link(

@@ -60,6 +60,7 @@ impl Finder {
     ) -> Result<(), IndexError> {
         let id_bound = index.layout.id_bound(storage.blocks()?)?;
         let ef = usize::from(index.ef_construction);
+        self.beam.set_salt((sought.entropy >> 32) as u32);
         let entries = EntryList::new(&peek_entries(storage)?);
         let entries = entries.as_slice();
         let top = entries.iter().map(|entry| entry.level).max().unwrap_or(0);

@@ -19,15 +19,12 @@ use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError, SlotId};
 
 use super::Index;
-use super::paged::{PagedGraph, PagedScratch, EntryList, peek_entries};
-use super::queue::{Candidate, pack, reserve};
+use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
+use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
-
-/// Rows of equal estimates come in the order of their slots, other than in a walk, which spreads them.
-const UNSALTED: u32 = 0;
 
 /// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
 const WINDOW_MAX: usize = 2048;
@@ -253,7 +250,14 @@ impl Scan {
     fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         let entries = EntryList::new(&peek_entries(storage)?);
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        descend(&mut self.beam, &mut graph, &self.query, entries.as_slice(), 0, self.window)?;
+        descend(
+            &mut self.beam,
+            &mut graph,
+            &self.query,
+            entries.as_slice(),
+            0,
+            self.window,
+        )?;
         self.phase = Phase::Walk;
         Ok(())
     }
@@ -287,7 +291,7 @@ impl Scan {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
                 let factors = Factors::from_bytes(head.factors);
                 self.list.push(Listed {
-                    packed: pack(key, id, UNSALTED),
+                    packed: Listed::pack(key, id),
                     tid: head.tid,
                     lower: self.query.lower_bound(key, &factors, self.options.epsilon),
                 });
@@ -336,9 +340,7 @@ impl Scan {
     fn next_unordered<S: PageRead>(&mut self, storage: &mut S) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
-        let row = self
-            .sweep
-            .next_row(&self.index, storage, self.blocks, wanted)?;
+        let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
         if row.is_none() {
             self.phase = Phase::End;
         }
@@ -377,6 +379,3 @@ fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<O
         })?
         .map_err(|error: PageError| error.at(block))
 }
-
-#[cfg(test)]
-mod tests;

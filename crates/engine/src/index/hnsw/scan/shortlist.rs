@@ -4,12 +4,14 @@
 //! handed out when its exact key is not above this lower bound of any row whose key is not fetched yet; mostly that is the case after a
 //! few more fetches than rows asked for.
 
-use super::UNSALTED;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::index::hnsw::queue::{reserve, unpack};
+use crate::index::hnsw::queue::{pack, reserve, unpack};
 use crate::index::{HeapTid, IndexError, SlotId};
+
+/// That of all candidates on lists, see [`pack`].
+const SALT: u32 = 0;
 
 /// A row of the list.
 #[derive(Debug, Clone, Copy)]
@@ -166,7 +168,12 @@ impl Shortlist {
 }
 
 impl Listed {
+    /// Estimate and id as a list packs them.
+    pub fn pack(key: f32, id: SlotId) -> u64 {
+        pack(key, id, SALT)
+    }
+
     pub fn id(&self) -> SlotId {
-        unpack(self.packed, UNSALTED).id
+        unpack(self.packed, SALT).id
     }
 }

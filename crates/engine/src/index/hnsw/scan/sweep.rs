@@ -4,10 +4,9 @@
 //! all node pages under their locks. Ranked, it makes passes: each takes the next `batch` rows in the order of estimate and id.
 //! Codes do not change while a row is visible to the scan, so the passes see the same order and no row comes twice or never.
 
-use super::UNSALTED;
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
-use crate::index::hnsw::queue::{pack, reserve};
+use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::visited::VisitedSet;
 use crate::index::page::{NodePage, PAGE_BYTES, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
@@ -108,7 +107,7 @@ impl Sweep {
             }
             let code = code_of(&head);
             let key = ranking.query.estimate(code);
-            let packed = pack(key, id, UNSALTED);
+            let packed = Listed::pack(key, id);
             if packed >= self.from && packed < self.below {
                 let lower = ranking.query.lower_bound(key, &code.factors, ranking.epsilon);
                 list.push(Listed {

@@ -8,8 +8,8 @@ use crate::index::page::{EntrySet, MAX_LEVEL, NeighbourList, NodePage, PageKind,
 use crate::index::storage::PageWrite;
 use crate::index::{IndexError, SlotId};
 
-use super::super::idset::IdSet;
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 
 /// What the pass found.
@@ -24,7 +24,7 @@ pub(super) struct Census {
     /// Elements below the bound that some list of a live element names.
     pub named: IdSet,
     /// Upper pages, by block. (A new page may become one of elements meanwhile.)
-    pub other_blocks: IdSet,
+    pub upper_blocks: IdSet,
     /// Live elements of the highest levels.
     pub top: EntrySet,
     /// Rows outside the graph.
@@ -60,7 +60,11 @@ impl Census {
                 Content::Uppers(page) => (PageKind::Upper, census.count_uppers(block, &page)?),
                 Content::New => return Ok(()),
             };
-            if free > 0 { storage.note_room(block, kind, free) } else { Ok(()) }
+            if free > 0 {
+                storage.note_room(block, kind, free)
+            } else {
+                Ok(())
+            }
         })?;
         Ok(census)
     }
@@ -97,7 +101,7 @@ impl Census {
 
     /// Returns how many records of the page are free in a row.
     fn count_uppers(&mut self, block: u32, page: &UpperPage<'_>) -> Result<u16, IndexError> {
-        self.other_blocks.insert(SlotId(block))?;
+        self.upper_blocks.insert(SlotId(block))?;
         for (_, record) in page.records() {
             let record = record.map_err(|error| error.at(block))?;
             if record.used {
@@ -144,7 +148,7 @@ impl Census {
             return Standing::Live;
         }
         let (block, _) = index.layout.slot(id);
-        if block < index.first_node_block() || self.other_blocks.contains(SlotId(block)) {
+        if block < index.first_node_block() || self.upper_blocks.contains(SlotId(block)) {
             Standing::Gone
         } else {
             Standing::Unknown

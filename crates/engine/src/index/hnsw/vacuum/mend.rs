@@ -38,8 +38,6 @@ pub(super) struct Mender<'i> {
     ids: Vec<SlotId>,
     /// How many of `ids` are kept.
     kept: usize,
-    /// What of a list does not exist, in one list after the other.
-    gone: Vec<SlotId>,
 }
 
 impl<'i> Mender<'i> {
@@ -55,7 +53,6 @@ impl<'i> Mender<'i> {
             follow: Vec::new(),
             ids: Vec::new(),
             kept: 0,
-            gone: Vec::new(),
         }
     }
 
@@ -100,7 +97,11 @@ impl<'i> Mender<'i> {
         self.ids.clear();
         let places = list.len().saturating_add(MAX_CANDIDATES).saturating_add(1);
         reserve(&mut self.ids, places, "neighbours of a repair")?;
-        reserve(&mut self.follow, list.len().saturating_add(MAX_FOLLOWED), "neighbours of a repair")?;
+        reserve(
+            &mut self.follow,
+            list.len().saturating_add(MAX_FOLLOWED),
+            "neighbours of a repair",
+        )?;
         self.seen.reserve(places.saturating_add(MAX_FOLLOWED))?;
         self.ids.push(owner);
         self.see(owner);
@@ -132,13 +133,21 @@ impl<'i> Mender<'i> {
     }
 
     /// Collects the live neighbours of the lost ones. Each of them contributes about as many as the others.
-    fn collect<S: PageRead>(&mut self, storage: &mut S, census: &Census, level: u8) -> Result<(), IndexError> {
+    fn collect<S: PageRead>(
+        &mut self,
+        storage: &mut S,
+        census: &Census,
+        level: u8,
+    ) -> Result<(), IndexError> {
         let share = (MAX_CANDIDATES / self.follow.len().max(1)).max(4);
         let mut next = 0;
         while let Some(dead) = self.follow.get(next).copied() {
             next += 1;
-            PagedGraph::<S, OwnCode>::new(self.index, storage, &mut self.graph, self.id_bound)
-                .neighbours(dead, level, &mut self.list)?;
+            PagedGraph::<S, OwnCode>::new(self.index, storage, &mut self.graph, self.id_bound).neighbours(
+                dead,
+                level,
+                &mut self.list,
+            )?;
             let mut taken = 0;
             self.seen.reserve(self.list.len())?;
             for id in &self.list {
@@ -177,12 +186,16 @@ impl<'i> Mender<'i> {
         reserve(&mut codes, self.ids.len(), "codes of a repair")?;
         let usable = |head: &SlotHead<'_>| head.state == SlotState::Live && head.level >= level;
         codes.extend(heads.map(|head| head.filter(usable).map(|head| code_of(&head))));
-        let key = |a: usize, b: usize| match (codes.get(a).copied().flatten(), codes.get(b).copied().flatten()) {
-            (Some(a), Some(b)) => self.index.quantizer.between(a, b),
-            _ => f32::INFINITY,
-        };
+        let key =
+            |a: usize, b: usize| match (codes.get(a).copied().flatten(), codes.get(b).copied().flatten()) {
+                (Some(a), Some(b)) => self.index.quantizer.between(a, b),
+                _ => f32::INFINITY,
+            };
         // The members of a list in here are positions in `ids`.
-        let place = |at: usize| Candidate { key: key(0, at), id: SlotId(u32::try_from(at).unwrap_or(u32::MAX)) };
+        let place = |at: usize| Candidate {
+            key: key(0, at),
+            id: SlotId(u32::try_from(at).unwrap_or(u32::MAX)),
+        };
         let mut chosen: Vec<Candidate> = (1..=self.kept).map(place).collect();
         chosen.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
         let mut candidates: Vec<Candidate> = (self.kept + 1..self.ids.len())
@@ -202,7 +215,11 @@ impl<'i> Mender<'i> {
                 let between = key(candidate.id.0 as usize, kept.id.0 as usize);
                 between < candidate.key || (between == candidate.key && candidate.key == kept.key)
             });
-            if shadowed { others.push(candidate) } else { chosen.push(candidate) }
+            if shadowed {
+                others.push(candidate)
+            } else {
+                chosen.push(candidate)
+            }
         }
         let filling = others.into_iter().take(full.saturating_sub(chosen.len()));
         let new = chosen.iter().skip(first).copied().chain(filling);
@@ -219,6 +236,9 @@ pub(super) fn is_live<S: PageRead>(
     scratch: &mut PagedScratch,
     id: SlotId,
 ) -> Result<bool, IndexError> {
-    let head = scratch.peek_heads(storage, &index.layout, &[id])?.next().flatten();
+    let head = scratch
+        .peek_heads(storage, &index.layout, &[id])?
+        .next()
+        .flatten();
     Ok(head.is_some_and(|head| head.state == SlotState::Live))
 }

@@ -10,6 +10,7 @@
 //!
 //! Memory: five bits for each slot of the index, 60 MB for 100 million.
 
+mod adopt;
 mod census;
 mod delete;
 mod entries;
@@ -17,6 +18,8 @@ mod free;
 mod mend;
 mod relink;
 mod repair;
+#[cfg(test)]
+pub(super) mod tests;
 
 pub use delete::bulk_delete;
 
@@ -27,9 +30,6 @@ use crate::index::storage::PageWrite;
 use super::Index;
 use super::paged::PagedScratch;
 use super::reach::Reach;
-#[cfg(test)]
-mod tests;
-
 use census::Census;
 use relink::Relinker;
 use repair::Repair;
@@ -74,6 +74,9 @@ pub fn cleanup<S: PageWrite>(
         // Insertions that were under way in the first pass may have written the name of a dead element since. Those that do so
         // later look at their neighbours again and see that it is dead.
         Repair::new(index, storage, &census)?.pass(storage, Some(repair_from), stats)?;
+    }
+    if census.has_lost_records() {
+        adopt::adopt_records(index, storage, &census)?;
     }
     if damaged || census.has_orphans(&entries) {
         link_again(index, storage, &census, entries, stats)?;

@@ -7,7 +7,9 @@
 
 use std::ops::Range;
 
-use crate::index::page::{NeighbourList, NodePage, NodePageMut, PageError, SlotState, UpperPage, UpperPageMut};
+use crate::index::page::{
+    NeighbourList, NodePage, NodePageMut, PageError, SlotState, UpperPage, UpperPageMut,
+};
 use crate::index::storage::{Change, PageWrite, Position};
 use crate::index::{IndexError, SlotId};
 
@@ -141,19 +143,32 @@ impl<'i> Repair<'i> {
         level: u8,
         list: NeighbourList<'_>,
     ) -> Result<(), IndexError> {
-        if list.iter().all(|id| self.census.standing(self.index, id) == Standing::Live) {
+        if list
+            .iter()
+            .all(|id| self.census.standing(self.index, id) == Standing::Live)
+        {
             return Ok(());
         }
         self.list.clear();
-        reserve(&mut self.list, self.index.layout.max_neighbours(0), "neighbours of a repair")?;
+        reserve(
+            &mut self.list,
+            self.index.layout.max_neighbours(0),
+            "neighbours of a repair",
+        )?;
         self.list.extend(list.iter());
         let (first, known) = (self.added.len(), self.gone.len());
         let (gone, added) = (&mut self.gone, &mut self.added);
-        self.mender.mend(storage, self.census, owner, level, &self.list, gone, added)?;
+        self.mender
+            .mend(storage, self.census, owner, level, &self.list, gone, added)?;
         let lost = self.gone.len() > known || list.iter().any(|id| self.census.dead.contains(id));
         if lost {
             reserve(&mut self.patches, 1, "lists of a page")?;
-            self.patches.push(Patch { number, owner, level, added: first..self.added.len() });
+            self.patches.push(Patch {
+                number,
+                owner,
+                level,
+                added: first..self.added.len(),
+            });
         }
         Ok(())
     }
@@ -204,7 +219,10 @@ impl<'i> Repair<'i> {
         let written = storage.update(block, |bytes| {
             let mut count = 0;
             let result = work(bytes, &mut count);
-            (if count > 0 { Change::Made } else { Change::None }, result.map(|()| count))
+            (
+                if count > 0 { Change::Made } else { Change::None },
+                result.map(|()| count),
+            )
         })?;
         written.map_err(|error| error.at(block))
     }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::index::hnsw::build::{Builder, PageSink, Pushed};
+use crate::index::hnsw::insert::{Inserter, NewElement};
 use crate::index::hnsw::paged::{PagedGraph, PagedScratch, peek_entries};
+use crate::index::hnsw::statistics::Statistics;
 use crate::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
 use crate::index::hnsw::verify::{Verification, verify};
 use crate::index::hnsw::walk::{Beam, descend};
 use crate::index::hnsw::{Index, IndexOptions};
 use crate::index::page::{Entry, PageBytes, SlotState};
 use crate::index::quantize::{CodeBits, CodeRef, exact_key};
-use crate::index::storage::{MemoryStorage, PageRead};
-use crate::index::{ElementKind, HeapTid, IndexError, Metric};
+use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
+use crate::index::{ElementKind, HeapTid, IndexError, Metric, SlotId};
 use crate::interrupt::NeverInterrupted;
 
 /// Small and reproducible: xorshift64*.
@@ -41,12 +43,18 @@ impl Random {
 
 /// The row of a number.
 pub fn tid(row: u32) -> HeapTid {
-    HeapTid { block: row / 100, offset: (row % 100) as u16 + 1 }
+    HeapTid {
+        block: row / 100,
+        offset: (row % 100) as u16 + 1,
+    }
 }
 
-/// The number of a row.
+/// The number of a row; some number for one that is damaged.
 pub fn row_of(tid: HeapTid) -> u32 {
-    tid.block * 100 + u32::from(tid.offset) - 1
+    tid.block
+        .wrapping_mul(100)
+        .wrapping_add(u32::from(tid.offset))
+        .wrapping_sub(1)
 }
 
 pub struct Sink<'a>(pub &'a mut MemoryStorage);
@@ -68,7 +76,12 @@ pub struct Shape {
 
 impl Shape {
     pub fn small(dims: usize) -> Self {
-        Self { metric: Metric::L2, dims, m: 4, ef_construction: 8 }
+        Self {
+            metric: Metric::L2,
+            dims,
+            m: 4,
+            ef_construction: 8,
+        }
     }
 
     pub fn index(self) -> Index {
@@ -102,17 +115,35 @@ impl Fixture {
         for (row, vector) in &rows {
             let rank = index.quantizer.transform(vector, &mut transformed);
             let factors = index.quantizer.encode(&transformed, &mut code);
-            let pushed = builder.push(CodeRef { factors, code: &code }, tid(*row), rank).unwrap();
+            let pushed = builder
+                .push(CodeRef { factors, code: &code }, tid(*row), rank)
+                .unwrap();
             assert_eq!(pushed, Pushed::Stored);
         }
         let mut storage = MemoryStorage::new();
-        builder.finish(&NeverInterrupted).unwrap().write_index(&mut Sink(&mut storage)).unwrap();
+        builder
+            .finish(&NeverInterrupted)
+            .unwrap()
+            .write_index(&mut Sink(&mut storage))
+            .unwrap();
         Self { index, storage, rows }
     }
 
     pub fn random(shape: Shape, count: u32, seed: u64) -> Self {
         let mut random = Random(seed);
-        Self::build(shape, (0..count).map(|row| (row, random.vector(shape.dims))).collect())
+        Self::build(
+            shape,
+            (0..count).map(|row| (row, random.vector(shape.dims))).collect(),
+        )
+    }
+
+    /// Inserts a row into the table and the index, at the level that its number gives.
+    pub fn insert(&mut self, row: u32, vector: Vec<f32>) -> Result<SlotId, IndexError> {
+        let level = self.index.level(tid(row));
+        let inserted = insert(&self.index, &mut self.storage, row, &vector, level);
+        // The table has the row whatever became of the index: after a crash nobody sees it, and vacuum removes it.
+        self.rows.insert(row, vector);
+        inserted
     }
 
     /// Deletes rows from the table; the index learns of it by a vacuum.
@@ -123,7 +154,12 @@ impl Fixture {
     pub fn bulk_delete(&mut self) -> Result<VacuumStats, IndexError> {
         let mut stats = VacuumStats::default();
         let rows = &self.rows;
-        bulk_delete(&self.index, &mut self.storage, |tid| !rows.contains_key(&row_of(tid)), &mut stats)?;
+        bulk_delete(
+            &self.index,
+            &mut self.storage,
+            |tid| !rows.contains_key(&row_of(tid)),
+            &mut stats,
+        )?;
         Ok(stats)
     }
 
@@ -155,8 +191,11 @@ impl Fixture {
         let mut wanted = 0;
         for _ in 0..queries {
             let query = random.vector(self.index.dims as usize);
-            let mut exact: Vec<f64> =
-                self.rows.values().map(|vector| exact_key(self.index.metric, &query, vector)).collect();
+            let mut exact: Vec<f64> = self
+                .rows
+                .values()
+                .map(|vector| exact_key(self.index.metric, &query, vector))
+                .collect();
             exact.sort_by(f64::total_cmp);
             exact.truncate(k);
             let bound = exact.last().copied().unwrap_or(0.0);
@@ -165,7 +204,11 @@ impl Fixture {
             found += rows.iter().filter(near).count();
             wanted += exact.len();
         }
-        if wanted == 0 { 1.0 } else { found as f64 / wanted as f64 }
+        if wanted == 0 {
+            1.0
+        } else {
+            found as f64 / wanted as f64
+        }
     }
 
     /// Verifies the index and that it holds exactly the rows of the table.
@@ -179,11 +222,65 @@ impl Fixture {
         verification
     }
 
+    /// Whether another index has the same pages.
+    pub fn storage_equals(&self, other: &Self) -> bool {
+        let blocks = self
+            .storage
+            .clone()
+            .blocks()
+            .unwrap()
+            .max(other.storage.clone().blocks().unwrap());
+        (0..blocks).all(|block| self.storage.page(block) == other.storage.page(block))
+    }
+
+    /// Nothing is wrong with the index.
     pub fn assert_clean(&mut self) {
         let verification = self.verify();
         assert!(verification.is_ok(), "{:#?}", verification.checks);
-        assert_eq!(verification.rows.len(), self.rows.len());
     }
+
+    /// As after a build or a vacuum with nobody else at work: nothing is wrong, nothing is left to do, every element can be reached,
+    /// and the rows are those of the table.
+    pub fn assert_exact(&mut self) {
+        self.assert_clean();
+        let verification = self.verify();
+        assert_eq!(verification.rows.len(), self.rows.len());
+        let counted = Statistics::take(&self.index, &mut self.storage).unwrap();
+        assert_eq!(counted.dead, 0);
+        let claimed: u64 = counted
+            .levels
+            .iter()
+            .zip(0..)
+            .map(|(count, level)| count * level)
+            .sum();
+        assert_eq!(counted.used_records, claimed);
+        let reached = verification
+            .checks
+            .iter()
+            .find(|check| check.name == "reachability")
+            .unwrap();
+        let all = format!("{0} of {0} elements can be reached", counted.live);
+        assert_eq!(reached.detail, all);
+    }
+}
+
+/// Inserts a row into an index.
+pub fn insert<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    row: u32,
+    vector: &[f32],
+    level: u8,
+) -> Result<SlotId, IndexError> {
+    let mut transformed = vec![0.0; vector.len()];
+    let rankable = index.quantizer.transform(vector, &mut transformed);
+    let element = NewElement {
+        transformed: &transformed,
+        rankable,
+        tid: tid(row),
+        level,
+    };
+    Inserter::default().insert(index, storage, &element, u64::from(row))
 }
 
 /// The rows of the live elements that a walk with `ef` finds.

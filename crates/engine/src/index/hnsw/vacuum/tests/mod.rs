@@ -1,4 +1,7 @@
 //! Tests of vacuum over pages in memory.
 
-mod fixture;
-mod recall;
+mod concurrency;
+mod crash;
+mod deletion;
+pub mod fixture;
+mod races;

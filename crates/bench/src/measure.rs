@@ -6,10 +6,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// What one piece of work took.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spent {
-    pub(super) wall: Duration,
+pub(crate) struct Spent {
+    pub(crate) wall: Duration,
     /// User and system time of all threads.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl std::ops::AddAssign for Spent {
@@ -28,7 +28,7 @@ fn cpu_time() -> Duration {
 }
 
 /// Runs `work` and measures it.
-pub(super) fn measured<T>(work: impl FnOnce() -> T) -> (T, Spent) {
+pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> (T, Spent) {
     let (wall, cpu) = (Instant::now(), cpu_time());
     let result = work();
     (
@@ -41,7 +41,7 @@ pub(super) fn measured<T>(work: impl FnOnce() -> T) -> (T, Spent) {
 }
 
 /// A field of /proc/self/status in KiB, such as `VmRSS`; `None` where there is no such file.
-pub(super) fn memory_kib(field: &str) -> Option<u64> {
+pub(crate) fn memory_kib(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()
@@ -50,7 +50,7 @@ pub(super) fn memory_kib(field: &str) -> Option<u64> {
 }
 
 /// The value below which the given share of the values lies; zero of none.
-pub(super) fn percentile(values: &mut [Duration], share: f64) -> Duration {
+pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied().unwrap_or_default()

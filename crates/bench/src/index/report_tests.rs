@@ -1,0 +1,87 @@
+#![allow(clippy::unwrap_used)]
+
+use super::super::record::{Key, Record};
+use super::{at, cell, collect, write};
+use crate::scratch::Folder;
+
+fn key(method: &str, round: usize) -> Key {
+    Key {
+        data: "wordnet-384".to_owned(),
+        rows: 1000,
+        method: method.to_owned(),
+        round,
+    }
+}
+
+fn search(method: &str, round: usize, effort: u32, recall: f64, qps: f64) -> Record {
+    Record::Search {
+        key: key(method, round),
+        effort,
+        clients: 1,
+        queries: 10,
+        qps,
+        recall,
+        p50_ms: 1000.0 / qps,
+        p95_ms: 2000.0 / qps,
+        p99_ms: 3000.0 / qps,
+    }
+}
+
+fn build(method: &str, round: usize, seconds: f64) -> Record {
+    Record::Build {
+        key: key(method, round),
+        workers: 2,
+        seconds,
+        peak_mib: Some(100.0),
+        index_mib: 20.0,
+        cache_mib: None,
+    }
+}
+
+#[test]
+fn the_best_round_counts_and_stands_beside_its_ratio() {
+    let records = [
+        build("pgvector-64", 1, 8.0),
+        build("pgvector-64", 2, 10.0),
+        build("castmatch-64", 1, 4.0),
+        search("pgvector-64", 1, 40, 0.96, 400.0),
+        search("pgvector-64", 2, 40, 0.96, 500.0),
+        search("pgvector-64", 1, 200, 0.995, 100.0),
+        search("castmatch-64", 1, 40, 0.97, 1500.0),
+        Record::Note {
+            text: "hnswlib is not here".to_owned(),
+        },
+    ];
+    let all = collect(&records);
+    let methods = all.values().next().unwrap();
+    let pgvector = methods.get("pgvector-64").unwrap();
+    assert_eq!(at(pgvector, 1, 0.95).unwrap().p50_ms, 2.0);
+    assert_eq!(at(pgvector, 1, 0.99).unwrap().effort, 200);
+    assert_eq!(at(pgvector, 2, 0.99), None);
+
+    let folder = Folder::new("report");
+    write(folder.path(), &records).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("report.md")).unwrap();
+    assert!(text.contains("| castmatch-64 | 4.0 (0.50×) |"), "{text}");
+    assert!(text.contains("| castmatch-64 | 1500 (3.00×) | 40 |"), "{text}");
+    assert!(
+        text.contains("| pgvector-64 | 500 (1.00×) | 40 | 2.00 (1.00×) |"),
+        "{text}"
+    );
+    assert!(text.contains("- hnswlib is not here"));
+    assert!(folder.path().join("wordnet-384-1000-1.svg").exists());
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.path().join("report.json")).unwrap()).unwrap();
+    assert_eq!(
+        json["data_sets"][0]["methods"]["pgvector-64"]["build_seconds"]["2"],
+        8.0
+    );
+}
+
+#[test]
+fn what_was_not_measured_is_a_dash() {
+    assert_eq!(cell(None, Some(1.0), 1), "–");
+    assert_eq!(cell(Some(2.0), None, 1), "2.0");
+    assert_eq!(cell(Some(2.0), Some(0.0), 0), "2");
+    assert_eq!(cell(Some(3.0), Some(2.0), 0), "3 (1.50×)");
+}

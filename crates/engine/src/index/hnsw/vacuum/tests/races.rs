@@ -1,0 +1,226 @@
+//! Insertions between any two steps of a vacuum, and vacuums between any two steps of an insertion.
+//!
+//! The shapes are those of races that users of pgvector met: #988 (the entry point is replaced while vacuum removes it), #990
+//! (an insertion comes to an element that vacuum has freed), #993 (the graph is not whole after both), #1010 (insertion and vacuum
+//! both link the same neighbour).
+
+use super::fixture::{Fixture, Random, Shape, insert, row_of};
+use crate::index::hnsw::paged::peek_entries;
+use crate::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
+use crate::index::page::PageKind;
+use crate::index::storage::{Change, MemoryStorage, PageRead, PageWrite, Place, Position};
+use crate::index::{IndexError, SlotId};
+
+/// A storage in which something else happens before each step.
+struct Interleaved<'a, F> {
+    inner: &'a mut MemoryStorage,
+    step: u64,
+    act: F,
+}
+
+impl<'a, F: FnMut(u64, &mut MemoryStorage)> Interleaved<'a, F> {
+    fn new(inner: &'a mut MemoryStorage, act: F) -> Self {
+        Self { inner, step: 0, act }
+    }
+
+    fn next(&mut self) -> &mut MemoryStorage {
+        (self.act)(self.step, self.inner);
+        self.step += 1;
+        self.inner
+    }
+}
+
+impl<F: FnMut(u64, &mut MemoryStorage)> PageRead for Interleaved<'_, F> {
+    fn blocks(&mut self) -> Result<u32, IndexError> {
+        self.next().blocks()
+    }
+
+    fn peek(&mut self, places: &[Place], length: usize, out: &mut [u8]) -> Result<(), IndexError> {
+        self.next().peek(places, length, out)
+    }
+
+    fn read<R>(&mut self, block: u32, look: impl FnOnce(&[u8]) -> R) -> Result<R, IndexError> {
+        self.next().read(block, look)
+    }
+
+    fn check_interrupts(&mut self) -> Result<(), IndexError> {
+        self.inner.check_interrupts()
+    }
+}
+
+impl<F: FnMut(u64, &mut MemoryStorage)> PageWrite for Interleaved<'_, F> {
+    fn update<R>(
+        &mut self,
+        block: u32,
+        change: impl FnOnce(&mut [u8]) -> (Change, R),
+    ) -> Result<R, IndexError> {
+        self.next().update(block, change)
+    }
+
+    fn extend<R>(&mut self, fill: impl FnOnce(u32, &mut [u8]) -> R) -> Result<(u32, R), IndexError> {
+        self.next().extend(fill)
+    }
+
+    fn find_room(&mut self, kind: PageKind, needed: u16) -> Result<Option<u32>, IndexError> {
+        self.next().find_room(kind, needed)
+    }
+
+    fn note_room(&mut self, block: u32, kind: PageKind, free: u16) -> Result<(), IndexError> {
+        self.next().note_room(block, kind, free)
+    }
+
+    fn position(&mut self) -> Position {
+        self.inner.position()
+    }
+
+    fn changed_since(&mut self, block: u32, since: Position) -> Result<bool, IndexError> {
+        self.inner.changed_since(block, since)
+    }
+}
+
+/// An index of which more than half is to be deleted, all entries among it.
+fn deleted(rows: u32) -> Fixture {
+    let mut fixture = Fixture::random(Shape::small(4), rows, 1);
+    let entries = peek_entries(&mut fixture.storage).unwrap();
+    let ids: Vec<SlotId> = entries.iter().map(|entry| entry.id).collect();
+    let rows = rows_of(&mut fixture, &ids);
+    fixture.delete(|row| row % 5 < 3 || rows.contains(&row));
+    fixture
+}
+
+fn rows_of(fixture: &mut Fixture, ids: &[SlotId]) -> Vec<u32> {
+    let mut scratch = crate::index::hnsw::paged::PagedScratch::default();
+    let heads = scratch
+        .peek_heads(&mut fixture.storage, &fixture.index.layout, ids)
+        .unwrap();
+    heads.map(|head| row_of(head.unwrap().tid)).collect()
+}
+
+/// Vacuums, with something else before each step. Returns how many steps there were.
+fn vacuum_with(fixture: &mut Fixture, act: impl FnMut(u64, &mut MemoryStorage)) -> u64 {
+    let rows = &fixture.rows;
+    let mut stats = VacuumStats::default();
+    let mut storage = Interleaved::new(&mut fixture.storage, act);
+    // What is inserted meanwhile has numbers from 1000.
+    let is_dead = |tid| row_of(tid) < 1_000 && !rows.contains_key(&row_of(tid));
+    bulk_delete(&fixture.index, &mut storage, is_dead, &mut stats).unwrap();
+    cleanup(&fixture.index, &mut storage, &mut stats).unwrap();
+    storage.step
+}
+
+/// An index apart from the fixture, for closures that work on its pages.
+fn index() -> crate::index::hnsw::Index {
+    Shape::small(4).index()
+}
+
+#[test]
+fn pgvector_988_entries_are_promoted_in_each_phase_of_a_vacuum() {
+    let steps = vacuum_with(&mut deleted(300), |_, _| {});
+    for interleaving in 0..12 {
+        let mut fixture = deleted(300);
+        let (index, vector) = (index(), Random(interleaving + 50).vector(4));
+        let at = steps * interleaving / 12;
+        // From lower than any entry to higher than all.
+        let level = 1 + (interleaving % 7) as u8;
+        let mut promoted = None;
+        vacuum_with(&mut fixture, |step, storage| {
+            if step == at {
+                promoted = Some(insert(&index, storage, 1_000, &vector, level).unwrap());
+            }
+        });
+        fixture.rows.insert(1_000, vector.clone());
+        fixture.assert_clean();
+        let entries = peek_entries(&mut fixture.storage).unwrap();
+        let lowest = entries.iter().map(|entry| entry.level).min().unwrap();
+        assert!(
+            entries.contains(promoted.unwrap()) || level <= lowest,
+            "{interleaving}: {entries:?}"
+        );
+        assert_eq!(fixture.search(&vector, 20, 1), [1_000]);
+        fixture.vacuum().unwrap();
+        fixture.assert_exact();
+    }
+}
+
+#[test]
+fn pgvector_990_vacuum_frees_the_neighbours_of_an_insertion_at_any_step() {
+    for refill in [false, true] {
+        let vector = vec![0.5; 4];
+        let mut at = 0;
+        loop {
+            let mut fixture = deleted(300);
+            let (index, keep) = (index(), fixture.rows.clone());
+            let mut refilled = Vec::new();
+            let mut storage = Interleaved::new(&mut fixture.storage, |step, storage: &mut MemoryStorage| {
+                if step != at {
+                    return;
+                }
+                let mut stats = VacuumStats::default();
+                let is_dead = |tid| row_of(tid) < 1_000 && !keep.contains_key(&row_of(tid));
+                bulk_delete(&index, storage, is_dead, &mut stats).unwrap();
+                cleanup(&index, storage, &mut stats).unwrap();
+                // Others take the freed slots, very near to the element that is being inserted.
+                for row in 0..if refill { 60 } else { 0 } {
+                    let near = vec![0.5 + row as f32 / 1e4; 4];
+                    insert(&index, storage, 2_000 + row, &near, (row % 3) as u8).unwrap();
+                    refilled.push((2_000 + row, near));
+                }
+            });
+            insert(&fixture.index, &mut storage, 1_000, &vector, 2).unwrap();
+            let steps = storage.step;
+            fixture.rows.insert(1_000, vector.clone());
+            fixture.rows.extend(refilled);
+            fixture.assert_clean();
+            assert!(fixture.search(&vector, 100, 200).contains(&1_000), "step {at}");
+            fixture.vacuum().unwrap();
+            fixture.assert_exact();
+            at += 1;
+            if at >= steps {
+                break;
+            }
+        }
+        assert!(at > 20);
+    }
+}
+
+#[test]
+fn pgvector_993_the_graph_is_whole_after_many_insertions_during_a_vacuum() {
+    for every in [3, 17, 50] {
+        let mut fixture = deleted(400);
+        let (index, mut random) = (index(), Random(every));
+        let mut inserted = Vec::new();
+        vacuum_with(&mut fixture, |step, storage| {
+            if step % every == 0 && inserted.len() < 300 {
+                let row = 1_000 + inserted.len() as u32;
+                let vector = random.vector(4);
+                let level = index.level(super::fixture::tid(row));
+                insert(&index, storage, row, &vector, level).unwrap();
+                inserted.push((row, vector));
+            }
+        });
+        fixture.rows.extend(inserted);
+        fixture.assert_clean();
+        let recall = fixture.recall(10, 80, 50, 3);
+        assert!(recall >= 0.97, "every {every} steps: recall {recall}");
+        fixture.vacuum().unwrap();
+        fixture.assert_exact();
+    }
+}
+
+#[test]
+fn pgvector_1010_no_neighbour_is_listed_twice_whenever_an_insertion_comes() {
+    let steps = vacuum_with(&mut deleted(160), |_, _| {});
+    for at in 0..steps {
+        let mut fixture = deleted(160);
+        let (index, vector) = (index(), Random(at + 1).vector(4));
+        vacuum_with(&mut fixture, |step, storage| {
+            if step == at {
+                insert(&index, storage, 1_000, &vector, (at % 3) as u8).unwrap();
+            }
+        });
+        fixture.rows.insert(1_000, vector.clone());
+        // Verification finds what is listed twice, and whatever dangles.
+        fixture.assert_clean();
+        assert_eq!(fixture.search(&vector, 40, 1), [1_000], "step {at} of {steps}");
+    }
+}

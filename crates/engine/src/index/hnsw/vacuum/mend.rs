@@ -18,9 +18,15 @@ use super::super::walk::Graph;
 use super::census::{Census, Standing};
 
 /// The most candidates that are looked at for one list.
-const MAX_CANDIDATES: usize = 64;
+const MAX_CANDIDATES: usize = 640;
 /// The most dead elements whose neighbours become candidates for one list.
-const MAX_FOLLOWED: usize = 48;
+const MAX_FOLLOWED: usize = 96;
+/// Candidates for each lost neighbour of a list that lost less than a third, as most lists do when a few rows are deleted: their
+/// other members keep searches going.
+const FEW_CANDIDATES: usize = 16;
+/// Candidates for each lost neighbour of a list that lost more. With a third as many, searches of 30 000 vectors of 384
+/// dimensions lost 3 points of recall by the deletion of three quarters of them, with these they gained some, as they should.
+const MANY_CANDIDATES: usize = 32;
 
 /// Finds new neighbours; one is made for a whole cleanup.
 #[derive(Debug)]
@@ -72,7 +78,8 @@ impl<'i> Mender<'i> {
         added: &mut Vec<SlotId>,
     ) -> Result<(), IndexError> {
         self.split(storage, census, owner, list, gone)?;
-        let room = self.index.layout.max_neighbours(level).saturating_sub(self.kept);
+        // The list becomes as long as it was: a longer one would cost each search that comes by.
+        let room = self.index.layout.max_neighbours(level).saturating_sub(self.kept).min(self.follow.len());
         if self.follow.is_empty() || room == 0 {
             return Ok(());
         }
@@ -128,19 +135,24 @@ impl<'i> Mender<'i> {
         id.0 >= self.id_bound || self.seen.insert(id)
     }
 
-    /// Collects the live neighbours of the lost ones. Each of them contributes about as many as the others.
+    /// Collects the live neighbours of the lost ones.
     fn collect<S: PageRead>(&mut self, storage: &mut S, census: &Census, level: u8) -> Result<(), IndexError> {
-        let share = (MAX_CANDIDATES / self.follow.len().max(1)).max(4);
+        let lost = self.follow.len();
+        let few = lost.saturating_mul(2) < self.kept;
+        let share = if few { FEW_CANDIDATES } else { MANY_CANDIDATES };
+        let limit = lost.saturating_mul(share).min(MAX_CANDIDATES);
         let mut next = 0;
         while let Some(dead) = self.follow.get(next).copied() {
+            if self.ids.len() > self.kept + limit {
+                break;
+            }
             next += 1;
             PagedGraph::<S, OwnCode>::new(self.index, storage, &mut self.graph, self.id_bound)
                 .neighbours(dead, level, &mut self.list)?;
             let mut taken = 0;
             self.seen.reserve(self.list.len())?;
             for id in &self.list {
-                let full = self.ids.len() > self.kept + MAX_CANDIDATES;
-                if full || taken == share {
+                if taken == share || self.ids.len() > self.kept + limit {
                     break;
                 }
                 if !self.seen.insert(*id) {

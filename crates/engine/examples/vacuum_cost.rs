@@ -58,7 +58,10 @@ fn cpu() -> f64 {
 }
 
 fn tid(row: usize) -> HeapTid {
-    HeapTid { block: (row / 100) as u32, offset: (row % 100) as u16 + 1 }
+    HeapTid {
+        block: (row / 100) as u32,
+        offset: (row % 100) as u16 + 1,
+    }
 }
 
 fn row_of(tid: HeapTid) -> usize {
@@ -72,10 +75,16 @@ fn build(index: &Index, vectors: &[Vec<f32>], rows: impl Iterator<Item = usize>)
     for row in rows {
         let rank = index.quantizer.transform(&vectors[row], &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
-        builder.push(CodeRef { factors, code: &code }, tid(row), rank).unwrap();
+        builder
+            .push(CodeRef { factors, code: &code }, tid(row), rank)
+            .unwrap();
     }
     let mut sink = Sink(MemoryStorage::new());
-    builder.finish(&NeverInterrupted).unwrap().write_index(&mut sink).unwrap();
+    builder
+        .finish(&NeverInterrupted)
+        .unwrap()
+        .write_index(&mut sink)
+        .unwrap();
     sink.0
 }
 
@@ -92,10 +101,20 @@ fn search(index: &Index, storage: &mut MemoryStorage, vector: &[f32], ef: usize)
     beam.run(&mut graph, &query, 0).unwrap();
     let ids: Vec<_> = beam.found().map(|candidate| candidate.id).collect();
     let heads = scratch.peek_heads(storage, &index.layout, &ids).unwrap();
-    heads.flatten().filter(|head| head.state == SlotState::Live).map(|head| row_of(head.tid)).collect()
+    heads
+        .flatten()
+        .filter(|head| head.state == SlotState::Live)
+        .map(|head| row_of(head.tid))
+        .collect()
 }
 
-fn recalls(index: &Index, storage: &mut MemoryStorage, vectors: &[Vec<f32>], live: &[bool], queries: &[Vec<f32>]) -> String {
+fn recalls(
+    index: &Index,
+    storage: &mut MemoryStorage,
+    vectors: &[Vec<f32>],
+    live: &[bool],
+    queries: &[Vec<f32>],
+) -> String {
     let efs = [20, 40, 80, 160];
     let (mut found, mut wanted) = ([0usize; 4], 0);
     let k = 10;
@@ -117,18 +136,27 @@ fn recalls(index: &Index, storage: &mut MemoryStorage, vectors: &[Vec<f32>], liv
             *found += keys.iter().take(k).filter(|key| **key <= bound).count();
         }
     }
-    let shares: Vec<String> =
-        efs.iter().zip(found).map(|(ef, found)| format!("ef {ef}: {:.4}", found as f64 / wanted as f64)).collect();
+    let shares: Vec<String> = efs
+        .iter()
+        .zip(found)
+        .map(|(ef, found)| format!("ef {ef}: {:.4}", found as f64 / wanted as f64))
+        .collect();
     shares.join("  ")
 }
 
 fn main() {
-    let arguments: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().expect("a number")).collect();
+    let arguments: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|a| a.parse().expect("a number"))
+        .collect();
     let [rows, dims, m, ef_construction, percent] = arguments[..] else {
-        panic!("ROWS DIMS M EF_CONSTRUCTION PERCENT");
+        eprintln!("usage: vacuum_cost ROWS DIMS M EF_CONSTRUCTION PERCENT");
+        std::process::exit(2);
     };
     let mut random = Random(7);
-    let centers: Vec<Vec<f32>> = (0..64).map(|_| (0..dims).map(|_| random.normal()).collect()).collect();
+    let centers: Vec<Vec<f32>> = (0..64)
+        .map(|_| (0..dims).map(|_| random.normal()).collect())
+        .collect();
     let mut vector = || -> Vec<f32> {
         let center = &centers[(random.next() % 64) as usize];
         if dims < 16 {
@@ -151,9 +179,16 @@ fn main() {
     let index = Index::new(&options, Vec::new()).unwrap();
     let start = cpu();
     let mut storage = build(&index, &vectors, 0..rows);
-    println!("build {:.2} s CPU, {} blocks", cpu() - start, storage.blocks().unwrap());
+    println!(
+        "build {:.2} s CPU, {} blocks",
+        cpu() - start,
+        storage.blocks().unwrap()
+    );
     let mut live = vec![true; rows];
-    println!("before  {}", recalls(&index, &mut storage, &vectors, &live, &queries));
+    println!(
+        "before  {}",
+        recalls(&index, &mut storage, &vectors, &live, &queries)
+    );
     for (row, live) in live.iter_mut().enumerate() {
         *live = row.wrapping_mul(2_654_435_761) % 100 >= percent;
     }
@@ -161,12 +196,19 @@ fn main() {
     let (start, wall) = (cpu(), Instant::now());
     bulk_delete(&index, &mut storage, |tid| !live[row_of(tid)], &mut stats).unwrap();
     println!("bulk_delete {:.2} s CPU, {:?}", cpu() - start, wall.elapsed());
-    println!("deleted {}", recalls(&index, &mut storage, &vectors, &live, &queries));
+    println!(
+        "deleted {}",
+        recalls(&index, &mut storage, &vectors, &live, &queries)
+    );
     let before = storage.counts();
     let (start, wall) = (cpu(), Instant::now());
     cleanup(&index, &mut storage, &mut stats).unwrap();
     let after = storage.counts();
-    println!("cleanup {:.2} s CPU, {:?}, {stats:?}", cpu() - start, wall.elapsed());
+    println!(
+        "cleanup {:.2} s CPU, {:?}, {stats:?}",
+        cpu() - start,
+        wall.elapsed()
+    );
     println!(
         "  {} records, {} peeked, {} peeks, {} reads",
         after.records - before.records,
@@ -174,14 +216,29 @@ fn main() {
         after.peeks - before.peeks,
         after.reads - before.reads
     );
-    println!("vacuumed {}", recalls(&index, &mut storage, &vectors, &live, &queries));
+    println!(
+        "vacuumed {}",
+        recalls(&index, &mut storage, &vectors, &live, &queries)
+    );
     for check in verify(&mut storage).unwrap().checks {
-        println!("  {} {}: {}", if check.ok { "ok " } else { "BAD" }, check.name, check.detail);
+        println!(
+            "  {} {}: {}",
+            if check.ok { "ok " } else { "BAD" },
+            check.name,
+            check.detail
+        );
     }
     let counted = Statistics::take(&index, &mut storage).unwrap();
-    println!("  mean degree {:.1}, levels {:?}", counted.mean_degree(), counted.levels);
+    println!(
+        "  mean degree {:.1}, levels {:?}",
+        counted.mean_degree(),
+        counted.levels
+    );
     let mut fresh = build(&index, &vectors, (0..rows).filter(|row| live[*row]));
-    println!("rebuilt {}", recalls(&index, &mut fresh, &vectors, &live, &queries));
+    println!(
+        "rebuilt {}",
+        recalls(&index, &mut fresh, &vectors, &live, &queries)
+    );
     let counted = Statistics::take(&index, &mut fresh).unwrap();
     println!("  mean degree {:.1}", counted.mean_degree());
 }

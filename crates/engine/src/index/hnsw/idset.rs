@@ -35,7 +35,10 @@ impl IdSet {
             let bytes = words.saturating_mul(8);
             self.words
                 .try_reserve(missing)
-                .map_err(|_| IndexError::OutOfMemory { what: "a bitmap of elements", bytes })?;
+                .map_err(|_| IndexError::OutOfMemory {
+                    what: "a bitmap of elements",
+                    bytes,
+                })?;
             self.words.resize(words, 0);
         }
         Ok(())
@@ -50,7 +53,9 @@ impl IdSet {
         if word >= self.words.len() {
             self.grow(word.saturating_add(1))?;
         }
-        let Some(slot) = self.words.get_mut(word) else { return Ok(false) };
+        let Some(slot) = self.words.get_mut(word) else {
+            return Ok(false);
+        };
         let new = *slot & bit == 0;
         *slot |= bit;
         self.count += usize::from(new);
@@ -109,9 +114,14 @@ impl IdSet {
     }
 
     /// The numbers that are in none of the others, in ascending order.
-    pub fn difference<'a, const N: usize>(&'a self, others: [&'a IdSet; N]) -> impl Iterator<Item = SlotId> + 'a {
+    pub fn difference<'a, const N: usize>(
+        &'a self,
+        others: [&'a IdSet; N],
+    ) -> impl Iterator<Item = SlotId> + 'a {
         self.words.iter().enumerate().flat_map(move |(index, word)| {
-            let known = others.iter().fold(0, |all, set| all | set.words.get(index).copied().unwrap_or(0));
+            let known = others
+                .iter()
+                .fold(0, |all, set| all | set.words.get(index).copied().unwrap_or(0));
             let mut rest = word & !known;
             std::iter::from_fn(move || {
                 if rest == 0 {
@@ -127,6 +137,8 @@ impl IdSet {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;

@@ -9,8 +9,8 @@ use crate::index::page::{EntrySet, SlotState};
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
-use super::idset::IdSet;
 use super::Index;
+use super::idset::IdSet;
 use super::paged::{OwnCode, PagedGraph, PagedScratch};
 use super::queue::reserve;
 use super::sweep::{Content, PageCopy};
@@ -56,7 +56,7 @@ impl<'i> Reach<'i> {
     ///
     /// # Errors
     /// Those of the storage, [`IndexError::OutOfMemory`].
-    pub(crate) fn from_entries<S: PageRead>(
+    pub(crate) fn spread_from_entries<S: PageRead>(
         &mut self,
         storage: &mut S,
         entries: &EntrySet,
@@ -80,8 +80,12 @@ impl<'i> Reach<'i> {
     /// Spreads at level 0 from one more element, by peeks: for what little the passes did not meet.
     ///
     /// # Errors
-    /// As [`Reach::from_entries`].
-    pub(crate) fn from_element<S: PageRead>(&mut self, storage: &mut S, id: SlotId) -> Result<(), IndexError> {
+    /// As [`Reach::spread_from_entries`].
+    pub(crate) fn spread_from_element<S: PageRead>(
+        &mut self,
+        storage: &mut S,
+        id: SlotId,
+    ) -> Result<(), IndexError> {
         self.open.clear();
         self.meet(id)?;
         self.follow(storage, 0)
@@ -151,12 +155,16 @@ impl<'i> Reach<'i> {
     /// Expands all elements on a page that are met, and those on it that are met thereby.
     fn spread_on_page(&mut self, copy: &PageCopy) -> Result<(), IndexError> {
         // A damaged page leads nowhere; that it is damaged is for others to say.
-        let Ok(Content::Nodes(page)) = copy.content(self.index) else { return Ok(()) };
+        let Ok(Content::Nodes(page)) = copy.content(self.index) else {
+            return Ok(());
+        };
         let mut again = true;
         while again {
             again = false;
             for (number, slot) in page.slots() {
-                let Some(id) = self.index.layout.id(copy.block(), number) else { continue };
+                let Some(id) = self.index.layout.id(copy.block(), number) else {
+                    continue;
+                };
                 if !self.met.contains(id) || !self.expanded.insert(id)? {
                     continue;
                 }
@@ -166,7 +174,8 @@ impl<'i> Reach<'i> {
                 }
                 for neighbour in slot.neighbours.iter().filter(|id| id.0 < self.id_bound) {
                     // On this page the loop may have gone past it.
-                    again |= self.met.insert(neighbour)? && self.index.layout.slot(neighbour).0 == copy.block();
+                    again |=
+                        self.met.insert(neighbour)? && self.index.layout.slot(neighbour).0 == copy.block();
                 }
             }
         }

@@ -108,11 +108,18 @@ impl Statistics {
     /// Bytes of the index for each row in it; 0 without rows.
     #[must_use]
     pub fn bytes_per_row(&self) -> f64 {
-        ratio(u64::from(self.blocks) * PAGE_BYTES as u64, self.live + self.unranked)
+        ratio(
+            u64::from(self.blocks) * PAGE_BYTES as u64,
+            self.live + self.unranked,
+        )
     }
 }
 
 #[allow(clippy::cast_precision_loss)] // A mean for people to read.
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }

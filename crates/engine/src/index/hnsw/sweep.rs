@@ -19,7 +19,10 @@ pub(crate) struct PageCopy {
 impl PageCopy {
     /// An empty copy.
     pub(crate) fn new() -> Self {
-        Self { block: 0, bytes: Box::new([0; PAGE_BYTES]) }
+        Self {
+            block: 0,
+            bytes: Box::new([0; PAGE_BYTES]),
+        }
     }
 
     /// Copies a page.
@@ -52,8 +55,12 @@ impl PageCopy {
     pub(crate) fn content(&self, index: &Index) -> Result<Content<'_>, IndexError> {
         let at = |error: crate::index::page::PageError| error.at(self.block);
         match page_kind(self.bytes()).map_err(at)? {
-            Some(PageKind::Node) => NodePage::open(self.bytes(), &index.layout).map(Content::Nodes).map_err(at),
-            Some(PageKind::Upper) => UpperPage::open(self.bytes(), &index.layout).map(Content::Uppers).map_err(at),
+            Some(PageKind::Node) => NodePage::open(self.bytes(), &index.layout)
+                .map(Content::Nodes)
+                .map_err(at),
+            Some(PageKind::Upper) => UpperPage::open(self.bytes(), &index.layout)
+                .map(Content::Uppers)
+                .map_err(at),
             Some(PageKind::Meta | PageKind::Center) => Err(IndexError::Corrupt {
                 block: self.block,
                 what: "page is of a kind that does not belong here",
@@ -108,8 +115,8 @@ pub(crate) fn sweep<S: PageRead>(
 /// # Errors
 /// [`IndexError::Corrupt`] on a page beyond the last that an index can have.
 pub(crate) fn slot_id(index: &Index, block: u32, slot: u16) -> Result<SlotId, IndexError> {
-    index
-        .layout
-        .id(block, slot)
-        .ok_or(IndexError::Corrupt { block, what: "block is beyond the largest index" })
+    index.layout.id(block, slot).ok_or(IndexError::Corrupt {
+        block,
+        what: "block is beyond the largest index",
+    })
 }

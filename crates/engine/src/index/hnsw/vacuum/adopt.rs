@@ -37,7 +37,9 @@ pub(super) fn adopt_records<S: PageWrite>(
         let block = block.0;
         storage.check_interrupts()?;
         copy.load(storage, block)?;
-        let Content::Uppers(page) = copy.content(index)? else { continue };
+        let Content::Uppers(page) = copy.content(index)? else {
+            continue;
+        };
         let records = used_records(&page).map_err(|error| error.at(block))?;
         let mut useless: Vec<Record> = Vec::new();
         for record in &records {
@@ -61,7 +63,11 @@ fn used_records(page: &UpperPage<'_>) -> Result<Vec<Record>, PageError> {
     for (number, record) in page.records() {
         let record = record?;
         if record.used {
-            records.push(Record { number, owner: record.owner, level: record.level });
+            records.push(Record {
+                number,
+                owner: record.owner,
+                level: record.level,
+            });
         }
     }
     Ok(records)
@@ -84,7 +90,10 @@ fn claim<S: PageRead>(
 ) -> Result<Claim, IndexError> {
     let layout = &index.layout;
     let own = layout.upper_id(block, record.number);
-    let head = scratch.peek_heads(storage, layout, &[record.owner])?.next().flatten();
+    let head = scratch
+        .peek_heads(storage, layout, &[record.owner])?
+        .next()
+        .flatten();
     Ok(match head {
         Some(head) if !matches!(head.state, SlotState::Live | SlotState::Dead) => Claim::Useless,
         Some(head) if head.level >= record.level && layout.upper_at(head.upper, record.level) == own => {
@@ -103,9 +112,13 @@ fn raise<S: PageWrite>(
     first: &Record,
     records: &[Record],
 ) -> Result<(), IndexError> {
-    let Some(upper) = index.layout.upper_id(block, first.number) else { return Ok(()) };
+    let Some(upper) = index.layout.upper_id(block, first.number) else {
+        return Ok(());
+    };
     let following = records.iter().skip_while(|record| record.number != first.number);
-    let level = following.zip(1..).take_while(|(record, level)| record.owner == first.owner && record.level == *level);
+    let level = following
+        .zip(1..)
+        .take_while(|(record, level)| record.owner == first.owner && record.level == *level);
     let level = level.map(|(_, level)| level).last().unwrap_or(0);
     let (owner_block, slot) = index.layout.slot(first.owner);
     let raised = storage.update(owner_block, |bytes| {
@@ -125,7 +138,12 @@ fn raise<S: PageWrite>(
     raised.map_err(|error| error.at(owner_block))
 }
 
-fn free<S: PageWrite>(index: &Index, storage: &mut S, block: u32, useless: &[Record]) -> Result<(), IndexError> {
+fn free<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    block: u32,
+    useless: &[Record],
+) -> Result<(), IndexError> {
     let room = storage.update(block, |bytes| {
         let mut change = Change::None;
         let mut work = || -> Result<u16, PageError> {

@@ -8,8 +8,8 @@ use crate::index::page::{EntrySet, MAX_LEVEL, NeighbourList, NodePage, PageKind,
 use crate::index::storage::PageWrite;
 use crate::index::{IndexError, SlotId};
 
-use super::super::idset::IdSet;
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 
 /// What the pass found.
@@ -58,9 +58,13 @@ impl Census {
             let (kind, free) = match copy.content(index)? {
                 Content::Nodes(page) => (PageKind::Node, census.count_nodes(index, block, &page)?),
                 Content::Uppers(page) => (PageKind::Upper, census.count_uppers(block, &page)?),
-                Content::New => return Ok(()),
+                Content::New => (PageKind::Node, index.layout.slots_per_page()),
             };
-            if free > 0 { storage.note_room(block, kind, free) } else { Ok(()) }
+            if free > 0 {
+                storage.note_room(block, kind, free)
+            } else {
+                Ok(())
+            }
         })?;
         Ok(census)
     }

@@ -30,7 +30,9 @@ pub fn bulk_delete<S: PageWrite>(
     let mut remaining = 0u64;
     let removed = &mut stats.rows_removed;
     sweep(index, storage, &mut copy, |storage, copy| {
-        let Content::Nodes(page) = copy.content(index)? else { return Ok(()) };
+        let Content::Nodes(page) = copy.content(index)? else {
+            return Ok(());
+        };
         dead.clear();
         for (slot, content) in page.slots() {
             let head = content.map_err(|error| error.at(copy.block()))?.head;
@@ -74,7 +76,10 @@ fn kill<S: PageWrite>(
             Ok(())
         };
         let result = work();
-        (if count > 0 { Change::Made } else { Change::None }, result.map(|()| count))
+        (
+            if count > 0 { Change::Made } else { Change::None },
+            result.map(|()| count),
+        )
     })?;
     killed.map_err(|error: crate::index::page::PageError| error.at(block))
 }

@@ -23,7 +23,10 @@ pub(super) fn renew_entries<S: PageWrite>(
     let ids: Vec<SlotId> = known.iter().map(|entry| entry.id).collect();
     let levels: Vec<Option<u8>> = scratch
         .peek_heads(storage, &index.layout, &ids)?
-        .map(|head| head.filter(|head| head.state == SlotState::Live).map(|head| head.level))
+        .map(|head| {
+            head.filter(|head| head.state == SlotState::Live)
+                .map(|head| head.level)
+        })
         .collect();
     let renewed = storage.update(0, |page| {
         let mut meta = match Meta::parse(page) {

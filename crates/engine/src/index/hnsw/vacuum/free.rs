@@ -27,14 +27,23 @@ pub(super) fn free_records<S: PageWrite>(
         let block = block.0;
         storage.check_interrupts()?;
         copy.load(storage, block)?;
-        let Content::Uppers(page) = copy.content(index)? else { continue };
+        let Content::Uppers(page) = copy.content(index)? else {
+            continue;
+        };
         let dead = dead_records(&page, census).map_err(|error| error.at(block))?;
         if dead.is_empty() {
             continue;
         }
         let free = storage.update(block, |bytes| {
             let result = clear_records(index, bytes, &dead);
-            (if result.is_ok() { Change::Made } else { Change::None }, result)
+            (
+                if result.is_ok() {
+                    Change::Made
+                } else {
+                    Change::None
+                },
+                result,
+            )
         })?;
         storage.note_room(block, PageKind::Upper, free.map_err(|error| error.at(block))?)?;
     }
@@ -93,11 +102,19 @@ pub(super) fn free_slots<S: PageWrite>(
 }
 
 /// Returns how many slots were freed and how many are free now.
-fn clear_slots(index: &Index, bytes: &mut [u8], block: u32, census: &Census) -> Result<(u16, u16), PageError> {
+fn clear_slots(
+    index: &Index,
+    bytes: &mut [u8],
+    block: u32,
+    census: &Census,
+) -> Result<(u16, u16), PageError> {
     let mut page = NodePageMut::open(bytes, &index.layout)?;
     let mut freed = 0u16;
     for number in 0..index.layout.slots_per_page() {
-        let dead = index.layout.id(block, number).is_some_and(|id| census.dead.contains(id));
+        let dead = index
+            .layout
+            .id(block, number)
+            .is_some_and(|id| census.dead.contains(id));
         if dead && page.as_ref().slot(number)?.head.state == SlotState::Dead {
             page.clear_slot(number)?;
             freed = freed.saturating_add(1);

@@ -28,6 +28,26 @@ const FEW_CANDIDATES: usize = 16;
 /// dimensions lost 3 points of recall by the deletion of three quarters of them, with these they gained some, as they should.
 const MANY_CANDIDATES: usize = 32;
 
+/// A list that lost neighbours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Torn<'a> {
+    /// Whose list it is.
+    pub owner: SlotId,
+    /// Its level.
+    pub level: u8,
+    /// The list as it was read.
+    pub list: &'a [SlotId],
+}
+
+/// What is to become of lists, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Mended {
+    /// New neighbours.
+    pub added: Vec<SlotId>,
+    /// Neighbours that do not exist and are not in the set of the dead.
+    pub gone: Vec<SlotId>,
+}
+
 /// Finds new neighbours; one is made for a whole cleanup.
 #[derive(Debug)]
 pub(super) struct Mender<'i> {
@@ -62,8 +82,8 @@ impl<'i> Mender<'i> {
         }
     }
 
-    /// Appends to `added` what may fill the places that the gone members of the list of `owner` at `level` leave; to `gone`
-    /// those gone ones that are not in the set of the dead.
+    /// Appends to `mended` what may fill the places that the gone members of a list leave, and those gone ones that are not in
+    /// the set of the dead.
     ///
     /// # Errors
     /// Those of the storage, [`IndexError::OutOfMemory`].
@@ -71,21 +91,19 @@ impl<'i> Mender<'i> {
         &mut self,
         storage: &mut S,
         census: &Census,
-        owner: SlotId,
-        level: u8,
-        list: &[SlotId],
-        gone: &mut Vec<SlotId>,
-        added: &mut Vec<SlotId>,
+        torn: Torn<'_>,
+        mended: &mut Mended,
     ) -> Result<(), IndexError> {
-        self.split(storage, census, owner, list, gone)?;
+        self.split(storage, census, torn, &mut mended.gone)?;
         // The list becomes as long as it was: a longer one would cost each search that comes by.
-        let room = self.index.layout.max_neighbours(level).saturating_sub(self.kept).min(self.follow.len());
-        if self.follow.is_empty() || room == 0 {
+        let places = self.index.layout.max_neighbours(torn.level);
+        let room = places.saturating_sub(self.kept).min(self.follow.len());
+        if room == 0 {
             return Ok(());
         }
-        self.collect(storage, census, level)?;
+        self.collect(storage, census, torn.level)?;
         if self.ids.len() > self.kept.saturating_add(1) {
-            self.choose(storage, level, room, added)?;
+            self.choose(storage, torn.level, room, &mut mended.added)?;
         }
         Ok(())
     }
@@ -95,8 +113,7 @@ impl<'i> Mender<'i> {
         &mut self,
         storage: &mut S,
         census: &Census,
-        owner: SlotId,
-        list: &[SlotId],
+        Torn { owner, list, .. }: Torn<'_>,
         gone: &mut Vec<SlotId>,
     ) -> Result<(), IndexError> {
         self.seen.reset(self.id_bound)?;
@@ -104,7 +121,11 @@ impl<'i> Mender<'i> {
         self.ids.clear();
         let places = list.len().saturating_add(MAX_CANDIDATES).saturating_add(1);
         reserve(&mut self.ids, places, "neighbours of a repair")?;
-        reserve(&mut self.follow, list.len().saturating_add(MAX_FOLLOWED), "neighbours of a repair")?;
+        reserve(
+            &mut self.follow,
+            list.len().saturating_add(MAX_FOLLOWED),
+            "neighbours of a repair",
+        )?;
         self.seen.reserve(places.saturating_add(MAX_FOLLOWED))?;
         self.ids.push(owner);
         self.see(owner);
@@ -136,7 +157,12 @@ impl<'i> Mender<'i> {
     }
 
     /// Collects the live neighbours of the lost ones.
-    fn collect<S: PageRead>(&mut self, storage: &mut S, census: &Census, level: u8) -> Result<(), IndexError> {
+    fn collect<S: PageRead>(
+        &mut self,
+        storage: &mut S,
+        census: &Census,
+        level: u8,
+    ) -> Result<(), IndexError> {
         let lost = self.follow.len();
         let few = lost.saturating_mul(2) < self.kept;
         let share = if few { FEW_CANDIDATES } else { MANY_CANDIDATES };
@@ -147,8 +173,11 @@ impl<'i> Mender<'i> {
                 break;
             }
             next += 1;
-            PagedGraph::<S, OwnCode>::new(self.index, storage, &mut self.graph, self.id_bound)
-                .neighbours(dead, level, &mut self.list)?;
+            PagedGraph::<S, OwnCode>::new(self.index, storage, &mut self.graph, self.id_bound).neighbours(
+                dead,
+                level,
+                &mut self.list,
+            )?;
             let mut taken = 0;
             self.seen.reserve(self.list.len())?;
             for id in &self.list {
@@ -186,12 +215,16 @@ impl<'i> Mender<'i> {
         reserve(&mut codes, self.ids.len(), "codes of a repair")?;
         let usable = |head: &SlotHead<'_>| head.state == SlotState::Live && head.level >= level;
         codes.extend(heads.map(|head| head.filter(usable).map(|head| code_of(&head))));
-        let key = |a: usize, b: usize| match (codes.get(a).copied().flatten(), codes.get(b).copied().flatten()) {
-            (Some(a), Some(b)) => self.index.quantizer.between(a, b),
-            _ => f32::INFINITY,
-        };
+        let key =
+            |a: usize, b: usize| match (codes.get(a).copied().flatten(), codes.get(b).copied().flatten()) {
+                (Some(a), Some(b)) => self.index.quantizer.between(a, b),
+                _ => f32::INFINITY,
+            };
         // The members of a list in here are positions in `ids`.
-        let place = |at: usize| Candidate { key: key(0, at), id: SlotId(u32::try_from(at).unwrap_or(u32::MAX)) };
+        let place = |at: usize| Candidate {
+            key: key(0, at),
+            id: SlotId(u32::try_from(at).unwrap_or(u32::MAX)),
+        };
         let mut chosen: Vec<Candidate> = (1..=self.kept).map(place).collect();
         chosen.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
         let mut candidates: Vec<Candidate> = (self.kept + 1..self.ids.len())
@@ -211,7 +244,11 @@ impl<'i> Mender<'i> {
                 let between = key(candidate.id.0 as usize, kept.id.0 as usize);
                 between < candidate.key || (between == candidate.key && candidate.key == kept.key)
             });
-            if shadowed { others.push(candidate) } else { chosen.push(candidate) }
+            if shadowed {
+                others.push(candidate)
+            } else {
+                chosen.push(candidate)
+            }
         }
         let filling = others.into_iter().take(full.saturating_sub(chosen.len()));
         let new = chosen.iter().skip(first).copied().chain(filling);
@@ -228,6 +265,9 @@ pub(super) fn is_live<S: PageRead>(
     scratch: &mut PagedScratch,
     id: SlotId,
 ) -> Result<bool, IndexError> {
-    let head = scratch.peek_heads(storage, &index.layout, &[id])?.next().flatten();
+    let head = scratch
+        .peek_heads(storage, &index.layout, &[id])?
+        .next()
+        .flatten();
     Ok(head.is_some_and(|head| head.state == SlotState::Live))
 }

@@ -9,8 +9,8 @@ use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
 
-use super::super::idset::IdSet;
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::paged::{OwnCode, PagedGraph, PagedScratch, code_of};
 use super::super::queue::{Candidate, reserve};
 use super::super::select::Selector;
@@ -53,7 +53,9 @@ impl<'i> Relinker<'i> {
         id: SlotId,
         met: &IdSet,
     ) -> Result<bool, IndexError> {
-        let Some(own) = self.own_code(storage, id)? else { return Ok(false) };
+        let Some(own) = self.own_code(storage, id)? else {
+            return Ok(false);
+        };
         let near = self.search(storage, id, &own, met)?;
         if near.is_empty() {
             return Ok(false);
@@ -79,10 +81,17 @@ impl<'i> Relinker<'i> {
     }
 
     fn own_code<S: PageRead>(&mut self, storage: &mut S, id: SlotId) -> Result<Option<OwnCode>, IndexError> {
-        let head = self.heads.peek_heads(storage, &self.index.layout, &[id])?.next().flatten();
+        let head = self
+            .heads
+            .peek_heads(storage, &self.index.layout, &[id])?
+            .next()
+            .flatten();
         Ok(head.filter(|head| head.state == SlotState::Live).map(|head| {
             let code = code_of(&head);
-            OwnCode { factors: code.factors, code: code.code.to_vec() }
+            OwnCode {
+                factors: code.factors,
+                code: code.code.to_vec(),
+            }
         }))
     }
 
@@ -101,10 +110,19 @@ impl<'i> Relinker<'i> {
         self.beam.run(&mut graph, own, 0)?;
         let mut near = Vec::new();
         reserve(&mut near, self.beam.found().len(), "elements near another")?;
-        near.extend(self.beam.found().filter(|candidate| candidate.id != id && met.contains(candidate.id)));
+        near.extend(
+            self.beam
+                .found()
+                .filter(|candidate| candidate.id != id && met.contains(candidate.id)),
+        );
         let ids: Vec<SlotId> = near.iter().map(|candidate| candidate.id).collect();
         let mut heads = self.heads.peek_heads(storage, &self.index.layout, &ids)?;
-        near.retain(|_| heads.next().flatten().is_some_and(|head| head.state == SlotState::Live));
+        near.retain(|_| {
+            heads
+                .next()
+                .flatten()
+                .is_some_and(|head| head.state == SlotState::Live)
+        });
         Ok(near)
     }
 
@@ -122,20 +140,32 @@ impl<'i> Relinker<'i> {
         let heads = self.heads.peek_heads(storage, &self.index.layout, &ids)?;
         let codes: Vec<Option<CodeRef<'_>>> = heads.map(|head| head.map(|head| code_of(&head))).collect();
         let quantizer = &self.index.quantizer;
-        let own = CodeRef { factors: own.factors, code: &own.code };
+        let own = CodeRef {
+            factors: own.factors,
+            code: &own.code,
+        };
         let positions = codes.iter().enumerate().filter_map(|(at, code)| {
-            Some(Candidate { key: quantizer.between(own, (*code)?), id: SlotId(u32::try_from(at).ok()?) })
+            Some(Candidate {
+                key: quantizer.between(own, (*code)?),
+                id: SlotId(u32::try_from(at).ok()?),
+            })
         });
         let mut positions: Vec<Candidate> = positions.collect();
         positions.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
         self.selector.reserve(positions.len())?;
         let chosen = self.selector.select(OWNER, positions, room, room, |a, b| {
-            match (codes.get(a.0 as usize).copied().flatten(), codes.get(b.0 as usize).copied().flatten()) {
+            match (
+                codes.get(a.0 as usize).copied().flatten(),
+                codes.get(b.0 as usize).copied().flatten(),
+            ) {
                 (Some(a), Some(b)) => quantizer.between(a, b),
                 _ => f32::INFINITY,
             }
         });
-        let chosen: Vec<SlotId> = chosen.iter().filter_map(|at| ids.get(at.id.0 as usize).copied()).collect();
+        let chosen: Vec<SlotId> = chosen
+            .iter()
+            .filter_map(|at| ids.get(at.id.0 as usize).copied())
+            .collect();
         edit_list(self.index, storage, id, |list| {
             let leads_out = list.iter().any(|member| met.contains(*member));
             if list.len() >= room && !leads_out {
@@ -177,8 +207,12 @@ impl<'i> Relinker<'i> {
         id: SlotId,
         own: &OwnCode,
     ) -> Result<bool, IndexError> {
-        let Some(code) = self.own_code(storage, target)? else { return Ok(false) };
-        let Some(passed) = self.neighbour_to_pass(storage, target, &code, own)? else { return Ok(false) };
+        let Some(code) = self.own_code(storage, target)? else {
+            return Ok(false);
+        };
+        let Some(passed) = self.neighbour_to_pass(storage, target, &code, own)? else {
+            return Ok(false);
+        };
         if passed == id {
             return Ok(true);
         }
@@ -219,8 +253,14 @@ impl<'i> Relinker<'i> {
             .neighbours(target, 0, &mut list)?;
         let quantizer = &self.index.quantizer;
         let (code, own) = (
-            CodeRef { factors: code.factors, code: &code.code },
-            CodeRef { factors: own.factors, code: &own.code },
+            CodeRef {
+                factors: code.factors,
+                code: &code.code,
+            },
+            CodeRef {
+                factors: own.factors,
+                code: &own.code,
+            },
         );
         let heads = self.heads.peek_heads(storage, &self.index.layout, &list)?;
         let best = list.iter().zip(heads).filter_map(|(id, head)| {

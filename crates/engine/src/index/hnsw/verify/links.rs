@@ -3,7 +3,9 @@
 //! Every neighbour is an element of the graph, of the level of the list at least; every element above level 0 has its lists,
 //! and every list in use is that of the element which it names as its owner.
 
-use crate::index::page::{MAX_LEVEL, NeighbourList, NodePage, SlotHead, SlotState, UpperId, UpperPage, UpperRecord};
+use crate::index::page::{
+    MAX_LEVEL, NeighbourList, NodePage, SlotHead, SlotState, UpperId, UpperPage, UpperRecord,
+};
 use crate::index::storage::{PageRead, Place};
 use crate::index::{IndexError, SlotId};
 
@@ -59,20 +61,32 @@ impl<'a> Links<'a> {
     /// Those of the storage, [`IndexError::OutOfMemory`].
     pub(super) fn look<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         let mut copy = PageCopy::new();
-        sweep(self.index, storage, &mut copy, |storage, copy| match copy.content(self.index) {
-            Ok(Content::Nodes(page)) => self.look_at_nodes(storage, copy.block(), &page),
-            Ok(Content::Uppers(page)) => self.look_at_uppers(storage, copy.block(), &page),
-            Ok(Content::New) | Err(_) => Ok(()),
+        sweep(self.index, storage, &mut copy, |storage, copy| {
+            match copy.content(self.index) {
+                Ok(Content::Nodes(page)) => self.look_at_nodes(storage, copy.block(), &page),
+                Ok(Content::Uppers(page)) => self.look_at_uppers(storage, copy.block(), &page),
+                Ok(Content::New) | Err(_) => Ok(()),
+            }
         })
     }
 
     /// What the pass found.
     pub(super) fn checks(&self) -> [Check; 2] {
-        let pending = if self.to_dead > 0 { format!(", {} of them to dead elements", self.to_dead) } else { String::new() };
-        let lost = if self.ownerless > 0 { format!(", {} without an owner", self.ownerless) } else { String::new() };
+        let pending = if self.to_dead > 0 {
+            format!(", {} of them to dead elements", self.to_dead)
+        } else {
+            String::new()
+        };
+        let lost = if self.ownerless > 0 {
+            format!(", {} without an owner", self.ownerless)
+        } else {
+            String::new()
+        };
         [
-            self.dangling.check("neighbours", &format!("{} links{pending}", self.neighbours)),
-            self.misplaced.check("upper lists", &format!("{} lists{lost}", self.records)),
+            self.dangling
+                .check("neighbours", &format!("{} links{pending}", self.neighbours)),
+            self.misplaced
+                .check("upper lists", &format!("{} lists{lost}", self.records)),
         ]
     }
 
@@ -84,7 +98,9 @@ impl<'a> Links<'a> {
     ) -> Result<(), IndexError> {
         let mut claims = Vec::new();
         for (number, slot) in page.slots() {
-            let (Ok(slot), Some(owner)) = (slot, self.index.layout.id(block, number)) else { continue };
+            let (Ok(slot), Some(owner)) = (slot, self.index.layout.id(block, number)) else {
+                continue;
+            };
             if slot.head.state != SlotState::Live {
                 continue;
             }
@@ -94,7 +110,9 @@ impl<'a> Links<'a> {
             for level in 1..=slot.head.level.min(MAX_LEVEL) {
                 match self.index.layout.upper_at(slot.head.upper, level) {
                     Some(record) => claims.push(Claim { owner, level, record }),
-                    None => self.misplaced.add(|| format!("block {block} slot {number} has no list of level {level}")),
+                    None => self
+                        .misplaced
+                        .add(|| format!("block {block} slot {number} has no list of level {level}")),
                 }
             }
         }
@@ -124,7 +142,9 @@ impl<'a> Links<'a> {
         let mut places: Vec<Place> = Vec::new();
         reserve(&mut places, claims.len(), "lists of a page")?;
         places.extend(claims.iter().map(|claim| layout.upper_place(claim.record)));
-        let bytes = self.scratch.peek(storage, places.into_iter(), layout.upper_bytes())?;
+        let bytes = self
+            .scratch
+            .peek(storage, places.into_iter(), layout.upper_bytes())?;
         for (claim, bytes) in claims.iter().zip(bytes.chunks_exact(layout.upper_bytes().max(1))) {
             let owned = UpperRecord::parse(bytes, layout).is_some_and(|record| {
                 record.used && record.owner == claim.owner && record.level == claim.level
@@ -134,7 +154,8 @@ impl<'a> Links<'a> {
             if !owned || !upper_page {
                 let (block, slot) = layout.slot(claim.owner);
                 let level = claim.level;
-                self.misplaced.add(|| format!("the list of level {level} of block {block} slot {slot} is not its own"));
+                self.misplaced
+                    .add(|| format!("the list of level {level} of block {block} slot {slot} is not its own"));
             }
         }
         Ok(())
@@ -169,7 +190,11 @@ impl<'a> Links<'a> {
             head.level >= record.level && own.is_some() && layout.upper_at(head.upper, record.level) == own
         };
         let in_graph = self.pages.live.contains(record.owner) || self.pages.dead.contains(record.owner);
-        let head = self.scratch.peek_heads(storage, layout, &[record.owner])?.next().flatten();
+        let head = self
+            .scratch
+            .peek_heads(storage, layout, &[record.owner])?
+            .next()
+            .flatten();
         if !in_graph {
             // An insertion that crashed before it wrote the element.
             self.ownerless += 1;
@@ -197,10 +222,16 @@ impl<'a> Links<'a> {
     ) -> Result<(), IndexError> {
         let mut ids = std::mem::take(&mut self.ids);
         ids.clear();
-        reserve(&mut ids, self.index.layout.max_neighbours(level), "neighbours of a list")?;
+        reserve(
+            &mut ids,
+            self.index.layout.max_neighbours(level),
+            "neighbours of a list",
+        )?;
         ids.extend(list.iter());
         let heads = self.scratch.peek_heads(storage, &self.index.layout, &ids)?;
-        let high: Vec<bool> = heads.map(|head| head.is_some_and(|head| head.level >= level)).collect();
+        let high: Vec<bool> = heads
+            .map(|head| head.is_some_and(|head| head.level >= level))
+            .collect();
         for (id, high) in ids.iter().zip(high) {
             self.look_at_link(block, number, level, *id, high);
         }

@@ -78,7 +78,11 @@ impl Findings {
 
     /// The check that fails if there are findings.
     fn check(&self, name: &'static str, summary: &str) -> Check {
-        Check { name, ok: self.count == 0, detail: format!("{summary}{self}") }
+        Check {
+            name,
+            ok: self.count == 0,
+            detail: format!("{summary}{self}"),
+        }
     }
 }
 
@@ -103,8 +107,15 @@ pub fn verify<S: PageRead>(storage: &mut S) -> Result<Verification, IndexError> 
     let (index, entries) = match Index::open(storage) {
         Ok(opened) => opened,
         Err(error @ (IndexError::Corrupt { .. } | IndexError::Version { .. } | IndexError::Limit { .. })) => {
-            let check = Check { name: "meta page", ok: false, detail: error.to_string() };
-            return Ok(Verification { checks: vec![check], rows: IndexedRows::default() });
+            let check = Check {
+                name: "meta page",
+                ok: false,
+                detail: error.to_string(),
+            };
+            return Ok(Verification {
+                checks: vec![check],
+                rows: IndexedRows::default(),
+            });
         }
         Err(error) => return Err(error),
     };
@@ -148,12 +159,18 @@ fn check_entries<S: PageRead>(
             dead += 1;
             continue;
         }
-        let head = scratch.peek_heads(storage, &index.layout, &[entry.id])?.next().flatten();
+        let head = scratch
+            .peek_heads(storage, &index.layout, &[entry.id])?
+            .next()
+            .flatten();
         match head.filter(|head| head.state == SlotState::Live && pages.live.contains(entry.id)) {
             None => findings.add(|| format!("block {block} slot {slot} is an entry and not in the graph")),
             Some(head) if head.level != entry.level => findings.add(|| {
                 let level = head.level;
-                format!("block {block} slot {slot} is an entry of level {} and has level {level}", entry.level)
+                format!(
+                    "block {block} slot {slot} is an entry of level {} and has level {level}",
+                    entry.level
+                )
             }),
             Some(_) => {}
         }
@@ -161,7 +178,10 @@ fn check_entries<S: PageRead>(
     if dead == entries.len() && !pages.live.is_empty() {
         findings.add(|| "no entry is live although there are elements".to_owned());
     }
-    Ok(findings.check("entry set", &format!("{} entries, {dead} of them dead", entries.len())))
+    Ok(findings.check(
+        "entry set",
+        &format!("{} entries, {dead} of them dead", entries.len()),
+    ))
 }
 
 /// A search can come to almost every element.
@@ -172,7 +192,7 @@ fn check_reach<S: PageRead>(
     pages: &Pages,
 ) -> Result<Check, IndexError> {
     let mut reach = Reach::new(index, storage)?;
-    reach.from_entries(storage, entries)?;
+    reach.spread_from_entries(storage, entries)?;
     let live = pages.live.len() as u64;
     let mut missed = Findings::default();
     for id in pages.live.difference([reach.met()]) {

@@ -4,8 +4,8 @@ use crate::index::page::{Finding, NodePage, PageChecker, SlotState};
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
-use super::super::idset::IdSet;
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::sweep::PageCopy;
 use super::{Check, Findings, IndexedRows};
 
@@ -67,7 +67,9 @@ impl Pages {
     fn count(&mut self, index: &Index, block: u32, page: &NodePage<'_>) -> Result<(), IndexError> {
         for (number, slot) in page.slots() {
             // The checker has reported what cannot be read.
-            let (Ok(slot), Some(id)) = (slot, index.layout.id(block, number)) else { continue };
+            let (Ok(slot), Some(id)) = (slot, index.layout.id(block, number)) else {
+                continue;
+            };
             self.count_slot(id, &slot.head)?;
         }
         Ok(())
@@ -98,7 +100,8 @@ impl Pages {
 
     /// Whether every page is well formed.
     pub(super) fn format_check(&self) -> Check {
-        self.findings.check("page format", &format!("{} pages", self.blocks))
+        self.findings
+            .check("page format", &format!("{} pages", self.blocks))
     }
 
     /// What there is, for people to read; always passes.
@@ -108,7 +111,9 @@ impl Pages {
         Check {
             name: "content",
             ok: true,
-            detail: format!("{live} elements live, {dead} dead, {unranked} unranked, {free} slots free{pending}"),
+            detail: format!(
+                "{live} elements live, {dead} dead, {unranked} unranked, {free} slots free{pending}"
+            ),
         }
     }
 }

@@ -77,19 +77,29 @@ impl IndexedRows {
     /// The check that all expected rows were there.
     #[must_use]
     pub fn check(&self) -> Check {
-        let summary = format!("{} rows of the table, {} rows of the index", self.expected, self.tids.len());
+        let summary = format!(
+            "{} rows of the table, {} rows of the index",
+            self.expected,
+            self.tids.len()
+        );
         self.missing.check("rows of the table", &summary)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn rows(tids: &[(u32, u16)]) -> (IndexedRows, Check) {
         let mut rows = IndexedRows::default();
         for (block, offset) in tids {
-            rows.push(HeapTid { block: *block, offset: *offset }).unwrap();
+            rows.push(HeapTid {
+                block: *block,
+                offset: *offset,
+            })
+            .unwrap();
         }
         rows.sorted()
     }
@@ -112,6 +122,9 @@ mod tests {
         assert!(!rows.expect(HeapTid { block: 2, offset: 1 }));
         let check = rows.check();
         assert!(!check.ok);
-        assert_eq!(check.detail, "2 rows of the table, 2 rows of the index; 1 found: row (2,1)");
+        assert_eq!(
+            check.detail,
+            "2 rows of the table, 2 rows of the index; 1 found: row (2,1)"
+        );
     }
 }

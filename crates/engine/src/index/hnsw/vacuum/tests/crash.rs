@@ -2,8 +2,8 @@
 
 use super::fixture::{Fixture, Random, Shape, insert};
 use crate::index::IndexError;
-use crate::index::hnsw::reach::Reach;
 use crate::index::hnsw::paged::peek_entries;
+use crate::index::hnsw::reach::Reach;
 use crate::index::storage::MemoryStorage;
 
 fn deleted(rows: u32) -> Fixture {
@@ -51,7 +51,10 @@ fn an_interruption_at_any_check_of_a_vacuum_heals() {
     for at in 0..checks {
         let mut fixture = deleted(250);
         fixture.storage.interrupt_after(at);
-        assert!(matches!(fixture.vacuum(), Err(IndexError::Interrupted(_))), "check {at} of {checks}");
+        assert!(
+            matches!(fixture.vacuum(), Err(IndexError::Interrupted(_))),
+            "check {at} of {checks}"
+        );
         assert_works_and_heals(&mut fixture, &format!("check {at} of {checks}"));
     }
 }
@@ -97,7 +100,7 @@ fn elements_that_nothing_names_are_linked_again_without_a_deletion() {
     }
     let entries = peek_entries(&mut fixture.storage).unwrap();
     let mut reach = Reach::new(&fixture.index, &mut fixture.storage).unwrap();
-    reach.from_entries(&mut fixture.storage, &entries).unwrap();
+    reach.spread_from_entries(&mut fixture.storage, &entries).unwrap();
     assert_eq!(reach.met().len(), 400);
     let stats = fixture.vacuum().unwrap();
     assert_eq!((stats.elements_relinked, stats.slots_freed), (40, 0));

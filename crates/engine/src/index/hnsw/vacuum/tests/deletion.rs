@@ -16,7 +16,10 @@ fn recall_after_three_quarters_are_deleted() {
     let mut fixture = Fixture::random(Shape::small(3), 10_000, 1);
     fixture.delete(|row| row >= 2_500);
     let stats = fixture.vacuum().unwrap();
-    assert_eq!((stats.rows_removed, stats.rows_remaining, stats.slots_freed), (7_500, 2_500, 7_500));
+    assert_eq!(
+        (stats.rows_removed, stats.rows_remaining, stats.slots_freed),
+        (7_500, 2_500, 7_500)
+    );
     fixture.assert_exact();
     let recall = fixture.recall(20, 40, 100, 7);
     assert!(recall >= 0.97, "recall {recall}");
@@ -26,21 +29,34 @@ fn recall_after_three_quarters_are_deleted() {
 fn vacuum_keeps_the_recall_of_a_new_build() {
     let metrics = [Metric::L2, Metric::InnerProduct, Metric::Cosine, Metric::L1];
     for (metric, percent) in metrics.into_iter().zip([20, 50, 75, 90]) {
-        let shape = Shape { metric, dims: 40, m: 8, ef_construction: 40 };
+        let shape = Shape {
+            metric,
+            dims: 40,
+            m: 8,
+            ef_construction: 40,
+        };
         let mut fixture = Fixture::random(shape, 2_000, 3);
         fixture.delete(|row| row * 7919 % 100 < percent);
         fixture.vacuum().unwrap();
         fixture.assert_exact();
         let mut built = Fixture::build(shape, fixture.rows.clone());
         let (vacuumed, fresh) = (fixture.recall(10, 40, 100, 5), built.recall(10, 40, 100, 5));
-        assert!(vacuumed >= fresh - 0.02, "{metric:?} {percent} %: {vacuumed} against {fresh}");
+        assert!(
+            vacuumed >= fresh - 0.02,
+            "{metric:?} {percent} %: {vacuumed} against {fresh}"
+        );
     }
 }
 
 /// pgvector #763 and #335: searches lose recall as rows are updated and vacuumed again and again.
 #[test]
 fn recall_stays_through_updates_of_all_rows() {
-    let shape = Shape { metric: Metric::L2, dims: 16, m: 8, ef_construction: 40 };
+    let shape = Shape {
+        metric: Metric::L2,
+        dims: 16,
+        m: 8,
+        ef_construction: 40,
+    };
     let mut fixture = Fixture::random(shape, 1_000, 3);
     let mut random = Random(11);
     let mut next = 1_000;
@@ -80,7 +96,10 @@ fn an_index_emptied_by_vacuum_is_filled_again_without_growing() {
     fixture.vacuum().unwrap();
     fixture.assert_exact();
     let grown = fixture.storage.blocks().unwrap();
-    assert!(f64::from(grown) <= f64::from(blocks) * 1.05, "{blocks} blocks became {grown}");
+    assert!(
+        f64::from(grown) <= f64::from(blocks) * 1.05,
+        "{blocks} blocks became {grown}"
+    );
     let recall = fixture.recall(10, 80, 50, 7);
     assert!(recall >= 0.95, "recall {recall}");
 }
@@ -125,14 +144,23 @@ fn rows_removed_by_several_passes_add_up() {
     for limit in [100, 300, 300, 450] {
         fixture.delete(|row| row < limit);
         let rows = &fixture.rows;
-        bulk_delete(&fixture.index, &mut fixture.storage, |tid| !rows.contains_key(&row_of(tid)), &mut stats).unwrap();
+        bulk_delete(
+            &fixture.index,
+            &mut fixture.storage,
+            |tid| !rows.contains_key(&row_of(tid)),
+            &mut stats,
+        )
+        .unwrap();
         // Between the passes the index works.
         let check = fixture.verify();
         assert!(check.is_ok(), "{:#?}", check.checks);
         assert!(fixture.recall(10, 400, 10, 3) >= 0.9);
     }
     cleanup(&fixture.index, &mut fixture.storage, &mut stats).unwrap();
-    assert_eq!((stats.rows_removed, stats.rows_remaining, stats.slots_freed), (450, 150, 450));
+    assert_eq!(
+        (stats.rows_removed, stats.rows_remaining, stats.slots_freed),
+        (450, 150, 450)
+    );
     fixture.assert_exact();
 }
 
@@ -142,8 +170,18 @@ fn nothing_is_written_where_nothing_is_dead() {
     let before = fixture.storage.counts();
     let stats = fixture.vacuum().unwrap();
     let after = fixture.storage.counts();
-    assert_eq!((before.records, before.updates + 1), (after.records, after.updates));
-    assert_eq!((stats.rows_remaining, stats.lists_repaired, stats.elements_relinked), (1_000, 0, 0));
+    assert_eq!(
+        (before.records, before.updates + 1),
+        (after.records, after.updates)
+    );
+    assert_eq!(
+        (
+            stats.rows_remaining,
+            stats.lists_repaired,
+            stats.elements_relinked
+        ),
+        (1_000, 0, 0)
+    );
 }
 
 #[test]
@@ -160,9 +198,18 @@ fn hints_of_room_that_a_crash_lost_come_back_with_a_vacuum() {
 
 #[test]
 fn unranked_rows_are_removed_too() {
-    let shape = Shape { metric: Metric::Cosine, ..Shape::small(4) };
+    let shape = Shape {
+        metric: Metric::Cosine,
+        ..Shape::small(4)
+    };
     let mut random = Random(2);
-    let vector = |row: u32| if row % 5 == 0 { vec![0.0; 4] } else { random.vector(4) };
+    let vector = |row: u32| {
+        if row.is_multiple_of(5) {
+            vec![0.0; 4]
+        } else {
+            random.vector(4)
+        }
+    };
     let rows: BTreeMap<u32, Vec<f32>> = (0..300).zip((0..300).map(vector)).collect();
     let mut fixture = Fixture::build(shape, rows);
     fixture.delete(|row| row % 2 == 0);

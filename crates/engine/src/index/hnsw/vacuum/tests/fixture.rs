@@ -43,12 +43,18 @@ impl Random {
 
 /// The row of a number.
 pub fn tid(row: u32) -> HeapTid {
-    HeapTid { block: row / 100, offset: (row % 100) as u16 + 1 }
+    HeapTid {
+        block: row / 100,
+        offset: (row % 100) as u16 + 1,
+    }
 }
 
 /// The number of a row; some number for one that is damaged.
 pub fn row_of(tid: HeapTid) -> u32 {
-    tid.block.wrapping_mul(100).wrapping_add(u32::from(tid.offset)).wrapping_sub(1)
+    tid.block
+        .wrapping_mul(100)
+        .wrapping_add(u32::from(tid.offset))
+        .wrapping_sub(1)
 }
 
 pub struct Sink<'a>(pub &'a mut MemoryStorage);
@@ -70,7 +76,12 @@ pub struct Shape {
 
 impl Shape {
     pub fn small(dims: usize) -> Self {
-        Self { metric: Metric::L2, dims, m: 4, ef_construction: 8 }
+        Self {
+            metric: Metric::L2,
+            dims,
+            m: 4,
+            ef_construction: 8,
+        }
     }
 
     pub fn index(self) -> Index {
@@ -104,17 +115,26 @@ impl Fixture {
         for (row, vector) in &rows {
             let rank = index.quantizer.transform(vector, &mut transformed);
             let factors = index.quantizer.encode(&transformed, &mut code);
-            let pushed = builder.push(CodeRef { factors, code: &code }, tid(*row), rank).unwrap();
+            let pushed = builder
+                .push(CodeRef { factors, code: &code }, tid(*row), rank)
+                .unwrap();
             assert_eq!(pushed, Pushed::Stored);
         }
         let mut storage = MemoryStorage::new();
-        builder.finish(&NeverInterrupted).unwrap().write_index(&mut Sink(&mut storage)).unwrap();
+        builder
+            .finish(&NeverInterrupted)
+            .unwrap()
+            .write_index(&mut Sink(&mut storage))
+            .unwrap();
         Self { index, storage, rows }
     }
 
     pub fn random(shape: Shape, count: u32, seed: u64) -> Self {
         let mut random = Random(seed);
-        Self::build(shape, (0..count).map(|row| (row, random.vector(shape.dims))).collect())
+        Self::build(
+            shape,
+            (0..count).map(|row| (row, random.vector(shape.dims))).collect(),
+        )
     }
 
     /// Inserts a row into the table and the index, at the level that its number gives.
@@ -134,7 +154,12 @@ impl Fixture {
     pub fn bulk_delete(&mut self) -> Result<VacuumStats, IndexError> {
         let mut stats = VacuumStats::default();
         let rows = &self.rows;
-        bulk_delete(&self.index, &mut self.storage, |tid| !rows.contains_key(&row_of(tid)), &mut stats)?;
+        bulk_delete(
+            &self.index,
+            &mut self.storage,
+            |tid| !rows.contains_key(&row_of(tid)),
+            &mut stats,
+        )?;
         Ok(stats)
     }
 
@@ -166,8 +191,11 @@ impl Fixture {
         let mut wanted = 0;
         for _ in 0..queries {
             let query = random.vector(self.index.dims as usize);
-            let mut exact: Vec<f64> =
-                self.rows.values().map(|vector| exact_key(self.index.metric, &query, vector)).collect();
+            let mut exact: Vec<f64> = self
+                .rows
+                .values()
+                .map(|vector| exact_key(self.index.metric, &query, vector))
+                .collect();
             exact.sort_by(f64::total_cmp);
             exact.truncate(k);
             let bound = exact.last().copied().unwrap_or(0.0);
@@ -176,7 +204,11 @@ impl Fixture {
             found += rows.iter().filter(near).count();
             wanted += exact.len();
         }
-        if wanted == 0 { 1.0 } else { found as f64 / wanted as f64 }
+        if wanted == 0 {
+            1.0
+        } else {
+            found as f64 / wanted as f64
+        }
     }
 
     /// Verifies the index and that it holds exactly the rows of the table.
@@ -192,7 +224,12 @@ impl Fixture {
 
     /// Whether another index has the same pages.
     pub fn storage_equals(&self, other: &Self) -> bool {
-        let blocks = self.storage.clone().blocks().unwrap().max(other.storage.clone().blocks().unwrap());
+        let blocks = self
+            .storage
+            .clone()
+            .blocks()
+            .unwrap()
+            .max(other.storage.clone().blocks().unwrap());
         (0..blocks).all(|block| self.storage.page(block) == other.storage.page(block))
     }
 
@@ -210,9 +247,18 @@ impl Fixture {
         assert_eq!(verification.rows.len(), self.rows.len());
         let counted = Statistics::take(&self.index, &mut self.storage).unwrap();
         assert_eq!(counted.dead, 0);
-        let claimed: u64 = counted.levels.iter().zip(0..).map(|(count, level)| count * level).sum();
+        let claimed: u64 = counted
+            .levels
+            .iter()
+            .zip(0..)
+            .map(|(count, level)| count * level)
+            .sum();
         assert_eq!(counted.used_records, claimed);
-        let reached = verification.checks.iter().find(|check| check.name == "reachability").unwrap();
+        let reached = verification
+            .checks
+            .iter()
+            .find(|check| check.name == "reachability")
+            .unwrap();
         let all = format!("{0} of {0} elements can be reached", counted.live);
         assert_eq!(reached.detail, all);
     }
@@ -228,7 +274,12 @@ pub fn insert<S: PageWrite>(
 ) -> Result<SlotId, IndexError> {
     let mut transformed = vec![0.0; vector.len()];
     let rankable = index.quantizer.transform(vector, &mut transformed);
-    let element = NewElement { transformed: &transformed, rankable, tid: tid(row), level };
+    let element = NewElement {
+        transformed: &transformed,
+        rankable,
+        tid: tid(row),
+        level,
+    };
     Inserter::default().insert(index, storage, &element, u64::from(row))
 }
 

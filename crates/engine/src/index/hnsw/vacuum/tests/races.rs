@@ -90,7 +90,9 @@ fn deleted(rows: u32) -> Fixture {
 
 fn rows_of(fixture: &mut Fixture, ids: &[SlotId]) -> Vec<u32> {
     let mut scratch = crate::index::hnsw::paged::PagedScratch::default();
-    let heads = scratch.peek_heads(&mut fixture.storage, &fixture.index.layout, ids).unwrap();
+    let heads = scratch
+        .peek_heads(&mut fixture.storage, &fixture.index.layout, ids)
+        .unwrap();
     heads.map(|head| row_of(head.unwrap().tid)).collect()
 }
 
@@ -130,7 +132,10 @@ fn pgvector_988_entries_are_promoted_in_each_phase_of_a_vacuum() {
         fixture.assert_clean();
         let entries = peek_entries(&mut fixture.storage).unwrap();
         let lowest = entries.iter().map(|entry| entry.level).min().unwrap();
-        assert!(entries.contains(promoted.unwrap()) || level <= lowest, "{interleaving}: {entries:?}");
+        assert!(
+            entries.contains(promoted.unwrap()) || level <= lowest,
+            "{interleaving}: {entries:?}"
+        );
         assert_eq!(fixture.search(&vector, 20, 1), [1_000]);
         fixture.vacuum().unwrap();
         fixture.assert_exact();

@@ -41,7 +41,21 @@ impl Selector {
         candidates: impl IntoIterator<Item = Candidate>,
         limit: usize,
         fill: usize,
+        between: impl FnMut(SlotId, SlotId) -> f32,
+    ) -> &[Candidate] {
+        self.select_by(owner, candidates, limit, fill, between, |candidate| candidate.key)
+    }
+
+    /// As [`Selector::select`], but places are filled in ascending order of `fill_key`, see
+    /// [`Quantizer::fill_key`](crate::index::quantize::Quantizer::fill_key).
+    pub fn select_by(
+        &mut self,
+        owner: SlotId,
+        candidates: impl IntoIterator<Item = Candidate>,
+        limit: usize,
+        fill: usize,
         mut between: impl FnMut(SlotId, SlotId) -> f32,
+        fill_key: impl Fn(&Candidate) -> f32,
     ) -> &[Candidate] {
         self.kept.clear();
         self.others.clear();
@@ -63,6 +77,10 @@ impl Selector {
             }
         }
         let room = limit.min(fill).saturating_sub(self.kept.len());
+        if room < self.others.len() {
+            self.others
+                .sort_unstable_by(|a, b| fill_key(a).total_cmp(&fill_key(b)).then(a.key.total_cmp(&b.key)));
+        }
         scatter_ties(owner, &mut self.others);
         self.kept.extend(self.others.iter().take(room));
         &self.kept

@@ -229,4 +229,25 @@ impl Quantizer {
         let norms = f64::from(a.factors.norm_squared) + f64::from(b.factors.norm_squared);
         finish_key(norms - 2.0 * product, 0.0)
     }
+
+    /// By what the links of a graph that are not diverse are ranked; `key` is that between the owner of the list and the code.
+    ///
+    /// It is the key itself, except for the inner product. There the nearest by key are the same few long vectors for most
+    /// owners: a graph of such links alone reaches nothing else. So links are filled with the nearest by L2, here the squared
+    /// distance less the squared norm of the owner, which is the same for all candidates.
+    #[must_use]
+    pub fn fill_key(&self, key: f32, code: CodeRef<'_>) -> f32 {
+        if self.metric != Metric::InnerProduct {
+            return key;
+        }
+        let norm_squared = match self.bits {
+            CodeBits::ThirtyTwo => -f64::from(self.between(code, code)),
+            // Of what was coded and the centre, as [`Factors`] has it.
+            _ => {
+                let Factors { norm_squared, bias, .. } = code.factors;
+                f64::from(norm_squared) + 2.0 * f64::from(bias) + self.center_norm_squared
+            }
+        };
+        finish_key(norm_squared + 2.0 * f64::from(key), f64::from(f32::MIN))
+    }
 }

@@ -120,7 +120,13 @@ impl Codes {
         };
         let owner = SlotId(owner.0 | OWNER);
         let ranked = self.ranked.iter().copied();
-        let kept = self.selector.select(owner, ranked, limit, limit, between);
+        let fill_key = |candidate: &Candidate| match code(candidate.id) {
+            Some(code) => quantizer.fill_key(candidate.key, code),
+            None => f32::INFINITY,
+        };
+        let kept = self
+            .selector
+            .select_by(owner, ranked, limit, limit, between, fill_key);
         reserve(out, kept.len(), "neighbour selection")?;
         out.extend(
             kept.iter()

@@ -3,7 +3,7 @@
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use crate::index::hnsw::queue::{Candidate, reserve};
-use crate::index::hnsw::walk::{Beam, Overflow, descend};
+use crate::index::hnsw::walk::{Beam, Graph, Overflow, descend};
 use crate::index::page::{MAX_LEVEL, NodePage, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
@@ -19,6 +19,11 @@ const WINDOWS: usize = 6;
 /// How many pages are looked at for a live element where the entries lead to none.
 const STRAY_PAGES: u32 = 16;
 
+/// Of how many twins the neighbours are looked at where the walk met nothing but twins.
+const TWINS: usize = 8;
+/// How many candidates that are no twins those give at most.
+const AROUND_TWINS: usize = 64;
+
 /// Finds neighbours; keeps its memory from one element to the next.
 #[derive(Debug)]
 pub(super) struct Finder {
@@ -26,6 +31,7 @@ pub(super) struct Finder {
     graph: PagedScratch,
     found: Vec<Candidate>,
     strays: Vec<SlotId>,
+    keys: Vec<f32>,
 }
 
 impl Default for Finder {
@@ -35,6 +41,7 @@ impl Default for Finder {
             graph: PagedScratch::default(),
             found: Vec::new(),
             strays: Vec::new(),
+            keys: Vec::new(),
         }
     }
 }
@@ -71,6 +78,9 @@ impl Finder {
             let mut graph = PagedGraph::new(index, storage, &mut self.graph, id_bound);
             self.beam.run(&mut graph, sought.query, level)?;
             self.take_found()?;
+            if level == 0 {
+                self.look_around_twins(index, storage, id_bound, sought.query)?;
+            }
             self.select(index, storage, sought, level, codes, lists)?;
             if level > 0 {
                 let mut graph = PagedGraph::new(index, storage, &mut self.graph, id_bound);
@@ -92,6 +102,43 @@ impl Finder {
         self.found.clear();
         reserve(&mut self.found, self.beam.found().len(), "neighbour selection")?;
         self.found.extend(self.beam.found());
+        Ok(())
+    }
+
+    /// Where all that was found is equally far, as in a large group of identical vectors, adds what their lists name farther away.
+    /// So each of the group leads out of it, as the others do.
+    fn look_around_twins<S: PageRead>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        id_bound: u32,
+        query: &Query,
+    ) -> Result<(), IndexError> {
+        let (Some(first), Some(last)) = (self.found.first(), self.found.last()) else {
+            return Ok(());
+        };
+        // A beam rounds keys, by less than this.
+        let (twins, key) = (self.found.len(), last.key + last.key.abs() * 2.0 * f32::EPSILON);
+        if first.key < last.key || twins < usize::from(index.ef_construction) {
+            return Ok(());
+        }
+        let mut graph = PagedGraph::new(index, storage, &mut self.graph, id_bound);
+        for twin in 0..TWINS.min(twins) {
+            let Some(id) = self.found.get(twin).map(|twin| twin.id) else {
+                break;
+            };
+            graph.neighbours(id, 0, &mut self.strays)?;
+            graph.estimate(query, &self.strays, &mut self.keys)?;
+            reserve(&mut self.found, self.strays.len(), "neighbour selection")?;
+            let candidates = self.strays.iter().zip(&self.keys);
+            let farther = candidates.filter(|(_, other)| **other > key && **other < f32::INFINITY);
+            self.found
+                .extend(farther.map(|(id, key)| Candidate { key: *key, id: *id }));
+        }
+        let around = self.found.get_mut(twins..).unwrap_or_default();
+        around.sort_unstable_by(|a, b| a.key.total_cmp(&b.key).then(a.id.cmp(&b.id)));
+        self.found.dedup_by_key(|candidate| candidate.id);
+        self.found.truncate(twins.saturating_add(AROUND_TWINS));
         Ok(())
     }
 

@@ -150,7 +150,8 @@ fn main() {
         .map(|a| a.parse().expect("a number"))
         .collect();
     let [rows, dims, m, ef_construction, percent] = arguments[..] else {
-        panic!("ROWS DIMS M EF_CONSTRUCTION PERCENT");
+        eprintln!("usage: vacuum_cost ROWS DIMS M EF_CONSTRUCTION PERCENT");
+        std::process::exit(2);
     };
     let mut random = Random(7);
     let centers: Vec<Vec<f32>> = (0..64)

@@ -137,6 +137,8 @@ impl IdSet {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;

@@ -56,7 +56,7 @@ impl<'i> Reach<'i> {
     ///
     /// # Errors
     /// Those of the storage, [`IndexError::OutOfMemory`].
-    pub(crate) fn from_entries<S: PageRead>(
+    pub(crate) fn spread_from_entries<S: PageRead>(
         &mut self,
         storage: &mut S,
         entries: &EntrySet,
@@ -80,8 +80,8 @@ impl<'i> Reach<'i> {
     /// Spreads at level 0 from one more element, by peeks: for what little the passes did not meet.
     ///
     /// # Errors
-    /// As [`Reach::from_entries`].
-    pub(crate) fn from_element<S: PageRead>(
+    /// As [`Reach::spread_from_entries`].
+    pub(crate) fn spread_from_element<S: PageRead>(
         &mut self,
         storage: &mut S,
         id: SlotId,

@@ -58,7 +58,7 @@ impl Census {
             let (kind, free) = match copy.content(index)? {
                 Content::Nodes(page) => (PageKind::Node, census.count_nodes(index, block, &page)?),
                 Content::Uppers(page) => (PageKind::Upper, census.count_uppers(block, &page)?),
-                Content::New => return Ok(()),
+                Content::New => (PageKind::Node, index.layout.slots_per_page()),
             };
             if free > 0 {
                 storage.note_room(block, kind, free)

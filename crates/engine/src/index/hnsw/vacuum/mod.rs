@@ -99,7 +99,7 @@ fn link_again<S: PageWrite>(
     stats: &mut VacuumStats,
 ) -> Result<(), IndexError> {
     let mut reach = Reach::new(index, storage)?;
-    reach.from_entries(storage, &entries)?;
+    reach.spread_from_entries(storage, &entries)?;
     let mut relinker = Relinker::new(index, &entries);
     for live in live {
         let mut from = 0;
@@ -107,8 +107,8 @@ fn link_again<S: PageWrite>(
             if relinker.relink(storage, id, reach.met())? {
                 stats.elements_relinked = stats.elements_relinked.saturating_add(1);
             }
-            reach.from_element(storage, id)?;
-            from = id.0;
+            reach.spread_from_element(storage, id)?;
+            from = id.0.saturating_add(1);
         }
     }
     Ok(())

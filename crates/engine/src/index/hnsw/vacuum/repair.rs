@@ -19,7 +19,7 @@ use super::super::queue::reserve;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 use super::VacuumStats;
 use super::census::{Census, Standing};
-use super::mend::Mender;
+use super::mend::{Mended, Mender, Torn};
 
 /// A list that is to be changed.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Patch {
     number: u16,
     owner: SlotId,
     level: u8,
-    /// Where its new members stand in `Repair::added`.
+    /// Where its new members stand in [`Mended::added`].
     added: Range<usize>,
 }
 
@@ -40,8 +40,7 @@ pub(super) struct Repair<'i> {
     mender: Mender<'i>,
     list: Vec<SlotId>,
     patches: Vec<Patch>,
-    added: Vec<SlotId>,
-    gone: Vec<SlotId>,
+    mended: Mended,
     arrived: IdSet,
 }
 
@@ -62,8 +61,7 @@ impl<'i> Repair<'i> {
             mender: Mender::new(index, id_bound),
             list: Vec::new(),
             patches: Vec::new(),
-            added: Vec::new(),
-            gone: Vec::new(),
+            mended: Mended::default(),
             arrived: IdSet::default(),
         })
     }
@@ -92,8 +90,8 @@ impl<'i> Repair<'i> {
                 return Ok(());
             }
             self.patches.clear();
-            self.added.clear();
-            self.gone.clear();
+            self.mended.added.clear();
+            self.mended.gone.clear();
             match copy.content(index)? {
                 Content::New => return Ok(()),
                 Content::Nodes(page) => self.look_at_nodes(storage, copy.block(), &page)?,
@@ -167,18 +165,21 @@ impl<'i> Repair<'i> {
             "neighbours of a repair",
         )?;
         self.list.extend(list.iter());
-        let (first, known) = (self.added.len(), self.gone.len());
-        let (gone, added) = (&mut self.gone, &mut self.added);
-        self.mender
-            .mend(storage, self.census, owner, level, &self.list, gone, added)?;
-        let lost = self.gone.len() > known || list.iter().any(|id| self.census.dead.contains(id));
+        let (first, known) = (self.mended.added.len(), self.mended.gone.len());
+        let torn = Torn {
+            owner,
+            level,
+            list: &self.list,
+        };
+        self.mender.mend(storage, self.census, torn, &mut self.mended)?;
+        let lost = self.mended.gone.len() > known || list.iter().any(|id| self.census.dead.contains(id));
         if lost {
             reserve(&mut self.patches, 1, "lists of a page")?;
             self.patches.push(Patch {
                 number,
                 owner,
                 level,
-                added: first..self.added.len(),
+                added: first..self.mended.added.len(),
             });
         }
         Ok(())
@@ -242,8 +243,8 @@ impl<'i> Repair<'i> {
     fn patched(&self, patch: &Patch, now: NeighbourList<'_>) -> Option<Vec<SlotId>> {
         let room = self.index.layout.max_neighbours(patch.level);
         let mut list = Vec::with_capacity(room);
-        let added = self.added.get(patch.added.clone()).unwrap_or_default();
-        let stays = |id: &SlotId| !self.census.dead.contains(*id) && !self.gone.contains(id);
+        let added = self.mended.added.get(patch.added.clone()).unwrap_or_default();
+        let stays = |id: &SlotId| !self.census.dead.contains(*id) && !self.mended.gone.contains(id);
         for id in now.iter().filter(stays).chain(added.iter().copied()) {
             if list.len() < room && id != patch.owner && !list.contains(&id) {
                 list.push(id);

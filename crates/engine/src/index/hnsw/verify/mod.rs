@@ -192,7 +192,7 @@ fn check_reach<S: PageRead>(
     pages: &Pages,
 ) -> Result<Check, IndexError> {
     let mut reach = Reach::new(index, storage)?;
-    reach.from_entries(storage, entries)?;
+    reach.spread_from_entries(storage, entries)?;
     let live = pages.live.len() as u64;
     let mut missed = Findings::default();
     for id in pages.live.difference([reach.met()]) {

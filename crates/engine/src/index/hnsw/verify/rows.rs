@@ -88,6 +88,8 @@ impl IndexedRows {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn rows(tids: &[(u32, u16)]) -> (IndexedRows, Check) {

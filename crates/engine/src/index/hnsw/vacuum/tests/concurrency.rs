@@ -14,7 +14,7 @@ fn insertions_searches_and_vacuums_at_the_same_time() {
     let shared = SharedMemoryStorage::new(std::mem::take(&mut fixture.storage));
     let index = &fixture.index;
     let done = AtomicBool::new(false);
-    let is_dead = |tid| row_of(tid) < 1_000 && row_of(tid) % 2 == 0;
+    let is_dead = |tid| row_of(tid) < 1_000 && row_of(tid).is_multiple_of(2);
     let inserted: Vec<(u32, Vec<f32>)> = thread::scope(|scope| {
         let inserters: Vec<_> = [1_000, 2_000]
             .map(|first| {

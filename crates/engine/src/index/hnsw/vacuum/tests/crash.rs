@@ -100,7 +100,7 @@ fn elements_that_nothing_names_are_linked_again_without_a_deletion() {
     }
     let entries = peek_entries(&mut fixture.storage).unwrap();
     let mut reach = Reach::new(&fixture.index, &mut fixture.storage).unwrap();
-    reach.from_entries(&mut fixture.storage, &entries).unwrap();
+    reach.spread_from_entries(&mut fixture.storage, &entries).unwrap();
     assert_eq!(reach.met().len(), 400);
     let stats = fixture.vacuum().unwrap();
     assert_eq!((stats.elements_relinked, stats.slots_freed), (40, 0));

@@ -204,7 +204,7 @@ fn unranked_rows_are_removed_too() {
     };
     let mut random = Random(2);
     let vector = |row: u32| {
-        if row % 5 == 0 {
+        if row.is_multiple_of(5) {
             vec![0.0; 4]
         } else {
             random.vector(4)

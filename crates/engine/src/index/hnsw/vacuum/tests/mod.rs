@@ -1,5 +1,7 @@
 //! Tests of vacuum over pages in memory.
 
+#![allow(clippy::unwrap_used)]
+
 mod concurrency;
 mod crash;
 mod deletion;

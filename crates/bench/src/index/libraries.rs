@@ -122,6 +122,7 @@ pub(crate) fn measure(run: &Run<'_>, method: Method, results: &mut Results) -> R
             key,
             workers,
             seconds: answer.seconds,
+            cpu_seconds: None,
             peak_mib: Some(answer.peak_mib),
             index_mib: answer.index_mib,
             cache_mib: None,
@@ -147,6 +148,7 @@ fn record(run: &Run<'_>, method: Method, point: Searched) -> Record {
         p50_ms: at(0.5),
         p95_ms: at(0.95),
         p99_ms: at(0.99),
+        server_cpu_ms: None,
     }
 }
 

@@ -4,6 +4,8 @@
 //! round of each. Every measurement is saved when it is made, so a run that is stopped goes on where it was.
 //! docs/benchmark.md says what is measured and how.
 
+mod cpu;
+mod figures;
 pub(crate) mod libraries;
 mod memory;
 mod method;
@@ -65,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let plan = options.plan()?;
     std::fs::create_dir_all(&plan.work)?;
     if plan.fresh {
-        let _ = std::fs::remove_file(plan.work.join("results.jsonl"));
+        report::remove(&plan.work)?;
         Server::discard(&plan.install.join("bin"), &plan.server_folder)?;
     }
     let mut results = Results::open(&plan.work)?;

@@ -41,6 +41,8 @@ pub(crate) enum Record {
         workers: usize,
         /// Time it took.
         seconds: f64,
+        /// CPU time of all processes and threads.
+        cpu_seconds: Option<f64>,
         /// Memory at the peak, MiB.
         peak_mib: Option<f64>,
         /// Size of the index, MiB.
@@ -69,6 +71,8 @@ pub(crate) enum Record {
         p95_ms: f64,
         /// 99 of 100 queries took at most this.
         p99_ms: f64,
+        /// Mean CPU time of a query in the server, milliseconds.
+        server_cpu_ms: Option<f64>,
     },
     /// Single-row inserts into a table with an index.
     Insert {
@@ -81,6 +85,8 @@ pub(crate) enum Record {
         inserted: usize,
         /// Time it took.
         seconds: f64,
+        /// CPU time of the backend.
+        cpu_seconds: Option<f64>,
     },
     /// VACUUM after a delete.
     Vacuum {
@@ -91,6 +97,8 @@ pub(crate) enum Record {
         deleted: usize,
         /// Time it took.
         seconds: f64,
+        /// CPU time of the backend.
+        cpu_seconds: Option<f64>,
         /// Recall@10 afterwards, and the effort it was measured at.
         recall: f64,
         /// See recall.
@@ -212,6 +220,7 @@ mod tests {
             before: 5,
             inserted: 2,
             seconds: 0.5,
+            cpu_seconds: Some(0.25),
         }
     }
 

@@ -1,53 +1,20 @@
 //! The report: `report.md`, `report.json` and a plot per data set and number of clients.
 //!
-//! Of the rounds of a measurement the best counts (least time, most queries per second; latencies are those of that
-//! round). Every absolute figure stands beside its ratio to pgvector's hnsw with ef_construction 64 in the same server.
+//! Every absolute figure stands beside its ratio to pgvector's hnsw with ef_construction 64 in the same server.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use serde::Serialize;
-
+use super::figures::{Figures, Methods, Point, collect};
 use super::method::{Method, Side};
-use super::recall::fastest;
 use super::record::Record;
 use super::svg::{self, Line};
 use crate::Error;
+use crate::data::DataSet;
 use crate::data::manifest::write_json;
 
 /// Recalls at which the queries per second are compared.
 const WANTED: [f64; 2] = [0.95, 0.99];
-
-/// A point of the curve of recall and speed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Point {
-    effort: u32,
-    recall: f64,
-    qps: f64,
-    p50_ms: f64,
-    p95_ms: f64,
-    p99_ms: f64,
-}
-
-/// The best figures of a method over a data set.
-#[derive(Debug, Default, Clone, PartialEq, Serialize)]
-struct Figures {
-    /// Seconds, by workers.
-    build_seconds: BTreeMap<usize, f64>,
-    /// MiB, by workers.
-    build_peak_mib: BTreeMap<usize, f64>,
-    index_mib: Option<f64>,
-    cache_mib: Option<f64>,
-    /// By clients.
-    curve: BTreeMap<usize, Vec<Point>>,
-    inserts_per_second: Option<f64>,
-    vacuum_seconds: Option<f64>,
-    recall_after_vacuum: Option<f64>,
-}
-
-/// Data set and rows, then the method's name.
-type All = BTreeMap<(String, usize), BTreeMap<String, Figures>>;
 
 /// Writes the report of these records.
 pub(crate) fn write(folder: &Path, records: &[Record]) -> Result<(), Error> {
@@ -74,7 +41,9 @@ pub(crate) fn write(folder: &Path, records: &[Record]) -> Result<(), Error> {
             builds(&mut text, methods);
         }
         for clients in clients_of(methods) {
-            searches(&mut text, methods, clients);
+            for wanted in WANTED {
+                searches(&mut text, methods, clients, wanted);
+            }
             let file = format!("{data}-{rows}-{clients}.svg");
             let title = format!("{data}, {rows} rows, {clients} client(s)");
             std::fs::write(folder.join(&file), svg::plot(&title, &lines(methods, clients)))?;
@@ -99,90 +68,32 @@ pub(crate) fn write(folder: &Path, records: &[Record]) -> Result<(), Error> {
     Ok(std::fs::write(folder.join("report.md"), text)?)
 }
 
-fn least(slot: &mut Option<f64>, value: f64) {
-    *slot = Some(slot.map_or(value, |present| present.min(value)));
-}
-
-fn collect(records: &[Record]) -> All {
-    let mut all = All::new();
-    for record in records {
-        let Some(key) = record.key() else { continue };
-        let figures = all
-            .entry((key.data.clone(), key.rows))
-            .or_default()
-            .entry(key.method.clone())
-            .or_default();
-        match record {
-            Record::Build {
-                workers,
-                seconds,
-                peak_mib,
-                index_mib,
-                cache_mib,
-                ..
-            } => {
-                let best = figures.build_seconds.entry(*workers).or_insert(*seconds);
-                *best = best.min(*seconds);
-                if let Some(peak) = peak_mib {
-                    let best = figures.build_peak_mib.entry(*workers).or_insert(*peak);
-                    *best = best.min(*peak);
-                }
-                // Of the last build: that is the index that is searched.
-                figures.index_mib = Some(*index_mib);
-                figures.cache_mib = *cache_mib;
-            }
-            Record::Search {
-                effort,
-                clients,
-                qps,
-                recall,
-                p50_ms,
-                p95_ms,
-                p99_ms,
-                ..
-            } => {
-                let point = Point {
-                    effort: *effort,
-                    recall: *recall,
-                    qps: *qps,
-                    p50_ms: *p50_ms,
-                    p95_ms: *p95_ms,
-                    p99_ms: *p99_ms,
-                };
-                let curve = figures.curve.entry(*clients).or_default();
-                match curve.iter_mut().find(|present| present.effort == *effort) {
-                    Some(present) if present.qps < *qps => *present = point,
-                    Some(_) => {}
-                    None => curve.push(point),
-                }
-                curve.sort_by_key(|point| point.effort);
-            }
-            Record::Insert {
-                inserted, seconds, ..
-            } => {
-                let rate = *inserted as f64 / seconds.max(f64::MIN_POSITIVE);
-                let best = figures.inserts_per_second.unwrap_or(0.0);
-                figures.inserts_per_second = Some(best.max(rate));
-            }
-            Record::Vacuum { seconds, recall, .. } => {
-                least(&mut figures.vacuum_seconds, *seconds);
-                least(&mut figures.recall_after_vacuum, *recall);
-            }
-            Record::Settings { .. } | Record::Note { .. } => {}
+/// Removes the results and what was made of them.
+pub(crate) fn remove(folder: &Path) -> Result<(), Error> {
+    for entry in std::fs::read_dir(folder)? {
+        let file = entry?.path();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let plot = name.ends_with(".svg") && DataSet::ALL.iter().any(|set| name.starts_with(set.name()));
+        if plot || ["results.jsonl", "report.md", "report.json"].contains(&name.as_str()) {
+            std::fs::remove_file(file)?;
         }
     }
-    all
+    Ok(())
 }
 
 /// Methods in their usual order.
-fn ordered(methods: &BTreeMap<String, Figures>) -> Vec<(Method, &Figures)> {
+fn ordered(methods: &Methods) -> Vec<(Method, &Figures)> {
     Method::ALL
         .into_iter()
         .filter_map(|method| Some((method, methods.get(method.name())?)))
         .collect()
 }
 
-fn clients_of(methods: &BTreeMap<String, Figures>) -> Vec<usize> {
+fn clients_of(methods: &Methods) -> Vec<usize> {
     let mut clients: Vec<usize> = methods
         .values()
         .flat_map(|figures| figures.curve.keys().copied())
@@ -203,7 +114,7 @@ fn cell(value: Option<f64>, baseline: Option<f64>, decimals: usize) -> String {
     }
 }
 
-fn builds(text: &mut String, methods: &BTreeMap<String, Figures>) {
+fn builds(text: &mut String, methods: &Methods) {
     let baseline = methods.get(Method::BASELINE.name());
     let mut workers: Vec<usize> = methods
         .values()
@@ -213,23 +124,22 @@ fn builds(text: &mut String, methods: &BTreeMap<String, Figures>) {
     workers.dedup();
     let mut head = "| method |".to_owned();
     for workers in &workers {
-        let _ = write!(
-            head,
-            " build s, {workers} workers | peak MiB, {workers} workers |"
-        );
+        let _ = write!(head, " build s, {workers} workers | CPU s | peak MiB |");
     }
     head.push_str(" index MiB | cache MiB |\n|---|");
-    head.push_str(&"---:|".repeat(2 * workers.len() + 2));
+    head.push_str(&"---:|".repeat(3 * workers.len() + 2));
     let _ = writeln!(text, "{head}");
     for (method, figures) in ordered(methods) {
         let _ = write!(text, "| {} |", method.name());
         for workers in &workers {
             let seconds = |figures: &Figures| figures.build_seconds.get(workers).copied();
             let peak = |figures: &Figures| figures.build_peak_mib.get(workers).copied();
+            let cpu = |figures: &Figures| figures.build_cpu_seconds.get(workers).copied();
             let _ = write!(
                 text,
-                " {} | {} |",
+                " {} | {} | {} |",
                 cell(seconds(figures), baseline.and_then(seconds), 1),
+                cell(cpu(figures), baseline.and_then(cpu), 1),
                 cell(peak(figures), baseline.and_then(peak), 0)
             );
         }
@@ -244,98 +154,93 @@ fn builds(text: &mut String, methods: &BTreeMap<String, Figures>) {
     text.push('\n');
 }
 
-fn at(figures: &Figures, clients: usize, wanted: f64) -> Option<&Point> {
-    fastest(
-        figures.curve.get(&clients)?,
-        wanted,
-        |point| point.recall,
-        |point| point.qps,
-    )
-}
-
-fn searches(text: &mut String, methods: &BTreeMap<String, Figures>, clients: usize) {
+fn searches(text: &mut String, methods: &Methods, clients: usize, wanted: f64) {
     let baseline = methods.get(Method::BASELINE.name());
-    let _ = write!(text, "| method, {clients} client(s) |");
-    for wanted in WANTED {
-        let _ = write!(
-            text,
-            " queries/s at recall ≥ {wanted} | ef or probes | p50 ms | p95 ms | p99 ms |"
-        );
-    }
-    let _ = writeln!(text, "\n|---|{}", "---:|".repeat(5 * WANTED.len()));
+    let base = baseline.and_then(|figures| figures.at(clients, wanted));
+    let _ = writeln!(
+        text,
+        "| recall ≥ {wanted}, {clients} client(s) | queries/s | p50 ms | p95 ms | p99 ms | server CPU ms/query \
+         | ef or probes | recall |\n|---|{}",
+        "---:|".repeat(7)
+    );
     for (method, figures) in ordered(methods) {
         if !figures.curve.contains_key(&clients) {
             continue;
         }
-        let _ = write!(text, "| {} |", method.name());
-        for wanted in WANTED {
-            let (point, base) = (
-                at(figures, clients, wanted),
-                baseline.and_then(|figures| at(figures, clients, wanted)),
-            );
-            let figure = |of: fn(&Point) -> f64, decimals| cell(point.map(of), base.map(of), decimals);
-            let effort = point.map_or_else(|| "–".to_owned(), |point| point.effort.to_string());
-            let _ = write!(
-                text,
-                " {} | {effort} | {} | {} | {} |",
-                figure(|point| point.qps, 0),
-                figure(|point| point.p50_ms, 2),
-                figure(|point| point.p95_ms, 2),
-                figure(|point| point.p99_ms, 2)
-            );
-        }
-        text.push('\n');
+        let point = figures.at(clients, wanted);
+        let figure = |of: fn(&Point) -> f64, decimals| cell(point.map(of), base.map(of), decimals);
+        let cpu = |figures: &Figures| figures.cpu_at(clients, wanted);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            method.name(),
+            figure(|point| point.qps, 0),
+            figure(|point| point.p50_ms, 2),
+            figure(|point| point.p95_ms, 2),
+            figure(|point| point.p99_ms, 2),
+            cell(cpu(figures), baseline.and_then(cpu), 3),
+            point.map_or_else(|| "–".to_owned(), |point| point.effort.to_string()),
+            cell(point.map(|point| point.recall), None, 4)
+        );
     }
     text.push('\n');
 }
 
-fn upkeep(text: &mut String, methods: &BTreeMap<String, Figures>) {
+fn upkeep(text: &mut String, methods: &Methods) {
     let measured = |figures: &Figures| figures.inserts_per_second.or(figures.vacuum_seconds).is_some();
     if !methods.values().any(measured) {
         return;
     }
     let baseline = methods.get(Method::BASELINE.name());
     text.push_str(
-        "| method | inserts/s, half-full | vacuum s, 20 % deleted | recall then |\n|---|---:|---:|---:|\n",
+        "| method | inserts/s, half-full | per CPU s | vacuum s, 20 % deleted | CPU s | recall then |\n\
+         |---|---:|---:|---:|---:|---:|\n",
     );
     for (method, figures) in ordered(methods) {
         if method.side() == Side::Library {
             continue;
         }
         let inserts = |figures: &Figures| figures.inserts_per_second;
+        let inserts_cpu = |figures: &Figures| figures.inserts_per_cpu_second;
         let vacuum = |figures: &Figures| figures.vacuum_seconds;
+        let vacuum_cpu = |figures: &Figures| figures.vacuum_cpu_seconds;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             method.name(),
             cell(inserts(figures), baseline.and_then(inserts), 0),
+            cell(inserts_cpu(figures), baseline.and_then(inserts_cpu), 0),
             cell(vacuum(figures), baseline.and_then(vacuum), 2),
+            cell(vacuum_cpu(figures), baseline.and_then(vacuum_cpu), 2),
             cell(figures.recall_after_vacuum, None, 4)
         );
     }
     text.push('\n');
 }
 
-fn curves(text: &mut String, methods: &BTreeMap<String, Figures>) {
+fn curves(text: &mut String, methods: &Methods) {
     if clients_of(methods).is_empty() {
         return;
     }
     text.push_str("<details><summary>All points</summary>\n\n");
-    text.push_str("| method | clients | ef or probes | recall@10 | queries/s | p50 ms | p95 ms | p99 ms |\n");
-    text.push_str("|---|---:|---:|---:|---:|---:|---:|---:|\n");
+    text.push_str(
+        "| method | clients | ef or probes | recall@10 | queries/s | p50 ms | p95 ms | p99 ms | CPU ms |\n",
+    );
+    text.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (method, figures) in ordered(methods) {
         for (clients, curve) in &figures.curve {
             for point in curve {
                 let _ = writeln!(
                     text,
-                    "| {} | {clients} | {} | {:.4} | {:.0} | {:.2} | {:.2} | {:.2} |",
+                    "| {} | {clients} | {} | {:.4} | {:.0} | {:.2} | {:.2} | {:.2} | {} |",
                     method.name(),
                     point.effort,
                     point.recall,
                     point.qps,
                     point.p50_ms,
                     point.p95_ms,
-                    point.p99_ms
+                    point.p99_ms,
+                    cell(point.server_cpu_ms, None, 3)
                 );
             }
         }
@@ -343,7 +248,7 @@ fn curves(text: &mut String, methods: &BTreeMap<String, Figures>) {
     text.push_str("\n</details>\n");
 }
 
-fn lines(methods: &BTreeMap<String, Figures>, clients: usize) -> Vec<Line> {
+fn lines(methods: &Methods, clients: usize) -> Vec<Line> {
     let colour = |method: Method| Method::ALL.into_iter().position(|other| other == method);
     ordered(methods)
         .into_iter()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::method::{K, Method, index_name};
 use super::record::Record;
 use super::wire::Vector;
-use super::{Run, recall};
+use super::{Run, cpu, recall, table};
 use crate::Error;
 use crate::measure::percentile;
 
@@ -34,6 +34,8 @@ pub(crate) struct Answers {
     pub(crate) latencies: Vec<Duration>,
     /// From the first client's start to the last one's end.
     pub(crate) wall: Duration,
+    /// Of the backends, in the measured queries.
+    pub(crate) cpu_seconds: Option<f64>,
     /// Row numbers for each query, as the first client got them.
     pub(crate) rows: Vec<Vec<usize>>,
 }
@@ -63,6 +65,7 @@ pub(crate) fn measure(run: &Run<'_>, point: Point<'_>) -> Result<Answers, Error>
     let mut answers = Answers {
         latencies: Vec::new(),
         wall,
+        cpu_seconds: parts.iter().map(|part| part.cpu_seconds).sum(),
         rows: Vec::new(),
     };
     for (client, part) in parts.into_iter().enumerate() {
@@ -78,16 +81,22 @@ pub(crate) fn measure(run: &Run<'_>, point: Point<'_>) -> Result<Answers, Error>
 struct Part {
     start: Instant,
     end: Instant,
+    cpu_seconds: Option<f64>,
     latencies: Vec<Duration>,
     rows: Vec<Vec<usize>>,
 }
 
 /// Every client asks every query once; they start at different ones.
 fn client_run(run: &Run<'_>, point: Point<'_>, first: usize, barrier: &Barrier) -> Result<Part, String> {
-    let prepared = prepare(run, point).map_err(|error| error.to_string());
+    let prepared = prepare(run, point).and_then(|(mut client, statement)| {
+        let backend = table::backend(&mut client)?;
+        Ok((client, statement, backend))
+    });
+    let prepared = prepared.map_err(|error| error.to_string());
     // All clients must come here, or those that did would wait for ever.
     barrier.wait();
-    let (mut client, statement) = prepared?;
+    let (mut client, statement, backend) = prepared?;
+    let before = cpu::of_backend(backend);
     let count = run.queries();
     let mut latencies = Vec::with_capacity(count);
     let mut rows = vec![Vec::new(); count];
@@ -106,9 +115,11 @@ fn client_run(run: &Run<'_>, point: Point<'_>, first: usize, barrier: &Barrier) 
             );
         }
     }
+    let end = Instant::now();
     Ok(Part {
         start,
-        end: Instant::now(),
+        end,
+        cpu_seconds: cpu::since(before, backend),
         latencies,
         rows,
     })
@@ -147,6 +158,9 @@ impl Answers {
             p50_ms: at(0.5),
             p95_ms: at(0.95),
             p99_ms: at(0.99),
+            server_cpu_ms: self
+                .cpu_seconds
+                .map(|seconds| seconds * 1e3 / queries.max(1) as f64),
             qps: queries as f64 / self.wall.as_secs_f64().max(f64::MIN_POSITIVE),
             recall: mean_recall(run, &self.rows),
         }

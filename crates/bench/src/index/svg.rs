@@ -1,4 +1,6 @@
 //! A plot as SVG: recall to the right, queries per second upwards on a logarithmic scale, a line per method.
+//!
+//! The scale of recall is the logarithm of what is missing to 1, so that 0.99 and 0.995 are as far apart as 0.90 and 0.95.
 
 use std::fmt::Write;
 
@@ -13,6 +15,11 @@ const COLOURS: [&str; 9] = [
     "#d55e00", "#e69f00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#000000", "#999999", "#7f6000",
 ];
 
+/// Recalls that are labelled; the axis begins at one of them.
+const TICKS: [f64; 10] = [0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0];
+/// Added to what is missing to 1, so that 1 has a place too.
+const OFFSET: f64 = 5e-4;
+
 /// A line: points of (recall, queries per second).
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
@@ -24,11 +31,19 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// The plot. Recall starts at a round value below the least of the points, at 0.5 or above.
+/// Where a recall lies on the axis, in units that mean nothing.
+fn stretched(recall: f64) -> f64 {
+    -(1.0 + OFFSET - recall.min(1.0)).log10()
+}
+
+/// The plot. Recall starts at a round value below the least of the points, between 0.5 and 0.9.
 pub(crate) fn plot(title: &str, lines: &[Line]) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
     let least = points().map(|point| point.0).fold(1.0, f64::min);
-    let first = ((least * 20.0).floor() / 20.0).clamp(0.5, 0.95);
+    let first = TICKS
+        .into_iter()
+        .rfind(|&tick| tick <= least.min(0.9))
+        .unwrap_or(0.5);
     let speeds = || points().map(|point| point.1.max(0.1).log10());
     let (mut low, mut high) = (
         speeds().fold(f64::INFINITY, f64::min).floor(),
@@ -41,7 +56,8 @@ pub(crate) fn plot(title: &str, lines: &[Line]) -> String {
             (0.0, 1.0)
         };
     }
-    let x = |recall: f64| LEFT + (recall - first) / (1.0 - first) * (WIDTH - LEFT - RIGHT);
+    let (left, right) = (stretched(first), stretched(1.0));
+    let x = |recall: f64| LEFT + (stretched(recall) - left) / (right - left) * (WIDTH - LEFT - RIGHT);
     let y = |speed: f64| {
         let share = (speed.max(0.1).log10() - low) / (high - low);
         HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
@@ -70,14 +86,12 @@ fn axes(
     y: &impl Fn(f64) -> f64,
 ) {
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-    let steps = if first >= 0.9 { 100.0 } else { 20.0 };
-    for step in (first * steps).round() as u32..=steps as u32 {
-        let recall = f64::from(step) / steps;
+    for recall in TICKS.into_iter().filter(|&tick| tick >= first) {
         let at = x(recall);
         let _ = writeln!(
             svg,
             "<line x1=\"{at:.1}\" y1=\"{TOP}\" x2=\"{at:.1}\" y2=\"{bottom}\" stroke=\"#dddddd\"/>\
-             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{recall:.2}</text>",
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{recall}</text>",
             bottom + 20.0
         );
     }

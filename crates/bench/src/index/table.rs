@@ -4,7 +4,7 @@ use postgres::Client;
 
 use super::method::{Method, TABLES, index_name};
 use super::wire;
-use super::{Run, memory};
+use super::{Run, cpu, memory};
 use crate::Error;
 
 /// Makes and fills a table with rows of the data set, unless it is there with the same rows.
@@ -42,6 +42,8 @@ pub(crate) fn load(
 pub(crate) struct Built {
     /// Wall time.
     pub(crate) seconds: f64,
+    /// CPU time of the backend and its workers.
+    pub(crate) cpu_seconds: Option<f64>,
     /// See [`memory`].
     pub(crate) peak_mib: f64,
     /// Size of the index.
@@ -64,24 +66,36 @@ pub(crate) fn build(run: &Run<'_>, method: Method, table: &str, workers: usize) 
         "SET max_parallel_maintenance_workers = {workers}; ALTER TABLE {TABLES}.{table} SET (parallel_workers = {workers})"
     ))?;
     let statement = method.create_index(table, run.set, dimensions, rows);
-    let backend: i32 = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
+    let (backend, postmaster) = (backend(&mut client)?, run.server.postmaster());
+    let before = cpu::of_build(postmaster, backend);
     let started = std::time::Instant::now();
-    let ((result, seconds), peak_mib) =
-        memory::peak_mib(run.server.postmaster(), backend.unsigned_abs(), || {
-            let result = client.batch_execute(&statement);
-            (result, started.elapsed().as_secs_f64())
-        });
+    let ((result, seconds), peak_mib) = memory::peak_mib(postmaster, backend, || {
+        let result = client.batch_execute(&statement);
+        (result, started.elapsed().as_secs_f64())
+    });
     result?;
+    // The workers end with the build, and the server may not have waited for them yet.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let cpu_seconds = cpu::of_build(postmaster, backend)
+        .zip(before)
+        .map(|(after, before)| after - before);
     client.batch_execute(&format!("ALTER TABLE {TABLES}.{table} RESET (parallel_workers)"))?;
     let bytes: i64 = client
         .query_one("SELECT pg_relation_size($1::text::regclass)", &[&index])?
         .get(0);
     Ok(Built {
         seconds,
+        cpu_seconds,
         peak_mib,
         index_mib: mib(bytes),
         cache_mib: cache_mib(&mut client, &index),
     })
+}
+
+/// Process id of a connection's backend.
+pub(crate) fn backend(client: &mut Client) -> Result<u32, Error> {
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[])?.get(0);
+    Ok(pid.unsigned_abs())
 }
 
 /// Whether a table has its index.

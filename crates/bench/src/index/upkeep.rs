@@ -6,7 +6,7 @@ use super::method::{K, Method, TABLES, table_name};
 use super::record::Record;
 use super::search::{self, Point};
 use super::wire::Vector;
-use super::{Run, recall, table};
+use super::{Run, cpu, recall, table};
 use crate::Error;
 
 /// Rows of a transaction of single-row inserts.
@@ -31,7 +31,8 @@ pub(crate) fn insert(
         .get(0);
     let statement = client.prepare(&format!("INSERT INTO {name} (id, embedding) VALUES ($1, $2)"))?;
     let ids: Vec<usize> = (first..run.data.base.len()).take(count).collect();
-    let started = Instant::now();
+    let backend = table::backend(&mut client)?;
+    let (before_cpu, started) = (cpu::of_backend(backend), Instant::now());
     for ids in ids.chunks(TRANSACTION) {
         let mut transaction = client.transaction()?;
         for &id in ids {
@@ -44,6 +45,7 @@ pub(crate) fn insert(
         before: usize::try_from(before)?,
         inserted: ids.len(),
         seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: cpu::since(before_cpu, backend),
     })
 }
 
@@ -67,9 +69,11 @@ pub(crate) fn vacuum(run: &Run<'_>, method: Method, round: usize, workers: usize
     table::build(run, method, &table, workers)?;
     let deleted = client.execute(&format!("DELETE FROM {name} WHERE id % {DELETED_SHARE} = 0"), &[])?;
     client.batch_execute("CHECKPOINT")?;
-    let started = Instant::now();
+    let backend = table::backend(&mut client)?;
+    let (before_cpu, started) = (cpu::of_backend(backend), Instant::now());
     client.batch_execute(&format!("VACUUM (INDEX_CLEANUP on, PARALLEL 0) {name}"))?;
     let seconds = started.elapsed().as_secs_f64();
+    let cpu_seconds = cpu::since(before_cpu, backend);
     let point = Point {
         method,
         table: &table,
@@ -82,6 +86,7 @@ pub(crate) fn vacuum(run: &Run<'_>, method: Method, round: usize, workers: usize
         key: run.key(method, round),
         deleted: usize::try_from(deleted)?,
         seconds,
+        cpu_seconds,
         recall: recall_of_rest(run, &answers),
         effort: EFFORT,
     })

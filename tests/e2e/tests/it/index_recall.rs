@@ -69,7 +69,7 @@ fn recall(client: &mut Client, class: OperatorClass, filter: &str, k: i64) -> f6
         );
         let distance = format!("{column} {operator} '{vector}'::{element}");
         let sql = format!(
-            "WITH truth AS MATERIALIZED (SELECT {distance} + 0 AS d FROM tst WHERE {filter} ORDER BY d LIMIT {k}),
+            "WITH truth AS MATERIALIZED (SELECT ({distance}) + 0 AS d FROM tst WHERE {filter} ORDER BY d LIMIT {k}),
                   found AS MATERIALIZED (SELECT i, {distance} AS d FROM tst WHERE {filter} ORDER BY {distance} LIMIT {k})
              SELECT (SELECT count(*) FROM found WHERE d <= (SELECT max(d) FROM truth)), (SELECT count(*) FROM truth),
                     (SELECT count(DISTINCT i) FROM found)"

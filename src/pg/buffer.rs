@@ -102,7 +102,20 @@ fn pin_recent(relation: Relation, block: u32, buffer: i32) -> bool {
 pub fn update<R>(relation: Relation, block: u32, change: impl FnOnce(&mut [u8]) -> (bool, R)) -> R {
     let pinned = Pinned::read(relation, block);
     pinned.lock(pg_sys::BUFFER_LOCK_EXCLUSIVE);
-    let result = log_change(relation, pinned, 0, change);
+    // A crash between the growth of the file and the record of the new page leaves zeroes. Such a page gets its header now, and is
+    // logged as a whole: recovery passes over mere changes to a page that is new to it, and everything on the page would be lost.
+    let is_new = is_new(pinned.bytes());
+    let flags = if is_new {
+        pg_sys::GENERIC_XLOG_FULL_IMAGE
+    } else {
+        0
+    };
+    let result = log_change(relation, pinned, flags, |page| {
+        if is_new {
+            init(page);
+        }
+        change(page)
+    });
     pinned.unlock_and_release();
     result
 }
@@ -172,6 +185,8 @@ pub fn append_unlogged(relation: Relation, expected_block: u32, content: &[u8]) 
 
 /// Bytes of PostgreSQL's own page header.
 const HEADER_BYTES: usize = 24;
+/// Where `pd_upper` stands in it.
+const PD_UPPER: usize = core::mem::offset_of!(pg_sys::PageHeaderData, pd_upper);
 
 /// Writes the first `blocks` pages of a new relation to the WAL, if the relation is logged at all.
 pub fn log_all(relation: Relation, blocks: u32) {
@@ -288,6 +303,12 @@ fn log_change<R>(
         }
     }
     result
+}
+
+/// Whether the page has no header yet, as PostgreSQL asks it: `pd_upper` is zero.
+fn is_new(page: &[u8]) -> bool {
+    page.get(PD_UPPER..PD_UPPER + 2)
+        .is_some_and(|upper| upper == [0, 0])
 }
 
 /// PostgreSQL's page header, with everything between header and special area in use: nothing of our pages is a hole that the WAL

@@ -1,6 +1,8 @@
 //! The server killed during CREATE INDEX, CREATE INDEX CONCURRENTLY, REINDEX CONCURRENTLY and VACUUM (C4), and after a
 //! commit at wal_level = minimal, where a new index is written without WAL.
 
+use std::fs::File;
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,7 @@ use castmatch_e2e::random::Random;
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, database, killed, report, searcher, some_moment};
+use crate::index_setting::{DATABASE, RECALL_FLOOR, database, killed, report, searcher, some_moment, vacuum};
 
 const SEED: u64 = 977;
 
@@ -238,5 +240,38 @@ fn c4_aborted_builds_leave_nothing_that_disturbs() {
     index.fill(client, 2000..2100);
     run(client, "COMMIT");
     assert_verified(client, &index.name());
+    assert_answers(client, &index);
+}
+
+/// A crash after the file grew and before the new page was logged leaves a page of zeroes. What makes it a page of the index
+/// later has to log all of it: recovery passes over changes to a page that it knows only as new.
+#[test]
+fn c4_page_of_zeroes_left_by_a_crash_is_logged_when_it_is_used() {
+    let mut cluster = Cluster::start(&killed(&[]));
+    let client = &mut database(&cluster);
+    let index = Index::table(client, "zeroes", VECTOR_L2, 16);
+    index.fill(client, 1..201);
+    index.build(client, "");
+    let sql = format!("SELECT pg_relation_filepath('{}')", index.name());
+    let file = cluster.data().join(value::<String>(client, &sql));
+    run(client, "CHECKPOINT");
+    cluster.kill_immediately();
+    let mut bytes = File::options().append(true).open(file).unwrap();
+    bytes.write_all(&[0; 3 * 8192]).unwrap();
+    drop(bytes);
+    cluster.boot();
+    let client = &mut searcher(&cluster);
+    // One record a page and no image of it before the crash.
+    run(client, "CHECKPOINT");
+    index.fill(client, 1_000..1_400);
+    assert_answers(client, &index);
+    cluster.kill_immediately();
+    cluster.boot();
+    let client = &mut searcher(&cluster);
+    assert_answers(client, &index);
+    // And what is written to disk can be read again.
+    cluster.restart();
+    let client = &mut searcher(&cluster);
+    vacuum(client, &index.table);
     assert_answers(client, &index);
 }

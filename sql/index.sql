@@ -24,6 +24,14 @@ CREATE FUNCTION castmatch.index_halfvec_cosine() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_halfvec_cosine_wrapper';
 CREATE FUNCTION castmatch.index_halfvec_l1() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_halfvec_l1_wrapper';
+COMMENT ON FUNCTION castmatch.index_vector_l2() IS 'support function of vector_l2_ops: vector, Euclidean distance';
+COMMENT ON FUNCTION castmatch.index_vector_ip() IS 'support function of vector_ip_ops: vector, negative inner product';
+COMMENT ON FUNCTION castmatch.index_vector_cosine() IS 'support function of vector_cosine_ops: vector, cosine distance';
+COMMENT ON FUNCTION castmatch.index_vector_l1() IS 'support function of vector_l1_ops: vector, taxicab distance';
+COMMENT ON FUNCTION castmatch.index_halfvec_l2() IS 'support function of halfvec_l2_ops: halfvec, Euclidean distance';
+COMMENT ON FUNCTION castmatch.index_halfvec_ip() IS 'support function of halfvec_ip_ops: halfvec, negative inner product';
+COMMENT ON FUNCTION castmatch.index_halfvec_cosine() IS 'support function of halfvec_cosine_ops: halfvec, cosine distance';
+COMMENT ON FUNCTION castmatch.index_halfvec_l1() IS 'support function of halfvec_l1_ops: halfvec, taxicab distance';
 
 CREATE OPERATOR CLASS @extschema@.vector_l2_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
     OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,

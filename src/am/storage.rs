@@ -35,6 +35,7 @@ pub struct RelationStorage {
     reads: u32,
     pace: Pace,
     tried_last: bool,
+    logged: bool,
     places: Vec<peek::Place>,
     missed: Vec<i32>,
 }
@@ -49,6 +50,7 @@ impl RelationStorage {
             reads: 0,
             pace: Pace::Full,
             tried_last: false,
+            logged: true,
             places: Vec::new(),
             missed: Vec::new(),
             hints,
@@ -58,6 +60,12 @@ impl RelationStorage {
     /// Sets the pace of long work.
     pub fn with_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
+        self
+    }
+
+    /// Writes no WAL: for an index under construction, which is logged as a whole in the end.
+    pub fn without_wal(mut self) -> Self {
+        self.logged = false;
         self
     }
 
@@ -215,14 +223,23 @@ impl PageWrite for RelationStorage {
         if !self.contains(block) {
             return Err(outside(block));
         }
-        Ok(buffer::update(self.relation, block, |page| {
+        let change = |page: &mut [u8]| {
             let (changed, result) = change(page);
             (changed == Change::Made, result)
-        }))
+        };
+        Ok(if self.logged {
+            buffer::update(self.relation, block, change)
+        } else {
+            buffer::update_unlogged(self.relation, block, change)
+        })
     }
 
     fn extend<R>(&mut self, fill: impl FnOnce(u32, &mut [u8]) -> R) -> Result<(u32, R), IndexError> {
-        let (block, result) = buffer::extend(self.relation, fill);
+        let (block, result) = if self.logged {
+            buffer::extend(self.relation, fill)
+        } else {
+            buffer::extend_unlogged(self.relation, fill)
+        };
         self.known_blocks = self.known_blocks.max(block.saturating_add(1));
         Ok((block, result))
     }

@@ -118,6 +118,39 @@ pub fn extend<R>(relation: Relation, fill: impl FnOnce(u32, &mut [u8]) -> R) -> 
     (block, result)
 }
 
+/// Like [`update`] without a WAL record: for an index under construction, logged as a whole by [`log_all`].
+pub fn update_unlogged<R>(
+    relation: Relation,
+    block: u32,
+    change: impl FnOnce(&mut [u8]) -> (bool, R),
+) -> R {
+    let mut pinned = Pinned::read(relation, block);
+    pinned.lock(pg_sys::BUFFER_LOCK_EXCLUSIVE);
+    // On a copy, as with WAL: a change that is not made leaves no trace.
+    let mut copy = [0_u8; PAGE_BYTES];
+    copy.copy_from_slice(pinned.bytes());
+    let (changed, result) = change(&mut copy);
+    if changed {
+        pinned.bytes_mut().copy_from_slice(&copy);
+        // SAFETY: pinned and exclusively locked.
+        unsafe { pg_sys::MarkBufferDirty(pinned.0) };
+    }
+    pinned.unlock_and_release();
+    result
+}
+
+/// Like [`extend`] without a WAL record.
+pub fn extend_unlogged<R>(relation: Relation, fill: impl FnOnce(u32, &mut [u8]) -> R) -> (u32, R) {
+    let (mut pinned, block) = new_buffer(relation);
+    let page = pinned.bytes_mut();
+    init(page);
+    let result = fill(block, page);
+    // SAFETY: pinned and exclusively locked.
+    unsafe { pg_sys::MarkBufferDirty(pinned.0) };
+    pinned.unlock_and_release();
+    (block, result)
+}
+
 /// Appends a finished page without a WAL record: for an index under construction, logged as a whole by [`log_all`].
 pub fn append_unlogged(relation: Relation, expected_block: u32, content: &[u8]) {
     let (mut pinned, block) = new_buffer(relation);

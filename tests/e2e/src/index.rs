@@ -304,7 +304,8 @@ pub fn assert_verified(client: &mut Client, name: &str) {
     assert!(failed.is_empty(), "{name}: {failed:#?}");
 }
 
-/// Has the planner of this session answer ORDER BY from the index, whatever it thinks of the costs.
+/// Has the planner of this session answer ORDER BY from the index, whatever it thinks of the costs. What it may not do
+/// costs so much then that it would compile every other plan.
 ///
 /// # Panics
 /// If that fails.
@@ -312,6 +313,6 @@ pub fn prefer_index(client: &mut Client) {
     run(
         client,
         "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off;
-         SET max_parallel_workers_per_gather = 0",
+         SET max_parallel_workers_per_gather = 0; SET jit = off",
     );
 }

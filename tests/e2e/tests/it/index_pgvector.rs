@@ -19,6 +19,8 @@ use crate::index_setting::{DATABASE, StopOnDrop, database, plain, repeat, report
 const WRITERS: i64 = 4;
 /// Share of the rows that a search for their own vector has to find.
 const REACHABLE: f64 = 0.997;
+/// The same where lists have room for four: a row whom none of them names is then found by way of the upper levels only.
+const REACHABLE_BY_FOUR: f64 = 0.97;
 
 /// The next statement of a writer: its number, the id that it may use, and its random numbers.
 type Step<'a> = dyn Fn(&Index, i64, i64, &mut Random) -> String + Sync + 'a;

@@ -18,7 +18,7 @@ use super::super::walk::Graph;
 use super::census::{Census, Standing};
 
 /// The most candidates that are looked at for one list.
-const MAX_CANDIDATES: usize = 96;
+const MAX_CANDIDATES: usize = 64;
 /// The most dead elements whose neighbours become candidates for one list.
 const MAX_FOLLOWED: usize = 48;
 

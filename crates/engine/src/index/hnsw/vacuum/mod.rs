@@ -28,6 +28,7 @@ use crate::index::page::EntrySet;
 use crate::index::storage::PageWrite;
 
 use super::Index;
+use super::idset::IdSet;
 use super::paged::PagedScratch;
 use super::reach::Reach;
 use census::Census;
@@ -64,22 +65,23 @@ pub fn cleanup<S: PageWrite>(
     let census = Census::take(index, storage)?;
     stats.blocks = census.blocks;
     stats.rows_remaining = census.unranked.saturating_add(census.live.len() as u64);
-    let repair_from = storage.position();
     let damaged = !census.dead.is_empty() || census.has_dangling();
+    let mut repair = Repair::new(index, storage, &census)?;
+    let began = storage.position();
     if damaged {
-        Repair::new(index, storage, &census)?.pass(storage, None, stats)?;
+        repair.pass(storage, None, stats)?;
     }
     let entries = entries::renew_entries(index, storage, &census, &mut PagedScratch::default())?;
     if damaged {
         // Insertions that were under way in the first pass may have written the name of a dead element since. Those that do so
         // later look at their neighbours again and see that it is dead.
-        Repair::new(index, storage, &census)?.pass(storage, Some(repair_from), stats)?;
+        repair.pass(storage, Some(began), stats)?;
     }
     if census.has_lost_records() {
         adopt::adopt_records(index, storage, &census)?;
     }
     if damaged || census.has_orphans(&entries) {
-        link_again(index, storage, &census, entries, stats)?;
+        link_again(index, storage, [&census.live, repair.arrived()], entries, stats)?;
     }
     if !census.dead.is_empty() {
         free::free_records(index, storage, &census)?;
@@ -92,20 +94,22 @@ pub fn cleanup<S: PageWrite>(
 fn link_again<S: PageWrite>(
     index: &Index,
     storage: &mut S,
-    census: &Census,
+    live: [&IdSet; 2],
     entries: EntrySet,
     stats: &mut VacuumStats,
 ) -> Result<(), IndexError> {
     let mut reach = Reach::new(index, storage)?;
     reach.from_entries(storage, &entries)?;
     let mut relinker = Relinker::new(index, &entries);
-    let mut from = 0;
-    while let Some(id) = census.live.next_not_in(reach.met(), from) {
-        if relinker.relink(storage, id, reach.met())? {
-            stats.elements_relinked = stats.elements_relinked.saturating_add(1);
+    for live in live {
+        let mut from = 0;
+        while let Some(id) = live.next_not_in(reach.met(), from) {
+            if relinker.relink(storage, id, reach.met())? {
+                stats.elements_relinked = stats.elements_relinked.saturating_add(1);
+            }
+            reach.from_element(storage, id)?;
+            from = id.0;
         }
-        reach.from_element(storage, id)?;
-        from = id.0;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::index::storage::{Change, PageWrite, Position};
 use crate::index::{IndexError, SlotId};
 
 use super::super::Index;
+use super::super::idset::IdSet;
 use super::super::queue::reserve;
 use super::super::sweep::{Content, PageCopy, slot_id, sweep};
 use super::VacuumStats;
@@ -41,6 +42,7 @@ pub(super) struct Repair<'i> {
     patches: Vec<Patch>,
     added: Vec<SlotId>,
     gone: Vec<SlotId>,
+    arrived: IdSet,
 }
 
 impl<'i> Repair<'i> {
@@ -62,7 +64,13 @@ impl<'i> Repair<'i> {
             patches: Vec::new(),
             added: Vec::new(),
             gone: Vec::new(),
+            arrived: IdSet::default(),
         })
+    }
+
+    /// The live elements that the passes met and the census did not.
+    pub(super) fn arrived(&self) -> &IdSet {
+        &self.arrived
     }
 
     /// One pass over all pages, or over those that changed since a position.
@@ -113,6 +121,9 @@ impl<'i> Repair<'i> {
             let slot = slot.map_err(|error| error.at(block))?;
             if slot.head.state == SlotState::Live {
                 let owner = slot_id(self.index, block, number)?;
+                if !self.census.live.contains(owner) {
+                    self.arrived.insert(owner)?;
+                }
                 self.look_at_list(storage, number, owner, 0, slot.neighbours)?;
             }
         }

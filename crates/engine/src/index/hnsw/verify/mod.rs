@@ -200,9 +200,11 @@ fn check_reach<S: PageRead>(
         missed.add(|| format!("block {block} slot {slot}"));
     }
     let reached = live.saturating_sub(missed.count);
+    // In an index of a few hundred elements a single one is more than the share that insertions may leave to the next vacuum.
+    let tolerated = missed.count <= 1;
     Ok(Check {
         name: "reachability",
-        ok: reached.saturating_mul(1000) >= live.saturating_mul(REACHED_PER_MILLE),
+        ok: tolerated || reached.saturating_mul(1000) >= live.saturating_mul(REACHED_PER_MILLE),
         detail: format!("{reached} of {live} elements can be reached{missed}"),
     })
 }

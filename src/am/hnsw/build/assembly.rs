@@ -1,0 +1,194 @@
+//! An index takes shape: in memory as long as maintenance_work_mem allows, on its pages from then on.
+//!
+//! Nobody else sees the index yet, so its pages are written without WAL; the build logs them as a whole in the end.
+
+use super::{PHASE_INSERTING, PHASE_LINKING, PHASE_WRITING};
+use crate::am::state::Hints;
+use crate::am::storage::RelationStorage;
+use crate::pg::relation::Relation;
+use crate::pg::signals::check_for_interrupts;
+use crate::pg::thread::SignalBlock;
+use crate::pg::{buffer, progress};
+use castmatch_engine::index::hnsw::Index;
+use castmatch_engine::index::hnsw::build::{Builder, PageSink, Pushed, Supervisor};
+use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
+use castmatch_engine::index::page::PageBytes;
+use castmatch_engine::index::quantize::{CodeRef, Rankable};
+use castmatch_engine::index::{HeapTid, IndexError};
+use castmatch_engine::interrupt::{Interrupt, Interrupted};
+use std::rc::Rc;
+
+/// Where the index is.
+enum Stage<'a> {
+    Memory(Builder<'a>),
+    Pages {
+        storage: RelationStorage,
+        inserter: Box<Inserter>,
+        rows: u64,
+    },
+    /// Between the two, and after the end.
+    Moving,
+}
+
+/// An index under construction.
+pub struct Assembly<'a> {
+    relation: Relation,
+    index: &'a Index,
+    stage: Stage<'a>,
+    memory_limit_bytes: usize,
+    code: Vec<u8>,
+}
+
+impl<'a> Assembly<'a> {
+    /// An empty one, that may use so much memory and so many threads beside this one.
+    pub fn new(relation: Relation, index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
+        Self {
+            relation,
+            index,
+            stage: Stage::Memory(Builder::new(index, memory_limit_bytes, threads)),
+            memory_limit_bytes,
+            code: vec![0; index.quantizer.code_bytes()],
+        }
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn add(&mut self, transformed: &[f32], rankable: Rankable, tid: HeapTid) -> Result<(), IndexError> {
+        if let Stage::Memory(builder) = &mut self.stage {
+            let factors = self.index.quantizer.encode(transformed, &mut self.code);
+            let code = CodeRef {
+                factors,
+                code: &self.code,
+            };
+            if builder.push(code, tid, rankable)? == Pushed::Stored {
+                return Ok(());
+            }
+            self.move_to_pages()?;
+        }
+        if let Stage::Pages {
+            storage,
+            inserter,
+            rows,
+        } = &mut self.stage
+        {
+            let element = NewElement {
+                transformed,
+                rankable,
+                tid,
+                level: self.index.level(tid),
+            };
+            check_for_interrupts();
+            inserter.insert(self.index, storage, &element, *rows)?;
+            *rows += 1;
+            progress::rows_done(i64::try_from(*rows).unwrap_or(i64::MAX));
+        }
+        Ok(())
+    }
+
+    /// Finishes the index. Returns its rows and its blocks.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn finish(mut self) -> Result<(f64, u32), IndexError> {
+        match core::mem::replace(&mut self.stage, Stage::Moving) {
+            Stage::Memory(builder) => {
+                let rows = f64::from(builder.count());
+                Ok((rows, write(self.relation, builder)?))
+            }
+            Stage::Pages { rows, .. } => Ok((rows as f64, self.relation.blocks())),
+            Stage::Moving => Ok((0.0, self.relation.blocks())),
+        }
+    }
+
+    /// Writes what is in memory, and goes on with the pages.
+    fn move_to_pages(&mut self) -> Result<(), IndexError> {
+        let Stage::Memory(builder) = core::mem::replace(&mut self.stage, Stage::Moving) else {
+            return Ok(());
+        };
+        let rows = u64::from(builder.count());
+        pgrx::notice!(
+            "index \"{}\" no longer fits into maintenance_work_mem ({} MB) after {rows} rows: the others are inserted one by one",
+            self.relation.name(),
+            self.memory_limit_bytes >> 20
+        );
+        write(self.relation, builder)?;
+        progress::phase(PHASE_INSERTING);
+        self.stage = Stage::Pages {
+            storage: RelationStorage::new(self.relation, Rc::<Hints>::default()).without_wal(),
+            inserter: Box::default(),
+            rows,
+        };
+        Ok(())
+    }
+}
+
+/// Links the elements and writes the pages. Returns the number of blocks.
+fn write(relation: Relation, builder: Builder<'_>) -> Result<u32, IndexError> {
+    progress::phase(PHASE_LINKING);
+    progress::rows_total(i64::from(builder.count()));
+    progress::rows_done(0);
+    let built = builder.finish(&Backend::default())?;
+    progress::phase(PHASE_WRITING);
+    let written = built.write_index(&mut File { relation })?;
+    Ok(written.end_block)
+}
+
+/// The backend that builds: it answers cancel requests, and shows how far the threads are.
+#[derive(Default)]
+struct Backend {
+    signals: SignalBlock,
+}
+
+impl Interrupt for Backend {
+    fn check(&self) -> Result<(), Interrupted> {
+        check_for_interrupts();
+        Ok(())
+    }
+}
+
+impl Supervisor for Backend {
+    fn progress(&self, done: u64, _total: u64) {
+        progress::rows_done(i64::try_from(done).unwrap_or(i64::MAX));
+    }
+
+    fn before_spawn(&self) {
+        self.signals.block();
+    }
+
+    fn after_spawn(&self) {
+        self.signals.restore();
+    }
+}
+
+/// The index's file, written from its front.
+struct File {
+    relation: Relation,
+}
+
+impl PageSink for File {
+    fn page(&mut self, block: u32, bytes: &PageBytes) -> Result<(), IndexError> {
+        check_for_interrupts();
+        buffer::append_unlogged(self.relation, block, bytes);
+        Ok(())
+    }
+}
+
+/// Pages in memory, for the init fork.
+#[derive(Default)]
+pub struct Pages(Vec<Box<PageBytes>>);
+
+impl Pages {
+    /// The pages, by block.
+    pub fn as_slice(&self) -> &[Box<PageBytes>] {
+        &self.0
+    }
+}
+
+impl PageSink for Pages {
+    fn page(&mut self, _block: u32, bytes: &PageBytes) -> Result<(), IndexError> {
+        self.0.push(Box::new(*bytes));
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What is to be built: the options, the operator class and the column, checked.
+
+use crate::am::hnsw::options;
+use crate::am::index_error;
+use crate::am::opclass::{self, OpClass};
+use crate::error::{Result, error, invalid_argument};
+use crate::pg::random;
+use crate::pg::relation::Relation;
+use castmatch_engine::index::IndexError;
+use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::quantize::CodeBits;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// The seed of rotation and levels: the same for every index, so that the same rows give the same index.
+const SEED: u64 = 0x6361_7374_6d61_7463;
+
+/// What is to be built, from the catalogs.
+pub struct Plan {
+    /// Metric and element type.
+    pub class: OpClass,
+    /// The parameters of the index.
+    pub options: IndexOptions,
+}
+
+impl Plan {
+    /// Reads the catalogs' description of an index that is about to be built.
+    ///
+    /// # Errors
+    /// 22023 for options or a column that make no sense.
+    pub fn of(index: Relation) -> Result<Self> {
+        let class = opclass::of(index)?;
+        let given = options::of(index)?;
+        let (_, typmod) = index.first_column_type();
+        let Some(dims) = u32::try_from(typmod).ok().filter(|&dims| dims > 0) else {
+            return Err(invalid_argument("column does not have dimensions").set_hint(
+                "Give the column's type its number of dimensions, as in vector(384), or index the expression (column::vector(384)).",
+            ));
+        };
+        let bits = given
+            .code_bits
+            .unwrap_or_else(|| CodeBits::default_for(class.metric, dims as usize));
+        Ok(Self {
+            class,
+            options: IndexOptions {
+                metric: class.metric,
+                element: class.element,
+                bits,
+                dims,
+                m: given.m,
+                ef_construction: given.ef_construction,
+                seed: SEED,
+                build_id: random::number(),
+            },
+        })
+    }
+
+    /// The parameters of the index with this centre.
+    ///
+    /// # Errors
+    /// 54000 for more dimensions than a page has room for.
+    pub fn index(&self, relation: Relation, center: Vec<f32>) -> Result<Index> {
+        Index::new(&self.options, center).map_err(|failure| match failure {
+            IndexError::Limit { .. } => self.too_many_dimensions(),
+            failure => index_error(relation, failure),
+        })
+    }
+
+    fn too_many_dimensions(&self) -> ErrorReport {
+        let IndexOptions { dims, m, .. } = self.options;
+        let fits = |dims: u32| Index::new(&IndexOptions { dims, ..self.options }, Vec::new()).is_ok();
+        let (mut most, mut too_many) = (0, dims);
+        while most + 1 < too_many {
+            let middle = most + (too_many - most) / 2;
+            if fits(middle) {
+                most = middle
+            } else {
+                too_many = middle
+            }
+        }
+        error(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!("column has {dims} dimensions, a castmatch_hnsw index with these options can have at most {most}"),
+        )
+        .set_detail(format!(
+            "The code of a vector and its {} neighbours must fit on one page.",
+            2 * m
+        ))
+        .set_hint(if self.options.bits == CodeBits::Four {
+            "Use a smaller m."
+        } else {
+            "Use a smaller m or code_bits = 4."
+        })
+    }
+}
+

@@ -17,6 +17,8 @@ enum Column {
 
 /// Fetches the indexed value of rows, for one index scan.
 pub struct RowReader {
+    table: Relation,
+    known_blocks: u32,
     fetch: *mut pg_sys::IndexFetchTableData,
     snapshot: pg_sys::Snapshot,
     slot: *mut pg_sys::TupleTableSlot,
@@ -58,6 +60,8 @@ impl RowReader {
                 }
             };
             Some(Self {
+                table: Relation::from_raw(table),
+                known_blocks: 0,
                 fetch,
                 snapshot,
                 slot: pg_sys::MakeSingleTupleTableSlot((*table).rd_att, pg_sys::table_slot_callbacks(table)),
@@ -65,6 +69,14 @@ impl RowReader {
                 memory: RowMemory::new(),
             })
         }
+    }
+
+    /// Whether the table has such a block: the server takes a place beyond its end for a damaged table.
+    pub fn contains(&mut self, block: u32) -> bool {
+        if block >= self.known_blocks {
+            self.known_blocks = self.table.blocks();
+        }
+        block < self.known_blocks
     }
 
     /// Shows the indexed value of the row at `block` and `offset` to `look`; `None` if no version of it is visible or the value is NULL.

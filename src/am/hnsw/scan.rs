@@ -232,6 +232,12 @@ struct Rows<'a> {
 impl HeapRows for Rows<'_> {
     fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError> {
         let (query, metric) = (self.query, self.metric);
+        if !self.reader.contains(tid.block) {
+            return Err(IndexError::Corrupt {
+                block: 0,
+                what: "row is beyond the end of the table",
+            });
+        }
         let key = self.reader.value(tid.block, tid.offset, |datum| {
             // SAFETY: the value of the indexed column, of the type that the query was checked to have.
             unsafe {

@@ -1,5 +1,5 @@
 //! Recall by the recipes of pgvector's own tests and by its floors, so that the figures compare: 10,000 rows of 3
-//! uniform coordinates, 20 random queries, the 20 nearest rows, `ef_search` 40.
+//! coordinates that are products of two uniform ones, 20 uniform queries, the 20 nearest rows, `ef_search` 40.
 
 use std::thread;
 
@@ -16,9 +16,9 @@ const DATABASE: &str = "recall";
 const ROWS: i64 = 10_000;
 const QUERIES: i64 = 20;
 const K: i64 = 20;
-/// One row of three coordinates below 1, in both element types.
-const UNIFORM: &str = "SELECT i, v, v::halfvec(3) FROM (
-    SELECT i, ARRAY[random(), random(), random()]::vector(3) AS v FROM generate_series";
+/// Rows in both element types.
+const POINTS: &str = "SELECT i, v, v::halfvec(3) FROM (
+    SELECT i, ARRAY[random() * random(), random() * random(), random() * random()]::vector(3) AS v FROM generate_series";
 
 fn floor(class: OperatorClass) -> f64 {
     if class.operator == "<#>" { 0.97 } else { 0.99 }
@@ -33,7 +33,7 @@ fn database(cluster: &Cluster, rows: i64) -> Client {
         &format!(
             "CREATE TABLE tst (i integer PRIMARY KEY, v vector(3), h halfvec(3));
              SELECT setseed(0.25);
-             INSERT INTO tst {UNIFORM}(1, {rows}) i) r"
+             INSERT INTO tst {POINTS}(1, {rows}) i) r"
         ),
     );
     client
@@ -164,7 +164,7 @@ fn rows_inserted_by_several_clients_reach_the_recall_floor() {
                     let last = first + 9;
                     run(
                         &mut session,
-                        &format!("INSERT INTO tst {UNIFORM}({first}, {last}) i) r"),
+                        &format!("INSERT INTO tst {POINTS}({first}, {last}) i) r"),
                     );
                 }
             });
@@ -216,7 +216,8 @@ fn recall_survives_updates_of_every_row() {
         run(
             client,
             "UPDATE tst SET v = r.v, h = r.v::halfvec(3) FROM (
-                 SELECT i, ARRAY[random(), random(), random()]::vector(3) AS v FROM generate_series(1, 10000) i) r WHERE tst.i = r.i",
+                 SELECT i, ARRAY[random() * random(), random() * random(), random() * random()]::vector(3) AS v
+                 FROM generate_series(1, 10000) i) r WHERE tst.i = r.i",
         );
         // The first time the old versions are still in the graph when they are searched.
         if round > 1 {

@@ -15,7 +15,7 @@ use crate::index_setting::{DATABASE, database, plain, vacuum};
 use crate::setting::SOON;
 
 /// Too many for a vector to stay in its row.
-const DIMS: usize = 600;
+const DIMS: usize = 1_100;
 
 /// Rows 1 to `rows` with their vectors in the TOAST table.
 fn toasted(client: &mut Client, table: &str, class: OperatorClass, rows: i64) -> Index {
@@ -32,6 +32,39 @@ fn toasted(client: &mut Client, table: &str, class: OperatorClass, rows: i64) ->
         "the vectors are not in the TOAST table: {chunks} chunks"
     );
     index
+}
+
+/// A snapshot that is held without a lock on any table, so that indexes can be rebuilt meanwhile.
+struct OldSnapshot {
+    holder: Client,
+    name: String,
+}
+
+impl OldSnapshot {
+    fn take(cluster: &Cluster) -> Self {
+        let mut holder = cluster.connect(DATABASE, "postgres");
+        run(&mut holder, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        let name = value(&mut holder, "SELECT pg_export_snapshot()");
+        Self { holder, name }
+    }
+
+    /// What a transaction with this snapshot gives.
+    fn see<T>(&self, cluster: &Cluster, look: impl FnOnce(&mut Client) -> T) -> T {
+        let mut reader = cluster.connect(DATABASE, "postgres");
+        prefer_index(&mut reader);
+        let name = &self.name;
+        run(
+            &mut reader,
+            &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '{name}'"),
+        );
+        let seen = look(&mut reader);
+        run(&mut reader, "COMMIT");
+        seen
+    }
+
+    fn end(mut self) {
+        run(&mut self.holder, "COMMIT");
+    }
 }
 
 fn toast_table(client: &mut Client, table: &str) -> String {
@@ -52,38 +85,29 @@ fn toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot() {
         index.build(client, "");
         let query = index.query(1);
 
-        let mut old = cluster.connect(DATABASE, "postgres");
-        run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-        let seen = index.rows(&mut old);
+        let old = OldSnapshot::take(&cluster);
+        let seen = old.see(&cluster, |reader| index.rows(reader));
         run(
             client,
             &format!(
                 "DELETE FROM {table} WHERE id % 2 = 0; UPDATE {table} SET touched = 1, e = e WHERE id % 3 = 0"
             ),
         );
-        for how in ["REINDEX INDEX", "REINDEX TABLE", "REINDEX INDEX CONCURRENTLY"] {
-            let target = if how.contains("TABLE") {
-                table.clone()
-            } else {
-                index.name()
-            };
-            // A concurrent one waits for the old snapshot, at its end.
-            if how.contains("CONCURRENTLY") {
-                assert_eq!(
-                    index.rows(&mut old),
-                    seen,
-                    "the old snapshot still reads what it saw"
-                );
-                run(&mut old, "COMMIT");
-            }
-            run(client, &format!("{how} {target}"));
+        let name = index.name();
+        let rebuilt = |client: &mut Client, how: &str| {
+            run(client, how);
             index.assert_exhaustive(client, &query);
             index.assert_verified(client);
-        }
+        };
+        rebuilt(client, &format!("REINDEX INDEX {name}"));
+        rebuilt(client, &format!("REINDEX TABLE {table}"));
+        let still = old.see(&cluster, |reader| index.rows(reader));
+        assert_eq!(still, seen, "the old snapshot still reads what it saw");
+        // A concurrent one would wait for it.
+        old.end();
+        rebuilt(client, &format!("REINDEX INDEX CONCURRENTLY {name}"));
         vacuum(client, &table);
-        run(client, &format!("REINDEX INDEX {}", index.name()));
-        index.assert_exhaustive(client, &query);
-        index.assert_verified(client);
+        rebuilt(client, &format!("REINDEX INDEX {name}"));
         let found = index.recall(client, 0..20, 10);
         assert!(found >= 0.9, "{}: recall {found}", class.name);
     }
@@ -96,16 +120,19 @@ fn old_snapshot_finds_its_toasted_rows_by_the_index() {
     let client = &mut database(&cluster);
     let index = toasted(client, "t", opclass::VECTOR_L2, 200);
     index.build(client, "");
-    let mut old = cluster.connect(DATABASE, "postgres");
-    prefer_index(&mut old);
-    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-    let live = index.assert_exhaustive(&mut old, &index.query(1));
+    let old = OldSnapshot::take(&cluster);
+    let found = |old: &OldSnapshot| {
+        old.see(&cluster, |reader| {
+            index.assert_exhaustive(reader, &index.query(1))
+        })
+    };
+    let live = found(&old);
     run(client, "DELETE FROM t WHERE id > 100");
     vacuum(client, "t");
-    assert_eq!(index.assert_exhaustive(&mut old, &index.query(1)), live);
+    assert_eq!(found(&old), live);
     run(client, "REINDEX INDEX t_e");
-    assert_eq!(index.assert_exhaustive(&mut old, &index.query(1)), live);
-    run(&mut old, "COMMIT");
+    assert_eq!(found(&old), live);
+    old.end();
     vacuum(client, "t");
     assert!(index.assert_exhaustive(client, &index.query(1)) < live);
     index.assert_verified(client);
@@ -136,9 +163,7 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
     ] {
         let table = format!("t_{number}");
         let index = toasted(client, &table, class, 300);
-        let mut old = cluster.connect(DATABASE, "postgres");
-        run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ");
-        assert!(!index.rows(&mut old).is_empty());
+        let old = OldSnapshot::take(&cluster);
         run(client, &format!("DELETE FROM {table} WHERE id > 100"));
         run(client, "SELECT setval('visits', 1, false)");
         let statement = index.build_statement("", with) + " WHERE gate(id)";
@@ -153,7 +178,7 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
             let building = scope.spawn(|| builder.batch_execute(&statement));
             let waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
             eventually(SOON, "the build waits", || column::<i32>(client, waiting).pop());
-            run(&mut old, "COMMIT");
+            old.end();
             let toast = toast_table(client, &table);
             run(client, &format!("VACUUM {toast}"));
             let left = format!("SELECT n_dead_tup FROM pg_stat_all_tables WHERE relid = '{toast}'::regclass");

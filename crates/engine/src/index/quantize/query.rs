@@ -8,6 +8,9 @@ use crate::kernels::code::{CODE_ALIGN, CodeKernels, LINE, Line, code_kernels};
 /// Adding this and subtracting it again rounds numbers of up to 2^22 to integers.
 const ROUNDER: f32 = 12_582_912.0;
 
+/// Where squared norms end. Elements of such vectors may have been cut, and what is computed from them is of no use.
+const HUGE: f64 = f32::MAX as f64;
+
 /// How keys are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -181,7 +184,9 @@ impl Query {
     /// of the range of numbers says nothing.
     #[must_use]
     pub fn lower_bound(&self, key: f32, factors: &Factors, epsilon: f32) -> f32 {
-        if !(key > f32::MIN && key < f32::MAX) {
+        let huge = |norm_squared: f64| norm_squared >= HUGE;
+        if !(key > f32::MIN && key < f32::MAX) || huge(self.norm_squared) || huge(factors.norm_squared.into())
+        {
             return f32::NEG_INFINITY;
         }
         // Sums of as many terms in lanes; each term is known to half a unit in the last place.
@@ -194,7 +199,7 @@ impl Query {
             (Form::Full, Metric::Cosine) => 1.0,
             _ => 0.0,
         };
-        let rounding = f32::EPSILON * units * (key.abs() + finish_key(terms, 0.0));
+        let rounding = f32::EPSILON * units * (key.abs() + finish_key(terms, 0.0)) + f32::MIN_POSITIVE;
         key - epsilon * self.error_at(factors, key) - rounding
     }
 

@@ -41,7 +41,7 @@ pub trait HeapRows {
     /// there.
     ///
     /// # Errors
-    /// Those of the table.
+    /// Those of the table. [`IndexError::Corrupt`] where no row can be; whatever block it names, the scan names that of the element.
     fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError>;
 }
 
@@ -189,7 +189,7 @@ impl Scan {
         loop {
             match self.list.step() {
                 Step::Fetch(listed) => {
-                    if let Some(key) = rows.exact_key(listed.tid)? {
+                    if let Some(key) = self.exact_key(rows, listed.id(), listed.tid)? {
                         self.list.fetched(Fetched {
                             key,
                             id: listed.id(),
@@ -230,11 +230,27 @@ impl Scan {
             self.settled.insert(fetched.id);
             return Ok(true);
         }
-        if let Some(key) = rows.exact_key(tid)? {
+        if let Some(key) = self.exact_key(rows, fetched.id, tid)? {
             let id = fetched.id;
             self.list.fetched(Fetched { key, id, tid })?;
         }
         Ok(false)
+    }
+
+    /// The exact key of an element's row. That the row cannot be there is a fault of the element's page.
+    fn exact_key<R: HeapRows>(
+        &self,
+        rows: &mut R,
+        id: SlotId,
+        tid: HeapTid,
+    ) -> Result<Option<f64>, IndexError> {
+        rows.exact_key(tid).map_err(|failure| match failure {
+            IndexError::Corrupt { what, .. } => {
+                let (block, _) = self.index.layout.slot(id);
+                IndexError::Corrupt { block, what }
+            }
+            failure => failure,
+        })
     }
 
     /// Takes a step towards more rows on the list.

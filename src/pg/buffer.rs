@@ -267,8 +267,15 @@ fn new_buffer(relation: Relation) -> (Pinned, u32) {
         if shared {
             pg_sys::LockRelationForExtension(relation.as_ptr(), pg_sys::ExclusiveLock as i32);
         }
-        let buffer = pg_sys::ReadBuffer(relation.as_ptr(), pg_sys::InvalidBlockNumber);
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_EXCLUSIVE as i32);
+        // Locked before anybody else can see it: whoever looks for room on the last page would take it for one that a crash left, and
+        // what is stored there would be overwritten here.
+        let buffer = pg_sys::ReadBufferExtended(
+            relation.as_ptr(),
+            pg_sys::ForkNumber::MAIN_FORKNUM,
+            pg_sys::InvalidBlockNumber,
+            pg_sys::ReadBufferMode::RBM_ZERO_AND_LOCK,
+            core::ptr::null_mut(),
+        );
         if shared {
             pg_sys::UnlockRelationForExtension(relation.as_ptr(), pg_sys::ExclusiveLock as i32);
         }

@@ -253,7 +253,7 @@ fn t1_cancelled_index_work_ends_promptly() {
     table.fill(admin, 1..6_001);
     table.build(admin, "m = 16, ef_construction = 100");
     let plenty = Index::table(admin, "plenty", VECTOR_L2, 32);
-    plenty.fill(admin, 1..scaled(8_000, 60_000));
+    plenty.fill(admin, 1..scaled(4_000, 60_000));
     run(admin, "VACUUM ANALYZE cancelled, plenty");
     let mut random = Random::new(SEED);
     let mut all = Vec::new();

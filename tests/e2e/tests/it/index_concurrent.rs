@@ -313,3 +313,38 @@ fn two_indexes_built_concurrently_do_not_wait_for_each_other_forever() {
         index.assert_exhaustive(client, &index.query(0));
     }
 }
+
+#[test]
+fn scans_to_the_end_among_writers_return_every_row() {
+    let cluster = Cluster::start(&plain(&[]));
+    let client = &mut database(&cluster);
+    let index = Index::table(client, "whole", VECTOR_L2, 16);
+    index.fill(client, 1..1_001);
+    index.build(client, "m = 8, ef_construction = 32");
+    let mut writers: Vec<Writer> = (1..=4).map(|number| Writer::new(&index, number, 500)).collect();
+    let stop = AtomicBool::new(false);
+    let mut scans = 0;
+    thread::scope(|scope| {
+        let stopped = StopOnDrop(&stop);
+        let stop = &stop;
+        for writer in &mut writers {
+            let mut client = cluster.connect(DATABASE, "postgres");
+            scope.spawn(move || repeat(stop, || writer.step(&mut client)).unwrap());
+        }
+        let mut sweeper = cluster.connect(DATABASE, "postgres");
+        scope.spawn(move || {
+            repeat(stop, || sweeper.batch_execute("VACUUM (INDEX_CLEANUP ON) whole")).unwrap()
+        });
+        let deadline = Instant::now() + Duration::from_secs(scaled(4, 60));
+        while Instant::now() < deadline {
+            scans += 1;
+            index.assert_exhaustive(client, &index.query(scans));
+        }
+        drop(stopped);
+    });
+    index.assert_verified(client);
+    report(
+        "G1",
+        &format!("{scans} scans to the end among writers and vacuums"),
+    );
+}

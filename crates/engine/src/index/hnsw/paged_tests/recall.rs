@@ -53,7 +53,10 @@ fn insertion_alone_reaches_the_recall_of_small_vectors() {
         };
         assert!(recall >= floor, "{metric:?}: {recall}");
         // The shortest vectors are the nearest of no query by the inner product.
-        assert!(lost == 0 || metric == Metric::InnerProduct, "{metric:?}: {lost} unreachable");
+        assert!(
+            lost == 0 || metric == Metric::InnerProduct,
+            "{metric:?}: {lost} unreachable"
+        );
     }
 }
 

@@ -119,11 +119,7 @@ pub fn extend<R>(relation: Relation, fill: impl FnOnce(u32, &mut [u8]) -> R) -> 
 }
 
 /// Like [`update`] without a WAL record: for an index under construction, logged as a whole by [`log_all`].
-pub fn update_unlogged<R>(
-    relation: Relation,
-    block: u32,
-    change: impl FnOnce(&mut [u8]) -> (bool, R),
-) -> R {
+pub fn update_unlogged<R>(relation: Relation, block: u32, change: impl FnOnce(&mut [u8]) -> (bool, R)) -> R {
     let mut pinned = Pinned::read(relation, block);
     pinned.lock(pg_sys::BUFFER_LOCK_EXCLUSIVE);
     // On a copy, as with WAL: a change that is not made leaves no trace.

@@ -105,5 +105,8 @@ fn build_typed<T: Element>(
         .finish()
         .map_err(|failure| index_error(relation, failure))?;
     buffer::log_all(relation, blocks);
-    Ok(Counts { heap_rows, index_rows })
+    Ok(Counts {
+        heap_rows,
+        index_rows,
+    })
 }

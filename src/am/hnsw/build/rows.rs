@@ -126,4 +126,3 @@ fn read_vector_of_dead_row<T: Element>(datum: pg_sys::Datum) -> Option<VectorArg
     }
     xact::in_subtransaction(|| Ok(read_vector(datum))).ok()
 }
-

@@ -9,7 +9,15 @@ use crate::index::{IndexError, SlotId};
 
 /// An index with free slots, lists above level 0, and several pages of each kind.
 fn fixture() -> Fixture {
-    let mut fixture = Fixture::random(Shape { m: 5, ef_construction: 10, ..Shape::small(6) }, 700, 1);
+    let mut fixture = Fixture::random(
+        Shape {
+            m: 5,
+            ef_construction: 10,
+            ..Shape::small(6)
+        },
+        700,
+        1,
+    );
     fixture.delete(|row| row % 10 == 3);
     fixture.vacuum().unwrap();
     fixture.assert_exact();
@@ -26,11 +34,18 @@ struct Map {
 
 fn map(fixture: &mut Fixture) -> Map {
     let blocks = fixture.storage.blocks().unwrap();
-    let mut map = Map { live: Vec::new(), high: Vec::new(), free: Vec::new(), blocks };
+    let mut map = Map {
+        live: Vec::new(),
+        high: Vec::new(),
+        free: Vec::new(),
+        blocks,
+    };
     let layout = fixture.index.layout;
     for block in fixture.index.first_node_block()..blocks {
         let bytes = fixture.storage.page(block).unwrap();
-        let Ok(page) = crate::index::page::NodePage::open(bytes, &layout) else { continue };
+        let Ok(page) = crate::index::page::NodePage::open(bytes, &layout) else {
+            continue;
+        };
         for (slot, content) in page.slots() {
             let (head, id) = (content.unwrap().head, layout.id(block, slot).unwrap());
             match head.state {
@@ -78,13 +93,26 @@ fn damage_special(fixture: &mut Fixture, map: &Map, random: &mut Random, byte: u
     page[at] = another(random, page[at], 256);
 }
 
-fn damage_neighbour(fixture: &mut Fixture, map: &Map, random: &mut Random, id: impl Fn(SlotId, &[u8]) -> SlotId) {
+fn damage_neighbour(
+    fixture: &mut Fixture,
+    map: &Map,
+    random: &mut Random,
+    id: impl Fn(SlotId, &[u8]) -> SlotId,
+) {
     let owner = pick(random, &map.live);
     let place = fixture.index.layout.neighbours_place(owner);
-    let second = Place { offset: place.offset + 4, ..place };
+    let second = Place {
+        offset: place.offset + 4,
+        ..place
+    };
     let mut first = [0; 4];
     fixture.storage.peek(&[place], 4, &mut first).unwrap();
-    put(&mut fixture.storage, second, 0, &id(owner, &first).0.to_le_bytes());
+    put(
+        &mut fixture.storage,
+        second,
+        0,
+        &id(owner, &first).0.to_le_bytes(),
+    );
 }
 
 fn damage_record(fixture: &mut Fixture, map: &Map, random: &mut Random, plus: usize, bytes: &[u8]) {
@@ -99,8 +127,12 @@ const CLASSES: [(&str, Damage); 21] = [
         let byte = random.below(4) as usize;
         damage_special(fixture, map, random, byte);
     }),
-    ("kind", |fixture, map, random| damage_special(fixture, map, random, 4)),
-    ("format version", |fixture, map, random| damage_special(fixture, map, random, 5)),
+    ("kind", |fixture, map, random| {
+        damage_special(fixture, map, random, 4)
+    }),
+    ("format version", |fixture, map, random| {
+        damage_special(fixture, map, random, 5)
+    }),
     ("format version of the meta page", |fixture, _, random| {
         fixture.storage.page_mut(0).unwrap()[24] = 2 + random.below(250) as u8;
     }),
@@ -111,7 +143,11 @@ const CLASSES: [(&str, Damage); 21] = [
     ("page of another block", |fixture, map, random| {
         let first = u64::from(fixture.index.first_node_block());
         let block = (first + random.below(u64::from(map.blocks) - first)) as u32;
-        let other = if block + 1 < map.blocks { block + 1 } else { block - 1 };
+        let other = if block + 1 < map.blocks {
+            block + 1
+        } else {
+            block - 1
+        };
         let copy = *fixture.storage.page(other).unwrap();
         *fixture.storage.page_mut(block).unwrap() = copy;
     }),
@@ -149,9 +185,15 @@ const CLASSES: [(&str, Damage); 21] = [
         put(&mut fixture.storage, place, byte, &[other]);
     }),
     ("row of another element", |fixture, map, random| {
-        let (a, b) = (map.live[0], map.live[1 + random.below(map.live.len() as u64 - 1) as usize]);
+        let (a, b) = (
+            map.live[0],
+            map.live[1 + random.below(map.live.len() as u64 - 1) as usize],
+        );
         let mut tid = [0; 6];
-        fixture.storage.peek(&[fixture.index.layout.tid_place(a)], 6, &mut tid).unwrap();
+        fixture
+            .storage
+            .peek(&[fixture.index.layout.tid_place(a)], 6, &mut tid)
+            .unwrap();
         put(&mut fixture.storage, fixture.index.layout.tid_place(b), 0, &tid);
     }),
     ("upper id", |fixture, map, random| {
@@ -174,9 +216,13 @@ const CLASSES: [(&str, Damage); 21] = [
         damage_neighbour(fixture, map, random, |_, _| id);
     }),
     ("neighbour twice", |fixture, map, random| {
-        damage_neighbour(fixture, map, random, |_, first| SlotId(u32::from_le_bytes(first.try_into().unwrap())));
+        damage_neighbour(fixture, map, random, |_, first| {
+            SlotId(u32::from_le_bytes(first.try_into().unwrap()))
+        });
     }),
-    ("neighbour of itself", |fixture, map, random| damage_neighbour(fixture, map, random, |owner, _| owner)),
+    ("neighbour of itself", |fixture, map, random| {
+        damage_neighbour(fixture, map, random, |owner, _| owner)
+    }),
     ("upper record", |fixture, map, random| match random.below(4) {
         0 => damage_record(fixture, map, random, 0, &[0xFF, 0xFF, 0xFF, 0xFF]),
         1 => damage_record(fixture, map, random, 4, &[6]),
@@ -185,7 +231,12 @@ const CLASSES: [(&str, Damage); 21] = [
     }),
     ("entry", |fixture, map, random| {
         let id = pick(random, &map.free);
-        put(&mut fixture.storage, ENTRIES_PLACE, 8 * random.below(16) as usize, &id.0.to_le_bytes());
+        put(
+            &mut fixture.storage,
+            ENTRIES_PLACE,
+            8 * random.below(16) as usize,
+            &id.0.to_le_bytes(),
+        );
     }),
 ];
 
@@ -198,7 +249,12 @@ fn every_class_of_damage_is_found() {
     for (number, (name, damage)) in CLASSES.iter().enumerate() {
         for round in 0..ROUNDS {
             let mut fixture = Fixture {
-                index: Shape { m: 5, ef_construction: 10, ..Shape::small(6) }.index(),
+                index: Shape {
+                    m: 5,
+                    ef_construction: 10,
+                    ..Shape::small(6)
+                }
+                .index(),
                 storage: whole.storage.clone(),
                 rows: whole.rows.clone(),
             };
@@ -244,7 +300,12 @@ fn random_bytes_make_nobody_panic() {
     let mut random = Random(4711);
     for _ in 0..300 {
         let mut fixture = Fixture {
-            index: Shape { m: 5, ef_construction: 10, ..Shape::small(6) }.index(),
+            index: Shape {
+                m: 5,
+                ef_construction: 10,
+                ..Shape::small(6)
+            }
+            .index(),
             storage: whole.storage.clone(),
             rows: whole.rows.clone(),
         };
@@ -268,8 +329,15 @@ fn dead_elements_and_their_links_are_named_and_no_failure() {
     fixture.bulk_delete().unwrap();
     let verification = fixture.verify();
     assert!(verification.is_ok(), "{:#?}", verification.checks);
-    let details: String = verification.checks.iter().map(|check| check.detail.as_str()).collect();
-    assert!(details.contains("to dead elements") && details.contains("a vacuum is pending"), "{details}");
+    let details: String = verification
+        .checks
+        .iter()
+        .map(|check| check.detail.as_str())
+        .collect();
+    assert!(
+        details.contains("to dead elements") && details.contains("a vacuum is pending"),
+        "{details}"
+    );
 }
 
 #[test]

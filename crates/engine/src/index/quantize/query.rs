@@ -1,5 +1,7 @@
 //! A vector prepared so that its keys to codes are estimated quickly.
 
+mod of_code;
+
 use super::super::Metric;
 use super::encode::SMALLEST;
 use super::{CodeBits, CodeRef, Factors, Quantizer, affine, finish_key, full};
@@ -42,6 +44,8 @@ pub struct Query {
     step: f64,
     /// What the middle of the grid adds to the inner product of code and lines.
     offset: f64,
+    /// What each unit of a code's sum adds to the inner product of code and lines.
+    sum_weight: f64,
     /// The squared norm of q'.
     norm_squared: f64,
     /// The inner product of the centre and the transformed vector.
@@ -62,6 +66,7 @@ impl Default for Query {
             values: Vec::new(),
             step: 0.0,
             offset: 0.0,
+            sum_weight: 0.0,
             norm_squared: 0.0,
             center_product: 0.0,
             lowest: 0.0,
@@ -82,7 +87,8 @@ impl Query {
         };
         self.lines.clear();
         self.values.clear();
-        (self.step, self.offset, self.norm_squared, self.center_product) = (0.0, 0.0, 0.0, 0.0);
+        (self.step, self.offset, self.sum_weight) = (0.0, 0.0, 0.0);
+        (self.norm_squared, self.center_product) = (0.0, 0.0);
         self.form = match quantizer.bits() {
             CodeBits::ThirtyTwo => Form::Full,
             CodeBits::Four if affine::applies(self.metric, CodeBits::Four) => Form::Affine4,
@@ -166,7 +172,8 @@ impl Query {
     #[inline]
     fn dot_key(&self, dot: i32, factors: &Factors) -> f32 {
         // Estimates <x, q'>: scale * <u, q'>.
-        let product = f64::from(factors.scale) * self.step * (f64::from(dot) - self.offset);
+        let grid_product = f64::from(dot) - self.offset + self.sum_weight * f64::from(factors.sum);
+        let product = f64::from(factors.scale) * self.step * grid_product;
         let key = if self.metric == Metric::InnerProduct {
             -(product + f64::from(factors.bias) + self.center_product)
         } else {

@@ -1,52 +1,68 @@
-//! Searching a built graph while it is still in memory: what tests and measurements of a build do.
+//! The elements of a build as a graph: to link them, and to search what is built while it is still in memory, as tests and
+//! measurements do.
 
 use super::Built;
+use super::elements::Elements;
+use super::team::Stop;
 use crate::index::hnsw::queue::{Candidate, reserve};
 use crate::index::hnsw::walk::{Beam, Graph, descend};
 use crate::index::page::Entry;
 use crate::index::quantize::Query;
 use crate::index::{HeapTid, IndexError, SlotId};
 
-/// A built graph as a walk sees it. Elements are numbered from 0 as they were pushed.
+static NEVER: Stop = Stop::new();
+
+/// Elements as a walk sees them, numbered from 0 as they were pushed.
 #[derive(Debug)]
-pub struct BuiltGraph<'a> {
-    built: &'a Built<'a>,
+pub(super) struct ElementGraph<'a> {
+    pub(super) elements: &'a Elements,
+    pub(super) stop: &'a Stop,
 }
 
-impl Graph for BuiltGraph<'_> {
+impl Graph for ElementGraph<'_> {
     type Query = Query;
 
     fn id_bound(&self) -> u32 {
-        self.built.elements.count()
+        self.elements.count()
     }
 
+    #[inline]
     fn neighbours(&mut self, id: SlotId, level: u8, out: &mut Vec<SlotId>) -> Result<(), IndexError> {
         out.clear();
-        if let Some((lists, list)) = self.built.elements.list(id, level) {
+        if let Some((lists, list)) = self.elements.list(id, level) {
             reserve(out, lists.degree(), "neighbours of a search")?;
             out.extend(lists.iter(list));
         }
         Ok(())
     }
 
+    #[inline]
     fn estimate(&mut self, query: &Query, ids: &[SlotId], out: &mut Vec<f32>) -> Result<(), IndexError> {
         out.clear();
         reserve(out, ids.len(), "estimates of a search")?;
-        ids.iter().for_each(|id| self.built.elements.prefetch_code(*id));
-        out.extend(ids.iter().map(|id| query.estimate(self.built.elements.code(*id))));
+        // The codes lie anywhere in memory; all are asked for before the first is used.
+        ids.iter().for_each(|id| self.elements.prefetch_code(*id));
+        out.extend(ids.iter().map(|id| query.estimate(self.elements.code(*id))));
         Ok(())
     }
 
+    #[inline]
     fn will_expand(&mut self, id: SlotId, level: u8) {
-        self.built.elements.prefetch_list(id, level);
+        self.elements.prefetch_list(id, level);
+    }
+
+    fn check(&mut self) -> Result<(), IndexError> {
+        self.stop.check()
     }
 }
 
 impl<'a> Built<'a> {
     /// The graph, to be searched in memory.
-    #[must_use]
-    pub fn graph(&'a self) -> BuiltGraph<'a> {
-        BuiltGraph { built: self }
+    pub fn graph(&'a self) -> impl Graph<Query = Query> + 'a {
+        ElementGraph {
+            elements: &self.elements,
+            stop: &NEVER,
+        }
     }
 
     /// Where searches begin.
@@ -71,7 +87,10 @@ impl<'a> Built<'a> {
         ef: usize,
         beam: &'b mut Beam,
     ) -> Result<impl ExactSizeIterator<Item = Candidate> + 'b, IndexError> {
-        let mut graph = BuiltGraph { built: self };
+        let mut graph = ElementGraph {
+            elements: &self.elements,
+            stop: &NEVER,
+        };
         descend(beam, &mut graph, query, &self.entries, 0, ef)?;
         beam.run(&mut graph, query, 0)?;
         Ok(beam.found())

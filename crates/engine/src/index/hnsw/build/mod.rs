@@ -7,6 +7,8 @@ mod chunks;
 mod elements;
 mod graph;
 mod link;
+mod order;
+mod prune;
 mod reach;
 mod team;
 mod write;
@@ -14,12 +16,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use graph::BuiltGraph;
 pub use team::Supervisor;
 pub use write::PageSink;
 
 use self::elements::Elements;
-use self::link::{Linker, Scratch, Trimmer};
+use self::link::{Linker, Part, Scratch};
+use self::order::{Grouper, Order};
+use self::prune::Trimmer;
 use self::reach::Reach;
 use self::team::Stop;
 use self::write::Writer;
@@ -83,13 +86,10 @@ impl<'a> Builder<'a> {
     /// What the build occupies when it finishes with the elements it has.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let Index {
-            m, ef_construction, ..
-        } = *self.index;
         let capacity = self.elements.capacity();
-        let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, ef_construction, m);
+        let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, self.index);
         // The linker and its threads are gone when reachability is looked at.
-        let linking = Linker::estimated_bytes(capacity, m) + threads;
+        let linking = Linker::estimated_bytes() + Order::estimated_bytes(capacity, self.index.m) + threads;
         self.elements.memory_bytes() + linking.max(Reach::estimated_bytes(capacity) + threads)
     }
 
@@ -106,10 +106,50 @@ impl<'a> Builder<'a> {
             ..
         } = self;
         let stop = Stop::default();
-        let linker = Linker::new(&elements, index, &stop)?;
-        team::run(&linker, threads, &stop, supervisor)?;
-        let entries = linker.entries().to_vec();
-        drop(linker);
+        let mut order = Order::new(&elements)?;
+        let entries = order.entries(&elements)?;
+        let total = u64::from(elements.count());
+        let linker = Linker::new(&elements, index, &stop, &entries, &order, Part::Upper)?;
+        team::run(
+            &linker,
+            threads,
+            &stop,
+            &Reported {
+                supervisor,
+                before: 0,
+                total,
+            },
+        )?;
+        for level in [1, 0] {
+            let grouper = Grouper {
+                elements: &elements,
+                index,
+                stop: &stop,
+                entries: &entries,
+                order: &order,
+                level,
+            };
+            team::run(&grouper, threads, &stop, &Quiet(supervisor))?;
+            if level == 1 {
+                order.rank_upper()?
+            } else {
+                order.sort_base()
+            }
+        }
+        supervisor.check()?;
+        let before = order.upper().len() as u64;
+        let linker = Linker::new(&elements, index, &stop, &entries, &order, Part::Base)?;
+        team::run(
+            &linker,
+            threads,
+            &stop,
+            &Reported {
+                supervisor,
+                before,
+                total,
+            },
+        )?;
+        drop(order);
         team::run(
             &Trimmer {
                 elements: &elements,
@@ -126,6 +166,33 @@ impl<'a> Builder<'a> {
             entries,
             repaired,
         })
+    }
+}
+
+/// A supervisor of a step that begins where others have ended.
+struct Reported<'a> {
+    supervisor: &'a dyn Supervisor,
+    before: u64,
+    total: u64,
+}
+
+impl crate::interrupt::Interrupt for Reported<'_> {
+    fn check(&self) -> Result<(), crate::interrupt::Interrupted> {
+        self.supervisor.check()
+    }
+}
+
+impl Supervisor for Reported<'_> {
+    fn progress(&self, done: u64, _of_this_step: u64) {
+        self.supervisor.progress(self.before + done, self.total);
+    }
+
+    fn before_spawn(&self) {
+        self.supervisor.before_spawn();
+    }
+
+    fn after_spawn(&self) {
+        self.supervisor.after_spawn();
     }
 }
 

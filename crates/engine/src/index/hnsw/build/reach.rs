@@ -4,12 +4,13 @@
 //! All that the first entry does not lead to at level 0 gets a link from near.
 
 use super::elements::Elements;
-use super::link::ElementGraph;
+use super::graph::ElementGraph;
 use super::team::{Stop, Supervisor};
 use crate::index::hnsw::Index;
 use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::walk::{Beam, Overflow, descend};
 use crate::index::page::Entry;
+use crate::index::quantize::Query;
 use crate::index::{IndexError, SlotId};
 
 /// Elements looked at between two questions whether to go on.
@@ -148,9 +149,9 @@ pub(super) fn connect(
     let mut from = 0;
     let mut beam = Beam::new(Overflow::Drop);
     let stop = Stop::default();
+    let mut query = Query::default();
     let mut graph = ElementGraph {
         elements,
-        index,
         stop: &stop,
     };
     while let Some(lost) = reach.first_unreached(from) {
@@ -160,15 +161,16 @@ pub(super) fn connect(
             id: root.id,
             level: root.level,
         };
+        query.prepare_code(&index.quantizer, elements.code(lost));
         descend(
             &mut beam,
             &mut graph,
-            &lost,
+            &query,
             &[start],
             0,
             usize::from(index.ef_construction),
         )?;
-        beam.run(&mut graph, &lost, 0)?;
+        beam.run(&mut graph, &query, 0)?;
         let near = beam
             .found()
             .map(|candidate| candidate.id)

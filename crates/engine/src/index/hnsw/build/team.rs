@@ -14,8 +14,6 @@ use crate::interrupt::{Interrupt, Interrupted};
 
 /// How long the calling thread sleeps between two questions whether to go on.
 const NAP: Duration = Duration::from_millis(20);
-/// Items a thread takes at once.
-const SHARE: u64 = 16;
 
 /// The caller of a build, always asked on its own thread.
 pub trait Supervisor: Interrupt {
@@ -36,6 +34,10 @@ impl Supervisor for crate::interrupt::NeverInterrupted {}
 pub(super) struct Stop(AtomicBool);
 
 impl Stop {
+    pub(super) const fn new() -> Self {
+        Stop(AtomicBool::new(false))
+    }
+
     #[inline]
     pub(super) fn check(&self) -> Result<(), IndexError> {
         if self.0.load(Ordering::Relaxed) {
@@ -60,6 +62,11 @@ pub(super) trait Work: Sync {
 
     /// How many items there are.
     fn items(&self) -> u64;
+
+    /// How many items a thread takes at once.
+    fn share(&self) -> u64 {
+        16
+    }
 
     /// Does one item. Long items ask [`Stop::check`].
     fn item(&self, item: u64, scratch: &mut Self::Scratch) -> Result<(), IndexError>;
@@ -173,18 +180,18 @@ impl<W: Work> Shared<'_, W> {
     }
 
     fn take_items(&self, scratch: &mut W::Scratch) -> Result<(), IndexError> {
-        let items = self.work.items();
+        let (items, share) = (self.work.items(), self.work.share());
         loop {
-            let start = self.next.fetch_add(SHARE, Ordering::Relaxed);
+            let start = self.next.fetch_add(share, Ordering::Relaxed);
             if start >= items {
                 return Ok(());
             }
-            let end = (start + SHARE).min(items);
+            let end = (start + share).min(items);
             for item in start..end {
                 self.stop.check()?;
                 self.work.item(item, scratch)?;
+                self.done.fetch_add(1, Ordering::Relaxed);
             }
-            self.done.fetch_add(end - start, Ordering::Relaxed);
         }
     }
 

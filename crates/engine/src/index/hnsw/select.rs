@@ -89,7 +89,7 @@ impl Selector {
 
 /// Orders candidates of equal keys by a hash of both ids: another order for each owner, so that a group of identical vectors
 /// becomes a random graph and not one in which all point at the same few.
-fn scatter_ties(owner: SlotId, candidates: &mut [Candidate]) {
+pub(super) fn scatter_ties(owner: SlotId, candidates: &mut [Candidate]) {
     for ties in candidates.chunk_by_mut(|a, b| a.key == b.key) {
         if ties.len() > 1 {
             ties.sort_unstable_by_key(|candidate| pair_hash(owner, candidate.id));

@@ -13,6 +13,7 @@ use crate::index::{IndexError, SlotId};
 use super::super::Index;
 use super::super::paged::{OwnCode, PagedGraph, PagedScratch, code_of};
 use super::super::queue::{Candidate, reserve};
+use super::super::select::scatter_ties;
 use super::super::visited::VisitedSet;
 use super::super::walk::Graph;
 use super::census::{Census, Standing};
@@ -215,26 +216,27 @@ impl<'i> Mender<'i> {
         reserve(&mut codes, self.ids.len(), "codes of a repair")?;
         let usable = |head: &SlotHead<'_>| head.state == SlotState::Live && head.level >= level;
         codes.extend(heads.map(|head| head.filter(usable).map(|head| code_of(&head))));
-        let key =
-            |a: usize, b: usize| match (codes.get(a).copied().flatten(), codes.get(b).copied().flatten()) {
-                (Some(a), Some(b)) => self.index.quantizer.between(a, b),
-                _ => f32::INFINITY,
-            };
+        let quantizer = &self.index.quantizer;
+        let code = |at: usize| codes.get(at).copied().flatten();
+        let key = |a: usize, b: usize| match (code(a), code(b)) {
+            (Some(a), Some(b)) => quantizer.between(a, b),
+            _ => f32::INFINITY,
+        };
         // The members of a list in here are positions in `ids`.
         let place = |at: usize| Candidate {
             key: key(0, at),
             id: SlotId(u32::try_from(at).unwrap_or(u32::MAX)),
         };
         let mut chosen: Vec<Candidate> = (1..=self.kept).map(place).collect();
-        chosen.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
         let mut candidates: Vec<Candidate> = (self.kept + 1..self.ids.len())
             .map(place)
             .filter(|candidate| candidate.key < f32::INFINITY)
             .collect();
-        candidates.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
-        let full = chosen.len() + room;
+        for list in [&mut chosen, &mut candidates] {
+            list.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
+        }
+        let (kept, full) = (chosen.len(), chosen.len() + room);
         let mut others = Vec::new();
-        let first = chosen.len();
         for candidate in candidates {
             if chosen.len() >= full {
                 break;
@@ -250,8 +252,14 @@ impl<'i> Mender<'i> {
                 chosen.push(candidate)
             }
         }
+        let fill_key = |candidate: &Candidate| match code(candidate.id.0 as usize) {
+            Some(code) => quantizer.fill_key(candidate.key, code),
+            None => f32::INFINITY,
+        };
+        others.sort_by(|a, b| fill_key(a).total_cmp(&fill_key(b)));
+        scatter_ties(self.ids.first().copied().unwrap_or(SlotId::NONE), &mut others);
         let filling = others.into_iter().take(full.saturating_sub(chosen.len()));
-        let new = chosen.iter().skip(first).copied().chain(filling);
+        let new = chosen.iter().skip(kept).copied().chain(filling);
         reserve(added, room, "neighbours of a repair")?;
         added.extend(new.filter_map(|candidate| self.ids.get(candidate.id.0 as usize).copied()));
         Ok(())

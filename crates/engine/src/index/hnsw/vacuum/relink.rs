@@ -135,7 +135,7 @@ impl<'i> Relinker<'i> {
         near: &[Candidate],
         met: &IdSet,
     ) -> Result<(), IndexError> {
-        let room = self.index.layout.max_neighbours(0);
+        let (places, wanted) = (self.index.layout.max_neighbours(0), self.index.new_neighbours(0));
         let ids: Vec<SlotId> = near.iter().map(|candidate| candidate.id).collect();
         let heads = self.heads.peek_heads(storage, &self.index.layout, &ids)?;
         let codes: Vec<Option<CodeRef<'_>>> = heads.map(|head| head.map(|head| code_of(&head))).collect();
@@ -153,7 +153,7 @@ impl<'i> Relinker<'i> {
         let mut positions: Vec<Candidate> = positions.collect();
         positions.sort_unstable_by(|a, b| a.key.total_cmp(&b.key));
         self.selector.reserve(positions.len())?;
-        let chosen = self.selector.select(OWNER, positions, room, room, |a, b| {
+        let chosen = self.selector.select(OWNER, positions, wanted, wanted, |a, b| {
             match (
                 codes.get(a.0 as usize).copied().flatten(),
                 codes.get(b.0 as usize).copied().flatten(),
@@ -168,12 +168,17 @@ impl<'i> Relinker<'i> {
             .collect();
         edit_list(self.index, storage, id, |list| {
             let leads_out = list.iter().any(|member| met.contains(*member));
-            if list.len() >= room && !leads_out {
+            if list.len() >= places && !leads_out {
                 // What it named is not reachable either and comes to be linked in its turn.
                 list.pop();
             }
+            let full = if leads_out {
+                wanted
+            } else {
+                wanted.max(list.len() + 1)
+            };
             for new in &chosen {
-                if list.len() < room && !list.contains(new) {
+                if list.len() < full && !list.contains(new) {
                     list.push(*new);
                 }
             }

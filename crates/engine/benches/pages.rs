@@ -35,7 +35,10 @@ impl Random {
 
     /// The sum of four uniform numbers, about normal, of variance 1/3.
     fn bell(&mut self) -> f32 {
-        (0..4).map(|_| (self.next() >> 40) as f32 / (1 << 24) as f32).sum::<f32>() - 2.0
+        (0..4)
+            .map(|_| (self.next() >> 40) as f32 / (1 << 24) as f32)
+            .sum::<f32>()
+            - 2.0
     }
 }
 
@@ -135,7 +138,11 @@ fn build(index: &Index, vectors: &[Vec<f32>]) -> MemoryStorage {
         assert_eq!(builder.push(code, tid(row), rank).unwrap(), Pushed::Stored);
     }
     let mut pages = Pages(MemoryStorage::new());
-    builder.finish(&Unwatched).unwrap().write_index(&mut pages).unwrap();
+    builder
+        .finish(&Unwatched)
+        .unwrap()
+        .write_index(&mut pages)
+        .unwrap();
     pages.0
 }
 
@@ -149,7 +156,16 @@ fn nearest(vectors: &[Vec<f32>], query: &[f32]) -> Vec<f64> {
 fn scans(index: &Arc<Index>, storage: &mut MemoryStorage, vectors: &[Vec<f32>], queries: &[Vec<f32>]) {
     let truth: Vec<Vec<f64>> = queries.iter().map(|query| nearest(vectors, query)).collect();
     println!("  ef  epsilon  us/query  recall@10  fetched  expanded  estimated");
-    for (ef, epsilon) in [(40, 1.0), (40, 2.0), (40, 3.0), (80, 1.0), (80, 2.0), (80, 3.0), (160, 2.0), (160, 3.0)] {
+    for (ef, epsilon) in [
+        (40, 1.0),
+        (40, 2.0),
+        (40, 3.0),
+        (80, 1.0),
+        (80, 2.0),
+        (80, 3.0),
+        (160, 2.0),
+        (160, 3.0),
+    ] {
         let options = ScanOptions {
             ef,
             epsilon,
@@ -228,7 +244,9 @@ fn insertions(index: &Index, storage: &mut MemoryStorage, vectors: &[Vec<f32>], 
 }
 
 fn main() {
-    let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let numbers: Vec<usize> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
     let rows = numbers.first().copied().unwrap_or(50_000);
     let dims = numbers.get(1).copied().unwrap_or(384);
     let mut vectors = clustered(rows + QUERIES + INSERTIONS, dims);
@@ -238,7 +256,10 @@ fn main() {
     let start = Instant::now();
     let mut storage = build(&index, &vectors);
     let seconds = start.elapsed().as_secs_f64();
-    println!("{rows} rows of {dims} dimensions: {} pages, built in {seconds:.1} s", storage.blocks().unwrap());
+    println!(
+        "{rows} rows of {dims} dimensions: {} pages, built in {seconds:.1} s",
+        storage.blocks().unwrap()
+    );
     scans(&index, &mut storage, &vectors, &queries);
     insertions(&index, &mut storage, &new, rows);
 }

@@ -244,7 +244,9 @@ impl Quantizer {
             CodeBits::ThirtyTwo => -f64::from(self.between(code, code)),
             // Of what was coded and the centre, as [`Factors`] has it.
             _ => {
-                let Factors { norm_squared, bias, .. } = code.factors;
+                let Factors {
+                    norm_squared, bias, ..
+                } = code.factors;
                 f64::from(norm_squared) + 2.0 * f64::from(bias) + self.center_norm_squared
             }
         };

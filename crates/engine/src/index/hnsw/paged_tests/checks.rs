@@ -73,12 +73,19 @@ pub fn check_lists(index: &Index, storage: &mut MemoryStorage) -> HashMap<SlotId
     for (id, element) in &all {
         for (level, list) in element.lists.iter().enumerate() {
             let distinct: HashSet<_> = list.iter().collect();
-            assert_eq!(distinct.len(), list.len(), "{id:?} names one twice at level {level}");
+            assert_eq!(
+                distinct.len(),
+                list.len(),
+                "{id:?} names one twice at level {level}"
+            );
             assert!(!distinct.contains(id), "{id:?} names itself");
             for member in list {
                 let other = all.get(member);
                 assert!(other.is_some(), "{id:?} names {member:?}, which is free");
-                assert!(usize::from(other.unwrap().level) >= level, "{id:?} names {member:?} at level {level}");
+                assert!(
+                    usize::from(other.unwrap().level) >= level,
+                    "{id:?} names {member:?} at level {level}"
+                );
             }
         }
     }
@@ -89,7 +96,11 @@ pub fn check_lists(index: &Index, storage: &mut MemoryStorage) -> HashMap<SlotId
 pub fn unreachable(index: &Index, storage: &mut MemoryStorage) -> Vec<SlotId> {
     let all = elements(index, storage);
     let mut met: HashSet<SlotId> = HashSet::new();
-    let mut open: Vec<SlotId> = peek_entries(storage).unwrap().iter().map(|entry| entry.id).collect();
+    let mut open: Vec<SlotId> = peek_entries(storage)
+        .unwrap()
+        .iter()
+        .map(|entry| entry.id)
+        .collect();
     while let Some(id) = open.pop() {
         if let Some(element) = all.get(&id)
             && met.insert(id)

@@ -39,11 +39,16 @@ fn a_crash_between_any_two_records_of_an_insertion_leaves_a_sound_index() {
             assert_eq!(sorted(rows(&hits)), (0..300).collect::<Vec<_>>());
             assert_eq!(rows(&hits)[..10], table.nearest(10));
             // The next one works, with the same scratch memory.
-            insertions.insert(&index, &mut crashed, &vectors[3_000], 3_000).unwrap();
+            insertions
+                .insert(&index, &mut crashed, &vectors[3_000], 3_000)
+                .unwrap();
             check_lists(&index, &mut crashed);
             if let Ok(id) = inserted {
                 assert!(records > 3, "an insertion of {records} records");
-                assert_eq!(elements(&index, &mut crashed)[&id].level, index.level(tid_of(row)));
+                assert_eq!(
+                    elements(&index, &mut crashed)[&id].level,
+                    index.level(tid_of(row))
+                );
                 break;
             }
             assert_eq!(inserted, Err(MemoryStorage::FAILURE));
@@ -51,7 +56,6 @@ fn a_crash_between_any_two_records_of_an_insertion_leaves_a_sound_index() {
         }
     }
 }
-
 
 #[test]
 fn an_interrupted_insertion_leaves_a_sound_index() {
@@ -107,12 +111,16 @@ fn free_slots_are_used_again() {
     }
     let mut insertions = Insertions::default();
     for row in 600..1_000 {
-        insertions.insert(&index, &mut storage, &vectors[row], row).unwrap();
+        insertions
+            .insert(&index, &mut storage, &vectors[row], row)
+            .unwrap();
     }
     assert!(storage.blocks().unwrap() <= blocks + 2);
     let query = vec![0.4; 16];
     let mut table = Table::new(Metric::L2, &vectors, &query);
-    let visible: Vec<bool> = (0..1_200).map(|row| row < 100 || (500..1_000).contains(&row)).collect();
+    let visible: Vec<bool> = (0..1_200)
+        .map(|row| row < 100 || (500..1_000).contains(&row))
+        .collect();
     table.visible = Some(&visible);
     let hits = rows(&search(&index, &mut storage, &mut table, with_ef(80), usize::MAX));
     assert_eq!(hits[..5], table.nearest(5));
@@ -132,7 +140,9 @@ fn insertion_goes_on_when_everything_is_dead() {
         }
         let mut insertions = Insertions::default();
         for row in 400..900 {
-            insertions.insert(&index, &mut storage, &vectors[row], row).unwrap();
+            insertions
+                .insert(&index, &mut storage, &vectors[row], row)
+                .unwrap();
         }
         let all = elements(&index, &mut storage);
         let live = all.values().filter(|element| element.state == SlotState::Live);
@@ -172,7 +182,10 @@ fn the_entries_are_the_highest_elements() {
     };
     let (index, mut storage) = empty_index(kind);
     insert_all(&index, &mut storage, &vectors);
-    let mut levels: Vec<u8> = elements(&index, &mut storage).values().map(|element| element.level).collect();
+    let mut levels: Vec<u8> = elements(&index, &mut storage)
+        .values()
+        .map(|element| element.level)
+        .collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     let entries = super::super::paged::peek_entries(&mut storage).unwrap();
     let mut found: Vec<u8> = entries.iter().map(|entry| entry.level).collect();

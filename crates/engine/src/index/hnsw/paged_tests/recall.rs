@@ -17,10 +17,17 @@ fn recall(
         let mut table = Table::new(index.metric, vectors, query);
         rescan(&mut scan, index, storage, query);
         let hits = take(&mut scan, storage, &mut table, limit);
-        assert!(hits.windows(2).all(|pair| pair[0].key <= pair[1].key), "out of order");
+        assert!(
+            hits.windows(2).all(|pair| pair[0].key <= pair[1].key),
+            "out of order"
+        );
         assert_eq!(hits.len(), limit);
         let hits = rows(&hits);
-        found += table.nearest(limit).iter().filter(|row| hits.contains(row)).count();
+        found += table
+            .nearest(limit)
+            .iter()
+            .filter(|row| hits.contains(row))
+            .count();
         fetched += table.fetched;
     }
     let scans = queries.len() as f64;
@@ -39,10 +46,17 @@ fn insertion_alone_reaches_the_recall_of_small_vectors() {
         let lost = checks::unreachable(&index, &mut storage).len();
         let (recall, fetched) = recall(&index, &mut storage, &vectors, &queries, with_ef(40), 20);
         println!("{metric:?} 3: recall {recall:.4}, {fetched} rows fetched, {lost} unreachable");
-        let floor = if metric == Metric::InnerProduct { 0.97 } else { 0.99 };
+        let floor = if metric == Metric::InnerProduct {
+            0.97
+        } else {
+            0.99
+        };
         assert!(recall >= floor, "{metric:?}: {recall}");
         // The shortest vectors are the nearest of no query by the inner product.
-        assert!(lost == 0 || metric == Metric::InnerProduct, "{metric:?}: {lost} unreachable");
+        assert!(
+            lost == 0 || metric == Metric::InnerProduct,
+            "{metric:?}: {lost} unreachable"
+        );
     }
 }
 
@@ -68,7 +82,9 @@ fn insertion_alone_reaches_the_recall_of_clustered_vectors() {
         let lost = checks::unreachable(&index, &mut storage).len();
         let (ten, fetched) = recall(&index, &mut storage, &vectors, &queries, with_ef(40), 10);
         let (wide, _) = recall(&index, &mut storage, &vectors, &queries, with_ef(200), 10);
-        println!("{metric:?} {bits:?} 96: recall {ten:.4} / {wide:.4}, {fetched} rows fetched, {lost} unreachable");
+        println!(
+            "{metric:?} {bits:?} 96: recall {ten:.4} / {wide:.4}, {fetched} rows fetched, {lost} unreachable"
+        );
         assert!(ten >= 0.9, "{metric:?} {bits:?}: {ten}");
         assert!(wide >= 0.97, "{metric:?} {bits:?}: {wide}");
         assert!(fetched <= 41.0);

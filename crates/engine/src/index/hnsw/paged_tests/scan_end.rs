@@ -16,12 +16,23 @@ fn small(metric: Metric, count: usize) -> (Arc<Index>, MemoryStorage, Vec<Vec<f3
 #[test]
 fn a_scan_to_the_end_returns_every_live_row_once() {
     let (index, mut storage, vectors, ids) = small(Metric::L2, 3_000);
-    let gone = |row: usize| row % 3 == 0 || (row > 1_000 && row < 1_400);
-    let of = |wanted: usize| ids.iter().enumerate().filter(move |(row, _)| gone(*row) && row % 2 == wanted);
+    let gone = |row: usize| row.is_multiple_of(3) || (row > 1_000 && row < 1_400);
+    let of = |wanted: usize| {
+        ids.iter()
+            .enumerate()
+            .filter(move |(row, _)| gone(*row) && row % 2 == wanted)
+    };
     checks::kill(&index, &mut storage, of(0).map(|(_, id)| *id));
     checks::free(&index, &mut storage, of(1).map(|(_, id)| *id));
     let expected: Vec<usize> = (0..3_000).filter(|row| !gone(*row)).collect();
-    for (ef, memory_limit_bytes) in [(1, 4 << 20), (40, 4 << 20), (40, 0), (5, 200_000), (4_000, 4 << 20), (1, 0)] {
+    for (ef, memory_limit_bytes) in [
+        (1, 4 << 20),
+        (40, 4 << 20),
+        (40, 0),
+        (5, 200_000),
+        (4_000, 4 << 20),
+        (1, 0),
+    ] {
         let options = ScanOptions {
             ef,
             memory_limit_bytes,
@@ -49,7 +60,10 @@ fn a_sweep_in_many_passes_is_in_order() {
     // Passes of 64 rows: a row may come in the pass before or after its own, no farther.
     for (place, row) in table.nearest(2_000).iter().enumerate() {
         let found = hits.iter().position(|hit| hit == row).unwrap();
-        assert!(found.abs_diff(place) <= 64, "row {row} at {found} instead of {place}");
+        assert!(
+            found.abs_diff(place) <= 64,
+            "row {row} at {found} instead of {place}"
+        );
     }
 }
 
@@ -78,7 +92,11 @@ fn rows_without_rank_come_last() {
     let hits = search(&index, &mut storage, &mut table, with_ef(10), usize::MAX);
     let ranked = 500 - 500_usize.div_ceil(7);
     assert!(hits[..ranked].iter().all(|hit| hit.key.is_finite()));
-    assert!(hits[ranked..].iter().all(|hit| hit.key.is_nan() && row_of(hit.tid) % 7 == 0));
+    assert!(
+        hits[ranked..]
+            .iter()
+            .all(|hit| hit.key.is_nan() && row_of(hit.tid).is_multiple_of(7))
+    );
     assert_eq!(sorted(rows(&hits)), (0..500).collect::<Vec<_>>());
     // A query without rank, or none at all.
     let query = vec![0.0; 16];
@@ -152,7 +170,14 @@ fn a_query_of_other_dimensions_is_refused() {
     let (index, mut storage, _, _) = small(Metric::L2, 3);
     let mut scan = Scan::new(index, with_ef(20));
     let refused = scan.rescan(&mut storage, Some(&[1.0; 5]));
-    assert!(matches!(refused, Err(IndexError::Limit { value: 5, limit: 16, .. })));
+    assert!(matches!(
+        refused,
+        Err(IndexError::Limit {
+            value: 5,
+            limit: 16,
+            ..
+        })
+    ));
     let mut table = Table::new(Metric::L2, &[], &[]);
     assert_eq!(scan.next(&mut storage, &mut table), Ok(None));
 }

@@ -79,7 +79,10 @@ fn a_scan_among_insertions_returns_what_was_there() {
             row += 1;
         }
     };
-    let mut busy = Busy { inner: storage, others };
+    let mut busy = Busy {
+        inner: storage,
+        others,
+    };
     let visible: Vec<bool> = (0..vectors.len()).map(|row| row < 600).collect();
     let mut table = Table::new(Metric::L2, &vectors, &vectors[9]);
     table.visible = Some(&visible);
@@ -112,7 +115,10 @@ fn a_scan_among_deletions_returns_what_stays() {
                 _ => {}
             }
         };
-        let mut busy = Busy { inner: storage, others };
+        let mut busy = Busy {
+            inner: storage,
+            others,
+        };
         let mut table = Table::new(Metric::L2, &vectors, &vectors[10]);
         table.visible = Some(&visible);
         let options = ScanOptions {
@@ -121,7 +127,10 @@ fn a_scan_among_deletions_returns_what_stays() {
             ..ScanOptions::default()
         };
         let hits = rows(&search(&index, &mut busy, &mut table, options, usize::MAX));
-        assert_eq!(sorted(hits), (0..900).filter(|row| row % 3 != 0).collect::<Vec<_>>());
+        assert_eq!(
+            sorted(hits),
+            (0..900).filter(|row| row % 3 != 0).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -138,7 +147,10 @@ fn insertions_among_insertions_keep_lists_sound() {
             row += 1;
         }
     };
-    let mut busy = Busy { inner: storage, others };
+    let mut busy = Busy {
+        inner: storage,
+        others,
+    };
     let mut insertions = Insertions::default();
     for row in 60..200 {
         insertions.insert(&index, &mut busy, &vectors[row], row).unwrap();
@@ -148,7 +160,9 @@ fn insertions_among_insertions_keep_lists_sound() {
     assert_eq!(all.len(), 200 + other_rows.len());
     assert!(other_rows.len() > 400);
     assert!(checks::unreachable(&index, &mut storage).len() <= 3);
-    let visible: Vec<bool> = (0..vectors.len()).map(|row| row < 200 || other_rows.contains(&row)).collect();
+    let visible: Vec<bool> = (0..vectors.len())
+        .map(|row| row < 200 || other_rows.contains(&row))
+        .collect();
     let mut found = 0;
     for row in (0..200).chain(1_000..1_100) {
         let mut table = Table::new(Metric::L2, &vectors, &vectors[row]);
@@ -233,7 +247,10 @@ fn insertions_among_vacuum_leave_few_links_to_free_slots() {
             vacuum.step(&index, storage);
         }
     };
-    let mut busy = Busy { inner: storage, others };
+    let mut busy = Busy {
+        inner: storage,
+        others,
+    };
     let mut insertions = Insertions::default();
     let mut new = HashMap::new();
     for row in 500..560 {

@@ -8,6 +8,8 @@
 //! What is peeked steers only: a row of a window is returned after its slot was read under the page lock. A slot that was freed
 //! and used again meanwhile belongs to a row that the snapshot of the scan cannot see.
 
+#![deny(clippy::indexing_slicing)]
+
 mod shortlist;
 mod sweep;
 
@@ -19,7 +21,7 @@ use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError, SlotId};
 
 use super::Index;
-use super::paged::{PagedGraph, PagedScratch, EntryList, peek_entries};
+use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
@@ -245,7 +247,14 @@ impl Scan {
     fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         let entries = EntryList::new(&peek_entries(storage)?);
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        descend(&mut self.beam, &mut graph, &self.query, entries.as_slice(), 0, self.window)?;
+        descend(
+            &mut self.beam,
+            &mut graph,
+            &self.query,
+            entries.as_slice(),
+            0,
+            self.window,
+        )?;
         self.phase = Phase::Walk;
         Ok(())
     }
@@ -328,9 +337,7 @@ impl Scan {
     fn next_unordered<S: PageRead>(&mut self, storage: &mut S) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
-        let row = self
-            .sweep
-            .next_row(&self.index, storage, self.blocks, wanted)?;
+        let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
         if row.is_none() {
             self.phase = Phase::End;
         }

@@ -4,6 +4,8 @@
 //! gives an id that is not below the bound, or grows memory beyond the length of a list. An element that is not in the graph
 //! (free, unranked, an unknown state) is infinitely far; a dead one is still a way to others.
 
+#![deny(clippy::indexing_slicing)]
+
 use crate::index::page::{
     ENTRIES_BYTES, ENTRIES_PLACE, ENTRY_COUNT, Entry, EntrySet, FACTORS_BYTES, Layout, NeighbourList,
     SlotHead, SlotState, UpperRecord, parse_neighbours,

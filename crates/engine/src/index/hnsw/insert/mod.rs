@@ -12,6 +12,8 @@
 //!
 //! What is peeked may be torn: then links are poorer than they could be, and nothing else.
 
+#![deny(clippy::indexing_slicing)]
+
 mod back;
 mod codes;
 mod entry;

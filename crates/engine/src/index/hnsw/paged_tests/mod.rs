@@ -1,5 +1,10 @@
 //! Scans and insertions over pages in memory.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_range_loop
+)]
 
 mod checks;
 mod crash;
@@ -7,13 +12,14 @@ mod recall;
 mod scan_end;
 mod storages;
 mod streams;
+mod threads;
 
 use std::sync::Arc;
 
 use super::insert::{Inserter, NewElement};
 use super::scan::{HeapRows, Hit, Scan, ScanOptions};
 use super::{Index, IndexOptions};
-use crate::index::page::{EntrySet, PageKind, init_page, write_center};
+use crate::index::page::{EntrySet, PageKind, init_page};
 use crate::index::quantize::{CodeBits, Rankable, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
 use crate::index::{ElementKind, HeapTid, IndexError, Metric, SlotId};
@@ -106,7 +112,6 @@ pub(super) fn empty_index(kind: Kind) -> (Arc<Index>, MemoryStorage) {
         })
         .unwrap();
     assert_eq!(index.center_blocks(), 0);
-    let _ = write_center;
     (Arc::new(index), storage)
 }
 

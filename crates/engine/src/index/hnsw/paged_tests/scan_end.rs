@@ -16,7 +16,7 @@ fn small(metric: Metric, count: usize) -> (Arc<Index>, MemoryStorage, Vec<Vec<f3
 #[test]
 fn a_scan_to_the_end_returns_every_live_row_once() {
     let (index, mut storage, vectors, ids) = small(Metric::L2, 3_000);
-    let gone = |row: usize| row % 3 == 0 || (row > 1_000 && row < 1_400);
+    let gone = |row: usize| row.is_multiple_of(3) || (row > 1_000 && row < 1_400);
     let of = |wanted: usize| {
         ids.iter()
             .enumerate()
@@ -95,7 +95,7 @@ fn rows_without_rank_come_last() {
     assert!(
         hits[ranked..]
             .iter()
-            .all(|hit| hit.key.is_nan() && row_of(hit.tid) % 7 == 0)
+            .all(|hit| hit.key.is_nan() && row_of(hit.tid).is_multiple_of(7))
     );
     assert_eq!(sorted(rows(&hits)), (0..500).collect::<Vec<_>>());
     // A query without rank, or none at all.

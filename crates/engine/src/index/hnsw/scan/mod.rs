@@ -8,6 +8,8 @@
 //! What is peeked steers only: a row of a window is returned after its slot was read under the page lock. A slot that was freed
 //! and used again meanwhile belongs to a row that the snapshot of the scan cannot see.
 
+#![deny(clippy::indexing_slicing)]
+
 mod shortlist;
 mod sweep;
 

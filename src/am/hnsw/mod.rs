@@ -1,5 +1,7 @@
 //! The access method `castmatch_hnsw`: its handler and the callbacks, each one line into the module that does the work.
 #![allow(unsafe_code)]
+// A callback reads or fills several fields of one structure of the server: one fact with one reason.
+#![allow(clippy::multiple_unsafe_ops_per_block)]
 
 mod build;
 mod cost;

@@ -76,6 +76,12 @@ impl<T: Number> Matrix<T> {
         self.values.get(start..start + self.columns).unwrap_or_default()
     }
 
+    /// All rows in order.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, T> {
+        self.values.chunks_exact(self.columns)
+    }
+
     /// Keeps the first rows only.
     pub(crate) fn truncate(&mut self, rows: usize) {
         self.values.truncate(rows.saturating_mul(self.columns));

@@ -101,6 +101,7 @@ impl UpperRoom {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::index::page::{PAGE_BYTES, init_page};

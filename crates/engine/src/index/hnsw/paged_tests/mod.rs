@@ -12,7 +12,6 @@ mod recall;
 mod scan_end;
 mod storages;
 mod streams;
-mod threads;
 
 use std::sync::Arc;
 

@@ -203,7 +203,7 @@ fn pgvector_993_the_graph_is_whole_after_many_insertions_during_a_vacuum() {
             "{every}: {:?}",
             fixture.verify().checks.iter().find(|c| c.name == "reachability")
         );
-        let mut plain = deleted(400);
+        let plain = deleted(400);
         let keep = plain.rows.clone();
         let mut plain = Fixture::build(Shape::small(4), keep);
         let mut random = Random(every);

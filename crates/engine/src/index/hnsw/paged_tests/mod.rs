@@ -12,6 +12,7 @@ mod recall;
 mod scan_end;
 mod storages;
 mod streams;
+mod threads;
 
 use std::sync::Arc;
 

@@ -1,0 +1,61 @@
+//! Insertions and scans of several threads over one storage.
+
+use std::thread;
+
+use super::checks::{check_lists, unreachable};
+use super::*;
+use crate::index::storage::SharedMemoryStorage;
+
+const THREADS: usize = 4;
+const ROWS: usize = 400;
+
+#[test]
+fn threads_insert_and_scan_at_once() {
+    let mut random = Random(41);
+    let vectors = random.clustered(THREADS * ROWS, 16, 8);
+    let kind = Kind {
+        m: 6,
+        ef_construction: 24,
+        bits: CodeBits::Eight,
+        ..Kind::new(Metric::L2, 16)
+    };
+    let (index, storage) = empty_index(kind);
+    let shared = SharedMemoryStorage::new(storage);
+    thread::scope(|scope| {
+        for part in 0..THREADS {
+            let (index, vectors, mut storage) = (&index, &vectors, shared.clone());
+            scope.spawn(move || {
+                let mut insertions = Insertions {
+                    random: Some(Random(part as u64)),
+                    ..Insertions::default()
+                };
+                for row in (part..vectors.len()).step_by(THREADS) {
+                    insertions
+                        .insert(index, &mut storage, &vectors[row], row)
+                        .unwrap();
+                    if row % 40 < THREADS {
+                        // What this thread has inserted, it finds.
+                        let mut table = Table::new(Metric::L2, vectors, &vectors[row]);
+                        let hits = rows(&search(index, &mut storage, &mut table, with_ef(20), usize::MAX));
+                        let found = sorted(hits);
+                        assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "a row came twice");
+                        let own = (part..=row).step_by(THREADS);
+                        assert!(own.clone().all(|row| found.binary_search(&row).is_ok()));
+                    }
+                }
+            });
+        }
+    });
+    let mut storage = shared.lock().clone();
+    assert_eq!(check_lists(&index, &mut storage).len(), vectors.len());
+    let lost = unreachable(&index, &mut storage).len();
+    // Insertions that begin while the index is empty, or change a list at the same time, may leave one without a way to it; vacuum
+    // links it again.
+    assert!(lost <= vectors.len() / 100, "{lost} unreachable");
+    let mut found = 0;
+    for row in 0..vectors.len() {
+        let mut table = Table::new(Metric::L2, &vectors, &vectors[row]);
+        found += usize::from(rows(&search(&index, &mut storage, &mut table, with_ef(20), 1)) == [row]);
+    }
+    assert!(found >= vectors.len() - 5, "{found}");
+}

@@ -195,6 +195,15 @@ impl Elements {
         quantizer.between(self.code(a), self.code(b))
     }
 
+    /// By what the places of a list are filled that diversity leaves, see [`Quantizer::fill_key`].
+    pub(super) fn fill_key(
+        &self,
+        quantizer: &Quantizer,
+        candidate: &crate::index::hnsw::queue::Candidate,
+    ) -> f32 {
+        quantizer.fill_key(candidate.key, self.code(candidate.id))
+    }
+
     /// Where the list of an element at a level is; none if the element does not reach so high.
     #[inline]
     pub(super) fn list(&self, id: SlotId, level: u8) -> Option<(&Lists, u32)> {

@@ -185,7 +185,8 @@ impl<'a> Linker<'a> {
             pruner,
             ..
         } = scratch;
-        let chosen = selector.select(id, found.iter().copied(), wanted, wanted, between);
+        let fill_key = |candidate: &Candidate| self.elements.fill_key(&self.index.quantizer, candidate);
+        let chosen = selector.select_by(id, found.iter().copied(), wanted, wanted, between, fill_key);
         chosen
             .iter()
             .for_each(|candidate| self.elements.prefetch_list(candidate.id, level));

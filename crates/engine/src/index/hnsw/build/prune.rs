@@ -56,9 +56,14 @@ impl Pruner {
             .sort_unstable_by_key(|candidate| pack(candidate.key, candidate.id, 0));
         let limit = index.layout.max_neighbours(level);
         let between = |a, b| elements.between(&index.quantizer, a, b);
-        let kept = self
-            .selector
-            .select(owner, self.list.iter().copied(), limit, limit, between);
+        let kept = self.selector.select_by(
+            owner,
+            self.list.iter().copied(),
+            limit,
+            limit,
+            between,
+            |candidate| elements.fill_key(&index.quantizer, candidate),
+        );
         lists.set(number, kept.iter().map(|candidate| candidate.id));
     }
 }

@@ -47,12 +47,12 @@ SELECT count(DISTINCT id), max(e <-> '[1,1,1]') = min(e <-> '[1,1,1]') AS equal 
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM equals ORDER BY e <-> '[1,2,3]' LIMIT 20000) t;
 INSERT INTO equals (e) SELECT '[1,2,3]' FROM generate_series(1, 100);
 INSERT INTO equals (e) VALUES ('[3,2,1]');
-SELECT id FROM equals ORDER BY e <-> '[3,2,1]' LIMIT 1;
+SELECT id FROM (SELECT id, e FROM equals ORDER BY e <-> '[3,2,1]' LIMIT 20000) t WHERE e = '[3,2,1]';
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM equals ORDER BY e <-> '[1,2,3]' LIMIT 20000) t;
 DELETE FROM equals WHERE id % 2 = 0;
 VACUUM equals;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM equals ORDER BY e <-> '[1,2,3]' LIMIT 20000) t;
-SELECT id FROM equals ORDER BY e <-> '[3,2,1]' LIMIT 1;
+SELECT id FROM (SELECT id, e FROM equals ORDER BY e <-> '[3,2,1]' LIMIT 20000) t WHERE e = '[3,2,1]';
 SELECT check_name, detail FROM castmatch.verify_index('equals_e') WHERE NOT ok;
 RESET enable_sort;
 RESET enable_seqscan;

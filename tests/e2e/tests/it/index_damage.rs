@@ -126,11 +126,14 @@ impl Damage {
     ];
 
     /// Whether it changes what the index says of its rows and their ways to each other, so that verify_index must see it. The other
-    /// classes only steer searches, are notes that are corrected when used, or may hit bytes that mean nothing.
+    /// classes only steer searches, are notes that are corrected when used, cut off as few elements as insertions may leave to the
+    /// next vacuum, or may hit bytes that mean nothing.
     pub fn changes_content(self) -> bool {
         !matches!(
             self,
             Damage::Room
+                | Damage::Island
+                | Damage::Alone
                 | Damage::Code
                 | Damage::Header
                 | Damage::Anything

@@ -129,7 +129,7 @@ impl Index {
         level_of(self.seed, tid, self.m)
     }
 
-    /// How many neighbours a new element is given at each level. Later elements add to its lists, so that they fill; to give it
+    /// How many neighbours an element is given at each level when an index is built. Later elements add to its lists, so that they fill; to give it
     /// the 2m of level 0 at once costs nearly twice the distances and finds no more per distance of a search.
     #[must_use]
     pub fn new_neighbours(&self, level: u8) -> usize {

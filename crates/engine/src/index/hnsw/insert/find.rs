@@ -165,7 +165,8 @@ impl Finder {
         }
         // Ties are ordered by a hash of both elements; the new one has no id yet.
         let owner = SlotId(sought.tid.block ^ (u32::from(sought.tid.offset) << 20));
-        codes.select(owner, &index.quantizer, index.new_neighbours(level), list)
+        // As many as the list takes, other than in a build: few elements may come after this one to fill it.
+        codes.select(owner, &index.quantizer, index.layout.max_neighbours(level), list)
     }
 
     /// Goes on at level 0 as long as only dead elements were met.

@@ -223,7 +223,7 @@ fn pgvector_1010_duplicate_neighbours() {
         issue: "pgvector_1010",
         class: VECTOR_L2,
         dims: 4,
-        with: "m = 2, ef_construction = 24",
+        with: "m = 4, ef_construction = 24",
         rows: 200,
         step: &step,
     };

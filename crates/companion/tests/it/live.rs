@@ -48,14 +48,17 @@ fn prompt_get(program: &Program, path: &str) -> Response {
 }
 
 fn promtool_accepts(text: &str) {
-    let promtool = Command::new("promtool")
+    // The set-up of the tests unpacks it somewhere and says where.
+    let program = std::env::var_os("PROMTOOL").unwrap_or_else(|| "promtool".into());
+    let promtool = Command::new(program)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut promtool = promtool
-        .unwrap_or_else(|error| panic!("this test needs promtool (Debian package prometheus): {error}"));
+    let mut promtool = promtool.unwrap_or_else(|error| {
+        panic!("this test needs promtool (Debian package prometheus; set PROMTOOL to it): {error}")
+    });
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let out = promtool.wait_with_output().unwrap();
     let said = [out.stdout, out.stderr].concat();

@@ -32,6 +32,22 @@ fn recovers(cluster: &Cluster, rows: i64) -> Client {
     client
 }
 
+/// What the server says when all processes have ended after the crash of one.
+const REINITIALIZED: &str = "all server processes terminated; reinitializing";
+
+/// The processes to kill; none while there is none.
+fn pids_of(victim: &str, cluster: &Cluster, client: &mut Client) -> Vec<u32> {
+    match victim {
+        "a backend" => {
+            let row = client.query_one("SELECT pg_backend_pid()", &[]);
+            let pid = row.ok().and_then(|row| u32::try_from(row.get::<_, i32>(0)).ok());
+            pid.into_iter().collect()
+        }
+        "the embedder" => cluster.titled("castmatch embedder"),
+        _ => cluster.titled("castmatch sync worker"),
+    }
+}
+
 #[test]
 fn pending_rows_are_embedded_after_a_crash() {
     let mut cluster = Cluster::start(&Options {
@@ -43,23 +59,22 @@ fn pending_rows_are_embedded_after_a_crash() {
     let mut rows = 5;
 
     for victim in ["a backend", "the embedder", "the sync worker"] {
+        let restarts = || cluster.log().matches(REINITIALIZED).count();
+        let before = restarts();
         insert(&mut client, rows);
         rows += 120;
-        let pids = match victim {
-            "a backend" => vec![u32::try_from(value::<i32>(&mut client, "SELECT pg_backend_pid()")).unwrap()],
-            "the embedder" => cluster.titled("castmatch embedder"),
-            _ => {
-                eventually(RECOVERY, victim, || {
-                    Some(cluster.titled("castmatch sync worker")).filter(|pids| !pids.is_empty())
-                })
-                .0
-            }
-        };
-        signal("KILL", &pids);
+        // Again and again: a worker may have ended by itself between the look for it and the signal. That the server has begun
+        // anew is taken from its log: sessions of before may be let in after the client has seen the end of its own.
         eventually(
             RECOVERY,
-            &format!("the end of every session after that of {victim}"),
-            || client.batch_execute("SELECT 1").err(),
+            &format!("the restart of the server after the end of {victim}"),
+            || {
+                if client.is_closed() || client.batch_execute("SELECT 1").is_err() {
+                    return (restarts() > before).then_some(());
+                }
+                signal("KILL", &pids_of(victim, &cluster, &mut client));
+                None
+            },
         );
         client = recovers(&cluster, rows.into());
     }

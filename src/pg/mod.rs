@@ -31,6 +31,7 @@ pub mod shmem;
 pub mod signals;
 pub mod spi;
 pub mod startup;
+pub mod tempfile;
 pub mod thread;
 pub mod tid;
 pub mod trigger;

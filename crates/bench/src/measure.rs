@@ -75,13 +75,14 @@ mod tests {
         // In a process of its own: the CPU time is that of all threads, and other tests run beside this one.
         const ALONE: &str = "CASTMATCH_BENCH_TEST_ALONE";
         if std::env::var_os(ALONE).is_none() {
-            let program = std::env::current_exe().unwrap();
-            let status = std::process::Command::new(program)
-                .args(["--exact", "measure::tests::sleeping_costs_wall_time_only"])
-                .env(ALONE, "1")
-                .stdout(std::process::Stdio::null())
-                .status();
-            assert!(status.unwrap().success());
+            let status = std::env::current_exe().and_then(|program| {
+                std::process::Command::new(program)
+                    .args(["--exact", "measure::tests::sleeping_costs_wall_time_only"])
+                    .env(ALONE, "1")
+                    .stdout(std::process::Stdio::null())
+                    .status()
+            });
+            assert!(status.is_ok_and(|status| status.success()));
             return;
         }
         let ((), spent) = measured(|| std::thread::sleep(Duration::from_millis(30)));

@@ -1,6 +1,7 @@
 //! The parts of castmatch that need no PostgreSQL: vectors and their kernels, the embedding model, filters, the fusion of
 //! search results, the logic of conversations.
 
+pub mod bisect;
 pub mod chat;
 pub mod filter;
 pub mod fusion;

@@ -1,22 +1,31 @@
-//! An index takes shape: in memory as long as maintenance_work_mem allows, on its pages from then on.
+//! An index takes shape: in memory as long as maintenance_work_mem allows, on its pages from then on. What is on pages is linked in
+//! the end, part by part.
 //!
 //! Nobody else sees the index yet, so its pages are written without WAL; the build logs them as a whole in the end.
 
-use super::{PHASE_INSERTING, PHASE_LINKING, PHASE_WRITING};
+use super::{PHASE_LINKING, PHASE_READING, PHASE_WRITING};
 use crate::am::state::Hints;
 use crate::am::storage::RelationStorage;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
+use crate::pg::tempfile::TempFile;
 use crate::pg::thread::SignalBlock;
 use crate::pg::{buffer, progress};
 use castmatch_engine::index::hnsw::Index;
-use castmatch_engine::index::hnsw::build::{Builder, PageSink, Pushed, Supervisor};
+use castmatch_engine::index::hnsw::build::{
+    Builder, Means, PageSink, Pushed, Sharded, Supervisor, link_pages,
+};
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::page::PageBytes;
 use castmatch_engine::index::quantize::{CodeRef, Rankable};
 use castmatch_engine::index::{HeapTid, IndexError};
 use castmatch_engine::interrupt::{Interrupt, Interrupted};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 use std::rc::Rc;
+
+/// One of so many elements that a build in parts could not link with the others is worth a warning.
+const NOTABLE: u64 = 50;
 
 /// Where the index is.
 enum Stage<'a> {
@@ -35,18 +44,18 @@ pub struct Assembly<'a> {
     relation: Relation,
     index: &'a Index,
     stage: Stage<'a>,
-    memory_limit_bytes: usize,
+    means: Means,
     code: Vec<u8>,
 }
 
 impl<'a> Assembly<'a> {
     /// An empty one, that may use so much memory and so many threads beside this one.
-    pub fn new(relation: Relation, index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
+    pub fn new(relation: Relation, index: &'a Index, means: Means) -> Self {
         Self {
             relation,
             index,
-            stage: Stage::Memory(Builder::new(index, memory_limit_bytes, threads)),
-            memory_limit_bytes,
+            stage: Stage::Memory(Builder::new(index, means.memory_bytes, means.threads)),
+            means,
             code: vec![0; index.quantizer.code_bytes()],
         }
     }
@@ -80,9 +89,8 @@ impl<'a> Assembly<'a> {
                 level: self.index.level(tid),
             };
             check_for_interrupts();
-            inserter.insert(self.index, storage, &element, *rows)?;
+            inserter.store_unlinked(self.index, storage, &element, *rows)?;
             *rows += 1;
-            progress::rows_done(i64::try_from(*rows).unwrap_or(i64::MAX));
         }
         Ok(())
     }
@@ -97,9 +105,44 @@ impl<'a> Assembly<'a> {
                 let rows = f64::from(builder.count());
                 Ok((rows, write(self.relation, builder)?))
             }
-            Stage::Pages { rows, .. } => Ok((rows as f64, self.relation.blocks())),
+            Stage::Pages {
+                mut storage, rows, ..
+            } => {
+                progress::phase(PHASE_LINKING);
+                let mut tape = TempFile::new();
+                let sharded = link_pages(
+                    self.index,
+                    &mut storage,
+                    &mut tape,
+                    self.means,
+                    &Backend::default(),
+                )?;
+                tape.close();
+                if sharded.relinked.saturating_mul(NOTABLE) > sharded.elements {
+                    self.warn_of(sharded);
+                }
+                Ok((rows as f64, self.relation.blocks()))
+            }
             Stage::Moving => Ok((0.0, self.relation.blocks())),
         }
+    }
+
+    /// Says that the memory did not even suffice for parts.
+    fn warn_of(&self, sharded: Sharded) {
+        let Sharded {
+            relinked, elements, ..
+        } = sharded;
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            format!(
+                "{relinked} of {elements} rows of index \"{}\" did not fit into maintenance_work_mem ({} MB) even in parts: searches may find fewer of them",
+                self.relation.name(),
+                self.means.memory_bytes >> 20
+            ),
+            function_name!(),
+        )
+        .set_hint("Increase maintenance_work_mem and REINDEX.")
+        .report(PgLogLevel::WARNING);
     }
 
     /// Writes what is in memory, and goes on with the pages.
@@ -108,13 +151,23 @@ impl<'a> Assembly<'a> {
             return Ok(());
         };
         let rows = u64::from(builder.count());
-        pgrx::notice!(
-            "index \"{}\" no longer fits into maintenance_work_mem ({} MB) after {rows} rows: the others are inserted one by one",
-            self.relation.name(),
-            self.memory_limit_bytes >> 20
-        );
-        write(self.relation, builder)?;
-        progress::phase(PHASE_INSERTING);
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!(
+                "index \"{}\" needs more than maintenance_work_mem ({} MB, reached after {rows} rows): it is built in parts, which takes about twice as long",
+                self.relation.name(),
+                self.means.memory_bytes >> 20
+            ),
+            function_name!(),
+        )
+        .set_hint("Increase maintenance_work_mem to build it in one piece.")
+        .report(PgLogLevel::NOTICE);
+        progress::phase(PHASE_WRITING);
+        builder.write_unlinked(&mut File {
+            relation: self.relation,
+        })?;
+        drop(builder);
+        progress::phase(PHASE_READING);
         self.stage = Stage::Pages {
             storage: RelationStorage::new(self.relation, Rc::<Hints>::default()).without_wal(),
             inserter: Box::default(),
@@ -127,8 +180,6 @@ impl<'a> Assembly<'a> {
 /// Links the elements and writes the pages. Returns the number of blocks.
 fn write(relation: Relation, builder: Builder<'_>) -> Result<u32, IndexError> {
     progress::phase(PHASE_LINKING);
-    progress::rows_total(i64::from(builder.count()));
-    progress::rows_done(0);
     let built = builder.finish(&Backend::default())?;
     progress::phase(PHASE_WRITING);
     let written = built.write_index(&mut File { relation })?;
@@ -149,7 +200,8 @@ impl Interrupt for Backend {
 }
 
 impl Supervisor for Backend {
-    fn progress(&self, done: u64, _total: u64) {
+    fn progress(&self, done: u64, total: u64) {
+        progress::rows_total(i64::try_from(total).unwrap_or(i64::MAX));
         progress::rows_done(i64::try_from(done).unwrap_or(i64::MAX));
     }
 

@@ -1,4 +1,5 @@
-//! CREATE INDEX and REINDEX: the table is read, the graph linked in memory by threads, the pages written and logged as a whole.
+//! CREATE INDEX and REINDEX: the table is read, the graph linked in memory by threads - as a whole,
+//! or part by part where maintenance_work_mem is less than that - the pages written and logged as a whole.
 
 mod assembly;
 mod plan;
@@ -15,7 +16,7 @@ use crate::pg::memory::maintenance_work_mem_bytes;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, progress};
 use castmatch_engine::index::ElementKind;
-use castmatch_engine::index::hnsw::build::Builder;
+use castmatch_engine::index::hnsw::build::{Builder, Means};
 use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::vector::{Element, f16};
 use core::ffi::CStr;
@@ -33,7 +34,6 @@ const PHASE_SAMPLING: i64 = 2;
 const PHASE_READING: i64 = 3;
 const PHASE_LINKING: i64 = 4;
 const PHASE_WRITING: i64 = 5;
-const PHASE_INSERTING: i64 = 6;
 
 /// The name of a phase, for pg_stat_progress_create_index.
 pub fn phase_name(phase: i64) -> Option<&'static CStr> {
@@ -43,7 +43,6 @@ pub fn phase_name(phase: i64) -> Option<&'static CStr> {
         PHASE_READING => Some(c"reading rows"),
         PHASE_LINKING => Some(c"linking rows"),
         PHASE_WRITING => Some(c"writing pages"),
-        PHASE_INSERTING => Some(c"inserting rows"),
         _ => None,
     }
 }
@@ -90,7 +89,14 @@ fn build_typed<T: Element>(
     progress::phase(PHASE_READING);
     let workers = planned_workers(table, relation);
     let threads = if workers == 0 { 0 } else { workers + 1 };
-    let mut assembly = Assembly::new(relation, &index, maintenance_work_mem_bytes(), threads);
+    let mut assembly = Assembly::new(
+        relation,
+        &index,
+        Means {
+            memory_bytes: maintenance_work_mem_bytes(),
+            threads,
+        },
+    );
     let mut reader = Reader::<T>::new(&index);
     let heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {
         let added = reader.read(row, |transformed, rankable, tid| {

@@ -6,6 +6,7 @@ use crate::am::opclass::{self, OpClass};
 use crate::error::{Result, error, invalid_argument};
 use crate::pg::random;
 use crate::pg::relation::Relation;
+use castmatch_engine::bisect::largest_fitting;
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
 use castmatch_engine::index::quantize::CodeBits;
@@ -69,15 +70,7 @@ impl Plan {
     fn too_many_dimensions(&self) -> ErrorReport {
         let IndexOptions { dims, m, .. } = self.options;
         let fits = |dims: u32| Index::new(&IndexOptions { dims, ..self.options }, Vec::new()).is_ok();
-        let (mut most, mut too_many) = (0, dims);
-        while most + 1 < too_many {
-            let middle = most + (too_many - most) / 2;
-            if fits(middle) {
-                most = middle
-            } else {
-                too_many = middle
-            }
-        }
+        let most = largest_fitting(dims, fits);
         error(
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("column has {dims} dimensions, a castmatch_hnsw index with these options can have at most {most}"),

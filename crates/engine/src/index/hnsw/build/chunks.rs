@@ -72,6 +72,11 @@ impl<T: Clone> Chunked<T> {
         (self.stride * self.size.elements()) * size_of::<T>() + CACHE_LINE + size_of::<Chunk<T>>()
     }
 
+    /// How many records a chunk holds.
+    pub(super) fn chunk_elements(&self) -> usize {
+        self.size.elements()
+    }
+
     /// Adds a chunk filled with `item`.
     pub(super) fn grow(&mut self, item: T, what: &'static str) -> Result<(), IndexError> {
         self.grow_with(|| item.clone(), what)
@@ -154,6 +159,11 @@ impl Lists {
         self.lists.stride * self.lists.size.elements() * size_of::<AtomicU32>()
             + CACHE_LINE
             + size_of::<Chunk<AtomicU32>>()
+    }
+
+    /// How many lists a chunk holds.
+    pub(super) fn chunk_elements(&self) -> usize {
+        self.lists.size.elements()
     }
 
     /// Adds a chunk of empty lists.

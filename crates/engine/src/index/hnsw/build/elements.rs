@@ -214,6 +214,21 @@ impl Elements {
         (level <= row.level).then(|| (&self.upper, row.upper + u32::from(level) - 1))
     }
 
+    /// What so many elements will occupy, with lists above level 0 as they are expected, and some more.
+    pub(super) fn estimated_bytes(&self, count: u32, index: &Index) -> usize {
+        let chunks =
+            |count: usize, size: usize, bytes: usize| count.div_ceil(size.max(1)).saturating_mul(bytes);
+        let count = count as usize;
+        // Levels are geometric: an element has 1 / (m - 1) lists above level 0.
+        let upper = count / usize::from(index.m.saturating_sub(1).max(1));
+        let upper = upper + upper / 8 + 64;
+        chunks(
+            count,
+            self.records.chunk_elements(),
+            self.records.chunk_bytes() + self.base.chunk_bytes(),
+        ) + chunks(upper, self.upper.chunk_elements(), self.upper.chunk_bytes())
+    }
+
     /// What the elements occupy.
     pub(super) fn memory_bytes(&self) -> usize {
         self.records.memory_bytes() + self.base.memory_bytes() + self.upper.memory_bytes()

@@ -10,12 +10,14 @@ mod link;
 mod order;
 mod prune;
 mod reach;
+mod shards;
 mod team;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use shards::{Means, Sharded, Tape, link_pages};
 pub use team::Supervisor;
 pub use write::PageSink;
 
@@ -66,14 +68,27 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// [`IndexError::OutOfMemory`], [`IndexError::Limit`] for more elements than an index numbers.
     pub fn push(&mut self, code: CodeRef<'_>, tid: HeapTid, rank: Rankable) -> Result<Pushed, IndexError> {
-        let ranked = rank == Rankable::Yes;
-        let level = if ranked { self.index.level(tid) } else { 0 };
+        let level = match rank {
+            Rankable::Yes => self.index.level(tid),
+            Rankable::No => 0,
+        };
+        self.push_at(code, tid, level, rank)
+    }
+
+    /// As [`Builder::push`], at a level that the caller chooses.
+    fn push_at(
+        &mut self,
+        code: CodeRef<'_>,
+        tid: HeapTid,
+        level: u8,
+        rank: Rankable,
+    ) -> Result<Pushed, IndexError> {
         let growth = self.elements.growth_bytes(level);
         // Between two growths nothing is allocated, and what the end needs grows by less than the chunks do.
         if growth > 0 && self.memory_bytes() + growth > self.memory_limit_bytes {
             return Ok(Pushed::Full);
         }
-        self.elements.push(code, tid, level, ranked)?;
+        self.elements.push(code, tid, level, rank == Rankable::Yes)?;
         Ok(Pushed::Stored)
     }
 
@@ -86,11 +101,34 @@ impl<'a> Builder<'a> {
     /// What the build occupies when it finishes with the elements it has.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let capacity = self.elements.capacity();
+        self.elements.memory_bytes() + self.linking_bytes(self.elements.capacity())
+    }
+
+    /// What a build of so many elements will occupy, about.
+    fn estimated_bytes(&self, count: u32) -> usize {
+        self.elements.estimated_bytes(count, self.index) + self.linking_bytes(count)
+    }
+
+    /// What linking so many elements takes beside them.
+    fn linking_bytes(&self, capacity: u32) -> usize {
         let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, self.index);
         // The linker and its threads are gone when reachability is looked at.
         let linking = Linker::estimated_bytes() + Order::estimated_bytes(capacity, self.index.m) + threads;
-        self.elements.memory_bytes() + linking.max(Reach::estimated_bytes(capacity) + threads)
+        linking.max(Reach::estimated_bytes(capacity) + threads)
+    }
+
+    /// Writes the elements as they are, each with empty lists, and the pages before them, for [`link_pages`].
+    ///
+    /// # Errors
+    /// As [`Built::write`].
+    pub fn write_unlinked(&self, sink: &mut impl PageSink) -> Result<(), IndexError> {
+        write::write_head(self.index, EntrySet::default(), sink)?;
+        let writer = Writer {
+            elements: &self.elements,
+            index: self.index,
+            first_block: self.index.first_node_block(),
+        };
+        writer.write(sink).map(drop)
     }
 
     /// Links all elements: on `threads` threads while the calling one waits, or on the calling one if there are none.

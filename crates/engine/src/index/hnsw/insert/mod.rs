@@ -74,10 +74,7 @@ impl Inserter {
         element: &NewElement<'_>,
         entropy: u64,
     ) -> Result<SlotId, IndexError> {
-        let factors = self.encode(index, element.transformed)?;
-        for list in &mut self.lists {
-            list.clear();
-        }
+        let factors = self.begin(index, element.transformed)?;
         if element.rankable == Rankable::No {
             return self.store(index, storage, element, &factors.to_bytes(), entropy);
         }
@@ -99,14 +96,37 @@ impl Inserter {
         Ok(id)
     }
 
-    /// Encodes the vector into `self.code`.
-    fn encode(&mut self, index: &Index, transformed: &[f32]) -> Result<Factors, IndexError> {
+    /// Stores an element with empty lists, which nothing leads to: for a build, which links all elements at once in the end.
+    ///
+    /// # Errors
+    /// As [`Inserter::insert`].
+    pub fn store_unlinked<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        element: &NewElement<'_>,
+        entropy: u64,
+    ) -> Result<SlotId, IndexError> {
+        let factors = self.begin(index, element.transformed)?;
+        let id = self.store(index, storage, element, &factors.to_bytes(), entropy)?;
+        if element.rankable == Rankable::Yes {
+            let level = element.level.min(crate::index::page::MAX_LEVEL);
+            self.raise(index, storage, id, element.tid, level, entropy)?;
+        }
+        Ok(id)
+    }
+
+    /// Encodes the vector into `self.code`, and clears the lists.
+    fn begin(&mut self, index: &Index, transformed: &[f32]) -> Result<Factors, IndexError> {
         if transformed.len() != index.quantizer.dims() {
             return Err(IndexError::Limit {
                 what: "number of dimensions of the vector",
                 value: transformed.len() as u64,
                 limit: u64::from(index.dims),
             });
+        }
+        for list in &mut self.lists {
+            list.clear();
         }
         let bytes = index.quantizer.code_bytes();
         self.code.clear();

@@ -90,6 +90,20 @@ pub fn cleanup<S: PageWrite>(
     Ok(())
 }
 
+/// Makes the highest elements the entries, and links every element that a search cannot come to, for a build on pages. Returns how many
+/// those were.
+///
+/// # Errors
+/// Those of the storage, [`IndexError::Corrupt`], [`IndexError::OutOfMemory`].
+pub(super) fn connect<S: PageWrite>(index: &Index, storage: &mut S) -> Result<u64, IndexError> {
+    let census = Census::take(index, storage)?;
+    let entries = entries::renew_entries(index, storage, &census, &mut PagedScratch::default())?;
+    let mut stats = VacuumStats::default();
+    let none = IdSet::default();
+    link_again(index, storage, [&census.live, &none], entries, &mut stats)?;
+    Ok(stats.elements_relinked)
+}
+
 /// Links the live elements again that a search cannot come to.
 fn link_again<S: PageWrite>(
     index: &Index,

@@ -10,21 +10,21 @@ use crate::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, exact_
 use crate::index::{ElementKind, HeapTid, IndexError, Metric};
 use crate::interrupt::{Interrupt, Interrupted, NeverInterrupted};
 
-pub(super) struct Random(pub(super) u64);
+pub(in crate::index::hnsw::build) struct Random(pub(in crate::index::hnsw::build) u64);
 
 impl Random {
-    pub(super) fn uniform(&mut self) -> f32 {
+    pub(in crate::index::hnsw::build) fn uniform(&mut self) -> f32 {
         self.0 = mix(self.0);
         (self.0 >> 40) as f32 / (1 << 24) as f32
     }
 
     /// The sum of four uniform numbers, about normal, of variance 1/3.
-    pub(super) fn bell(&mut self) -> f32 {
+    pub(in crate::index::hnsw::build) fn bell(&mut self) -> f32 {
         (0..4).map(|_| self.uniform()).sum::<f32>() - 2.0
     }
 }
 
-pub(super) fn uniform(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
+pub(in crate::index::hnsw::build) fn uniform(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut random = Random(seed);
     (0..rows)
         .map(|_| (0..dims).map(|_| random.uniform()).collect())
@@ -32,7 +32,7 @@ pub(super) fn uniform(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
 }
 
 /// Vectors around `rows / 100` means, which vary in a sixth of the dimensions.
-pub(super) fn clustered(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
+pub(in crate::index::hnsw::build) fn clustered(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut random = Random(seed);
     let latent = dims / 6;
     let map: Vec<f32> = (0..dims * latent).map(|_| random.bell()).collect();
@@ -50,14 +50,19 @@ pub(super) fn clustered(rows: usize, dims: usize, seed: u64) -> Vec<Vec<f32>> {
     (0..rows).map(|_| vector()).collect()
 }
 
-pub(super) fn tid(row: usize) -> HeapTid {
+pub(in crate::index::hnsw::build) fn tid(row: usize) -> HeapTid {
     HeapTid {
         block: row as u32 / 50,
         offset: (row % 50) as u16 + 1,
     }
 }
 
-pub(super) fn options(metric: Metric, dims: usize, m: u16, ef_construction: u16) -> IndexOptions {
+pub(in crate::index::hnsw::build) fn options(
+    metric: Metric,
+    dims: usize,
+    m: u16,
+    ef_construction: u16,
+) -> IndexOptions {
     IndexOptions {
         metric,
         element: ElementKind::Vector,
@@ -71,7 +76,7 @@ pub(super) fn options(metric: Metric, dims: usize, m: u16, ef_construction: u16)
 }
 
 /// An index for these vectors, centred at some of them.
-pub(super) fn index(options: &IndexOptions, vectors: &[Vec<f32>]) -> Index {
+pub(in crate::index::hnsw::build) fn index(options: &IndexOptions, vectors: &[Vec<f32>]) -> Index {
     let plain = Quantizer::new(
         options.metric,
         options.dims as usize,
@@ -90,7 +95,11 @@ pub(super) fn index(options: &IndexOptions, vectors: &[Vec<f32>]) -> Index {
 }
 
 /// Pushes vectors until the builder is full; returns how many it took.
-pub(super) fn push_all(builder: &mut Builder<'_>, index: &Index, vectors: &[Vec<f32>]) -> usize {
+pub(in crate::index::hnsw::build) fn push_all(
+    builder: &mut Builder<'_>,
+    index: &Index,
+    vectors: &[Vec<f32>],
+) -> usize {
     let mut transformed = vec![0.0; index.dims as usize];
     let mut code = vec![0; index.quantizer.code_bytes()];
     for (row, vector) in vectors.iter().enumerate() {
@@ -107,11 +116,15 @@ pub(super) fn push_all(builder: &mut Builder<'_>, index: &Index, vectors: &[Vec<
     vectors.len()
 }
 
-pub(super) fn build<'a>(index: &'a Index, vectors: &[Vec<f32>], threads: usize) -> Built<'a> {
+pub(in crate::index::hnsw::build) fn build<'a>(
+    index: &'a Index,
+    vectors: &[Vec<f32>],
+    threads: usize,
+) -> Built<'a> {
     build_with(index, vectors, threads, &NeverInterrupted).unwrap()
 }
 
-pub(super) fn build_with<'a>(
+pub(in crate::index::hnsw::build) fn build_with<'a>(
     index: &'a Index,
     vectors: &[Vec<f32>],
     threads: usize,
@@ -123,7 +136,7 @@ pub(super) fn build_with<'a>(
 }
 
 /// The share of the 10 nearest of brute force that are among the `ef` found, or tie with the tenth.
-pub(super) fn recall(
+pub(in crate::index::hnsw::build) fn recall(
     built: &Built<'_>,
     index: &Index,
     vectors: &[Vec<f32>],
@@ -147,7 +160,7 @@ pub(super) fn recall(
 }
 
 /// Interrupts at the n-th check.
-pub(super) struct InterruptAfter(pub(super) Cell<u32>);
+pub(in crate::index::hnsw::build) struct InterruptAfter(pub(in crate::index::hnsw::build) Cell<u32>);
 
 impl Interrupt for InterruptAfter {
     fn check(&self) -> Result<(), Interrupted> {

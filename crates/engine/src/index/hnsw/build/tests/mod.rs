@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod data;
+pub(super) mod data;
 mod graph;
 mod limits;
 mod pages;

@@ -43,7 +43,11 @@ prepare() {
 stage_format() { cargo fmt --all --check; }
 
 # --locked here holds for all: a Cargo.lock that is not up to date fails in this stage.
-stage_clippy() { cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings; }
+# The benchmark's libraries are a feature of their own: they are not compiled otherwise.
+stage_clippy() {
+  cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings
+  cargo clippy --locked -p castmatch-bench --features hnsw_rs -- -D warnings
+}
 
 stage_engine() { cargo test --no-fail-fast -p castmatch-engine -p castmatch-bench; }
 

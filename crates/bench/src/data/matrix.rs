@@ -77,7 +77,7 @@ impl<T: Number> Matrix<T> {
     }
 
     /// All rows in order.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "hnsw_rs"))]
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, T> {
         self.values.chunks_exact(self.columns)
     }

@@ -5,8 +5,10 @@ use super::storage::RelationStorage;
 use super::{index_error, opclass};
 use crate::error::{Result, error, unsupported};
 use crate::pg::buffer;
-use crate::pg::index::{Part, Snapshot, Unusable, scan_table, with_index};
+use crate::pg::index::{Part, Snapshot, TableRow, Unusable, scan_table, with_index};
 use crate::pg::relation::Relation;
+use crate::pg::role::{Restriction, act_as};
+use crate::pg::setting::without_lasting_settings;
 use castmatch_engine::index::HeapTid;
 use castmatch_engine::index::hnsw::statistics::Statistics;
 use castmatch_engine::index::hnsw::verify::{self, Check};
@@ -74,20 +76,26 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
     // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
     let snapshot = Snapshot::take();
     let mut verification = verify::verify(&mut storage).map_err(failed)?;
-    scan_table(
-        table,
-        index,
-        core::ptr::null_mut(),
-        Part::Visible(snapshot),
-        &mut |row| {
-            if row.value.is_some() {
-                verification.rows.expect(HeapTid {
-                    block: row.block,
-                    offset: row.offset,
-                });
-            }
-        },
-    );
+    let mut expect = |row: TableRow| {
+        if row.value.is_some() {
+            verification.rows.expect(HeapTid {
+                block: row.block,
+                offset: row.offset,
+            });
+        }
+    };
+    // Expressions and the predicate of the index run as its owner, as when the server builds it: they may be anybody's functions.
+    act_as(table.owner(), Restriction::Restricted, || {
+        without_lasting_settings(|| {
+            scan_table(
+                table,
+                index,
+                core::ptr::null_mut(),
+                Part::Visible(snapshot),
+                &mut expect,
+            );
+        });
+    });
     snapshot.give_back();
     let mut checks = verification.checks;
     checks.push(verification.rows.check());

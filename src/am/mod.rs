@@ -32,6 +32,10 @@ fn index_error(relation: Relation, failure: IndexError) -> ErrorReport {
         )
         .set_hint(rebuild),
         IndexError::OutOfMemory { what, bytes } => out_of_memory(what, bytes),
+        IndexError::Failed { .. } => error(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("index \"{name}\": {failure}"),
+        ),
         failure => error(
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("index \"{name}\": {failure}"),

@@ -27,9 +27,19 @@ pub struct Hints {
     buffers: RefCell<Vec<i32>>,
     /// The page that this backend adds elements to.
     target: Cell<Option<u32>>,
+    /// Reads without a pin, from scan to scan.
+    reads: Cell<u32>,
 }
 
 impl Hints {
+    /// Counts reads without a pin. Returns whether one of them is the next of each `every`.
+    pub fn count_reads(&self, count: usize, every: u32) -> bool {
+        let before = self.reads.get();
+        let after = before.wrapping_add(count as u32);
+        self.reads.set(after);
+        before / every != after / every
+    }
+
     /// The buffer of a block, if one is known.
     pub fn get(&self, block: u32) -> Option<i32> {
         let hints = self.buffers.borrow();

@@ -9,8 +9,8 @@ use castmatch_engine::index::storage::{Change, PageRead, PageWrite, Place, Posit
 use std::rc::Rc;
 
 /// One read without a pin in this many is done with one as well, so that the server's clock sweep sees that the index is in use.
-/// A pin by way of the known buffer costs about ten reads without one.
-const TOUCH_EVERY: u32 = 64;
+/// A pin costs about twenty reads without one; a search does some thousand reads.
+const TOUCH_EVERY: u32 = 256;
 
 /// An upper page with less room is not worth noting: an element may need as many records as there are levels.
 const ENOUGH_UPPER_ROOM: u16 = MAX_LEVEL as u16;
@@ -32,7 +32,6 @@ pub struct RelationStorage {
     hints: Rc<Hints>,
     temporary: bool,
     known_blocks: u32,
-    reads: u32,
     pace: Pace,
     tried_last: bool,
     logged: bool,
@@ -47,7 +46,6 @@ impl RelationStorage {
             relation,
             temporary: relation.is_temporary(),
             known_blocks: 0,
-            reads: 0,
             pace: Pace::Full,
             tried_last: false,
             logged: true,
@@ -96,13 +94,11 @@ impl RelationStorage {
     }
 
     fn touch(&mut self, places: &[Place]) {
-        for place in places {
-            self.reads = self.reads.wrapping_add(1);
-            if self.reads.is_multiple_of(TOUCH_EVERY)
-                && let Some(buffer) = self.hints.get(place.block)
-            {
-                buffer::touch_recent(self.relation, place.block, buffer);
-            }
+        if self.hints.count_reads(places.len(), TOUCH_EVERY)
+            && let Some(place) = places.last()
+            && self.hints.get(place.block).is_some()
+        {
+            buffer::touch(self.relation, place.block);
         }
     }
 }

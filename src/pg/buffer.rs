@@ -78,12 +78,12 @@ pub fn read_recent<R, F: FnOnce(&[u8]) -> R>(
     Ok(result)
 }
 
-/// Pins and releases a page in the buffer where it was before, so that the server sees that it is in use.
-pub fn touch_recent(relation: Relation, block: u32, buffer: i32) {
-    if pin_recent(relation, block, buffer) {
-        // SAFETY: pinned just now.
-        unsafe { pg_sys::ReleaseBuffer(buffer) };
-    }
+/// Pins and releases a page, so that the server sees that it is in use. By the ordinary way: ReadRecentBuffer does not raise the usage
+/// count of a buffer before PostgreSQL 18.
+pub fn touch(relation: Relation, block: u32) {
+    let pinned = Pinned::read(relation, block);
+    // SAFETY: pinned just now.
+    unsafe { pg_sys::ReleaseBuffer(pinned.0) };
 }
 
 fn pin_recent(relation: Relation, block: u32, buffer: i32) -> bool {

@@ -41,7 +41,8 @@ impl IndexPath {
                 core::ptr::null_mut(),
             );
             Self {
-                ordered: !(*path).indexorderbys.is_null(),
+                // Of several keys the scan orders by the first only.
+                ordered: pg_sys::list_length((*path).indexorderbys) == 1,
                 rows: (*info).tuples.max(0.0),
                 pages: f64::from((*info).pages),
                 selectivity: costs.indexSelectivity,

@@ -48,6 +48,11 @@ impl Relation {
         unsafe { &*self.data().rd_rel }
     }
 
+    /// The role that owns the relation.
+    pub fn owner(&self) -> pg_sys::Oid {
+        self.class().relowner
+    }
+
     /// The object's number in pg_class.
     pub fn oid(&self) -> pg_sys::Oid {
         self.data().rd_id

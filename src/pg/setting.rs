@@ -3,6 +3,16 @@
 use core::ffi::CStr;
 use pgrx::pg_sys;
 
+/// Runs `f`, then puts back what it set: for functions of others.
+pub fn without_lasting_settings<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    let result = f();
+    // SAFETY: the level opened above; as after an abort, so that no SET stays.
+    unsafe { pg_sys::AtEOXact_GUC(false, level) };
+    result
+}
+
 /// Runs `f` with the settings changed; they are as before afterwards, after an ERROR by the abort of the (sub)transaction.
 pub fn with_settings<R>(settings: &[(&'static CStr, &'static CStr)], f: impl FnOnce() -> R) -> R {
     // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.

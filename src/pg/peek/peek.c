@@ -28,7 +28,8 @@ holds(BufferDesc *desc, const BufferTag *tag)
 {
 	uint32		state = pg_atomic_read_u32(&desc->state);
 
-	if ((state & (BM_VALID | BM_TAG_VALID)) != (BM_VALID | BM_TAG_VALID))
+	/* While the header is locked the tag may already be that of the next page. */
+	if ((state & (BM_LOCKED | BM_VALID | BM_TAG_VALID)) != (BM_VALID | BM_TAG_VALID))
 		return false;
 #if PG_VERSION_NUM >= 160000
 	return BufferTagsEqual(&desc->tag, tag);

@@ -77,6 +77,21 @@ SELECT failure(format('SELECT castmatch.%s(%L)', f, 'watched.items_e')) FROM unn
 UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'watched.items_e'::regclass;
 SELECT bool_and(ok) AS sound FROM castmatch.verify_index('watched.items_e');
 
+-- What an index computes is computed as its owner, whoever has it verified, and leaves no settings behind.
+CREATE FUNCTION watched.spy(e vector) RETURNS vector LANGUAGE plpgsql IMMUTABLE AS $$BEGIN
+    RAISE NOTICE 'as %', current_user;
+    PERFORM set_config('castmatch.ef_search', '7', false);
+    RETURN e;
+END$$;
+CREATE TABLE watched.spied (e vector(3));
+INSERT INTO watched.spied VALUES ('[1,2,3]');
+SET client_min_messages = warning;
+CREATE INDEX spied_e ON watched.spied USING castmatch_hnsw ((watched.spy(e)::vector(3)) vector_l2_ops);
+RESET client_min_messages;
+ALTER TABLE watched.spied OWNER TO regress_index_owner;
+SELECT bool_and(ok) AS sound FROM castmatch.verify_index('watched.spied_e');
+SHOW castmatch.ef_search;
+
 SET client_min_messages = warning;
 DROP SCHEMA watched CASCADE;
 RESET client_min_messages;

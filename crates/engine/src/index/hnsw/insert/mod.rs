@@ -4,7 +4,7 @@
 //! page is decided on copies and checked again under its lock. The order of the log records, and what a crash after each leaves:
 //!
 //! 1. the slot with its neighbours of level 0: an element of level 0 that nothing leads to; vacuum links it again;
-//! 2. the upper records, if it has any: records that no slot claims; vacuum frees them;
+//! 2. the upper records, if it has any: records that no slot claims; vacuum raises their element;
 //! 3. the slot's level and upper id: as after 1;
 //! 4. its own lists again, if members of them were freed meanwhile;
 //! 5. the back links, a record a page: the element can be reached from the first one on;

@@ -5,8 +5,9 @@
 
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::PagedScratch;
+use crate::index::hnsw::queue::reserve;
 use crate::index::page::{
-    NodePage, NodePageMut, PageError, ROW_BYTES, SlotState, UpperId, UpperPageMut, parse_row,
+    NeighbourList, NodePage, NodePageMut, PageError, ROW_BYTES, SlotState, UpperId, UpperPageMut, parse_row,
 };
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{HeapTid, IndexError, SlotId};
@@ -45,38 +46,43 @@ impl Own {
         scratch: &mut PagedScratch,
     ) -> Result<(), IndexError> {
         for (level, list) in (0..=self.level).zip(lists) {
-            let before = list.len();
+            let mut gone = Vec::new();
+            reserve(&mut gone, list.len(), "neighbours of an insertion")?;
+            gone.extend_from_slice(list);
             list.retain(|member| *member != self.id);
             retain_live(index, storage, list, scratch)?;
-            if list.len() == before {
+            gone.retain(|member| !list.contains(member));
+            if gone.is_empty() {
                 continue;
             }
             match index.layout.upper_at(self.upper, level) {
-                None => self.keep_in_slot(index, storage, list)?,
-                Some(record) => self.keep_in_upper(index, storage, record, list)?,
+                None => self.take_from_slot(index, storage, &gone)?,
+                Some(record) => self.take_from_upper(index, storage, record, &gone)?,
             }
         }
         Ok(())
     }
 
-    fn keep_in_slot<S: PageWrite>(
+    /// Takes members out of the list as it is now: vacuum may have changed it since.
+    fn take_from_slot<S: PageWrite>(
         &self,
         index: &Index,
         storage: &mut S,
-        list: &[SlotId],
+        gone: &[SlotId],
     ) -> Result<(), IndexError> {
         self.update(index, storage, |page, at| {
-            page.set_neighbours(at, list)?;
+            let list = without(page.as_ref().slot(at)?.neighbours, gone);
+            page.set_neighbours(at, &list)?;
             Ok(Change::Made)
         })
     }
 
-    fn keep_in_upper<S: PageWrite>(
+    fn take_from_upper<S: PageWrite>(
         &self,
         index: &Index,
         storage: &mut S,
         record: UpperId,
-        list: &[SlotId],
+        gone: &[SlotId],
     ) -> Result<(), IndexError> {
         let (block, at) = index.layout.upper(record);
         let done = storage.update(block, |bytes| {
@@ -86,7 +92,8 @@ impl Own {
                 if !found.used || found.owner != self.id {
                     return Ok(Change::None);
                 }
-                page.set_neighbours(at, list)?;
+                let list = without(found.neighbours, gone);
+                page.set_neighbours(at, &list)?;
                 Ok(Change::Made)
             })())
         })?;
@@ -112,6 +119,11 @@ impl Own {
         })?;
         done.map_err(|error| error.at(block))
     }
+}
+
+/// A list without some of its members; lists are as short as their pages allow.
+fn without(list: NeighbourList<'_>, gone: &[SlotId]) -> Vec<SlotId> {
+    list.iter().filter(|id| !gone.contains(id)).collect()
 }
 
 /// The result of a closure for [`PageWrite::update`]. Setters check before they write, so an error has changed nothing.

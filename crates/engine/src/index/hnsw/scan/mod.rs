@@ -189,6 +189,8 @@ impl Scan {
         rows: &mut R,
     ) -> Result<Option<Hit>, IndexError> {
         loop {
+            // Before the step, which takes a row off the list. Rows that the snapshot does not see may be many.
+            storage.check_interrupts()?;
             match self.list.step() {
                 Step::Fetch(listed) => {
                     if let Some(key) = self.exact_key(rows, listed.id(), listed.tid)? {

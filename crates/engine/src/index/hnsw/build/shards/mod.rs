@@ -6,8 +6,9 @@
 //! After Subramanya et al., DiskANN (NeurIPS 2019, section 4.3), with other regions, see [`regions`], and for every level that does not
 //! fit: the highest levels, which do, are linked as one.
 //!
-//! An element is linked twice, so that this costs about twice the time of a build in memory, however many shards there are.
-//! Memory beside that of a shard: two bits for each element, and what stands on the [`Tape`].
+//! An element is linked twice, so that this costs about twice the time of a build in memory; finding regions begins to count beside it
+//! with hundreds of shards.
+//! Memory beside that of a shard: five bits for each element in the last step, and four bytes for each above level 0.
 
 mod assign;
 mod members;
@@ -34,7 +35,7 @@ use regions::Regions;
 const COPIES: u64 = 2;
 /// Shards are made for so much of what one may hold, in percent, since they do not fill evenly.
 const FILL_PERCENT: u64 = 85;
-/// The most shards; the number behind stands for none.
+/// The most shards, far fewer than 16 bits number.
 const MAX_SHARDS: u64 = 1 << 15;
 
 /// Temporary storage that is written in sequence, then read in sequence any number of times.

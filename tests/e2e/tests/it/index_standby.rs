@@ -245,7 +245,11 @@ fn regression_statements(primary: &Cluster) -> usize {
 
 #[test]
 fn w2_standby_replays_consistent_pages() {
-    let primary = Cluster::start(&plain(&[("wal_consistency_checking", "generic")]));
+    // Every record carries its page: a standby that falls behind must still find them.
+    let primary = Cluster::start(&plain(&[
+        ("wal_consistency_checking", "generic"),
+        ("wal_keep_size", "4GB"),
+    ]));
     let client = &mut database(&primary);
     let standby = primary.standby();
     let reader = &mut searcher(&standby);

@@ -97,9 +97,12 @@ impl<'i> Mender<'i> {
     ) -> Result<(), IndexError> {
         self.split(storage, census, torn, &mut mended.gone)?;
         let places = self.index.layout.max_neighbours(torn.level);
+        // Growth leaves a quarter of the places to the back links of insertions.
+        let growth = (places - places / 4).saturating_sub(self.kept);
+        let lost = self.follow.len();
         let room = places
             .saturating_sub(self.kept)
-            .min(self.follow.len().saturating_mul(GROWTH));
+            .min(lost.saturating_mul(GROWTH).min(growth).max(lost));
         if room == 0 {
             return Ok(());
         }

@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p castmatch-engine --no-default-features --example build_graph -- [name=value ...]`
 //! with rows=50000 dims=384 metric=cosine m=16 efc=100 threads=2 queries=300 bits=0 (0: the default for the metric) latent=32
-//! clusters=500 dump= (a file for the vectors, then the queries, as f32).
+//! clusters=500 dump= (a file for the vectors, then the queries, as f32), or with base= and asked= (files of `castmatch-bench
+//! prepare`, base.f32 and queries.f32 of a data set, of which the first rows and queries are taken).
 //!
-//! Recall is that of the 10 nearest of brute force among the found ids ordered by exact distance, for ef 40, 80 and 160.
+//! Recall is that of the 10 nearest of brute force among the found ids ordered by exact distance, for some values of ef.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -102,8 +103,19 @@ fn number(name: &str, default: &str) -> usize {
     argument(name, default).parse().unwrap()
 }
 
+/// The first rows of a matrix of `castmatch-bench`: 8 bytes of magic, kind, columns (u32), rows (u64), 8 bytes, then f32.
+fn read_matrix(path: &str, rows: usize) -> Vec<Vec<f32>> {
+    let bytes = std::fs::read(path).unwrap();
+    let columns = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
+    bytes[32..]
+        .chunks_exact(4 * columns)
+        .take(rows)
+        .map(|row| row.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect())
+        .collect()
+}
+
 fn main() {
-    let (rows, dims, queries) = (
+    let (mut rows, mut dims, mut queries) = (
         number("rows", "50000"),
         number("dims", "384"),
         number("queries", "300"),
@@ -114,10 +126,17 @@ fn main() {
         "l1" => Metric::L1,
         _ => Metric::Cosine,
     };
+        let base = argument("base", "");
+    let (vectors, asked) = if base.is_empty() {
+        let mut source = Source::new(dims, number("latent", "32"), number("clusters", "500"));
+        let vectors: Vec<Vec<f32>> = (0..rows).map(|_| source.next()).collect();
+        (vectors, (0..queries).map(|_| source.next()).collect::<Vec<_>>())
+    } else {
+        (read_matrix(&base, rows), read_matrix(&argument("asked", ""), queries))
+    };
+    (rows, queries) = (vectors.len(), asked.len());
+    dims = vectors[0].len();
     let bits = CodeBits::from_u8(number("bits", "0") as u8).unwrap_or(CodeBits::default_for(metric, dims));
-    let mut source = Source::new(dims, number("latent", "32"), number("clusters", "500"));
-    let vectors: Vec<Vec<f32>> = (0..rows).map(|_| source.next()).collect();
-    let asked: Vec<Vec<f32>> = (0..queries).map(|_| source.next()).collect();
     let dump = argument("dump", "");
     if !dump.is_empty() {
         let mut file = std::io::BufWriter::new(std::fs::File::create(dump).unwrap());
@@ -189,7 +208,7 @@ fn main() {
         })
         .collect();
     let mut beam = Beam::new(Overflow::Drop);
-    for ef in [40, 80, 160] {
+    for ef in [20, 40, 60, 80, 100, 120, 160, 200] {
         let (mut hits, mut hits_of_20) = (0, 0);
         let (expansions, estimates) = beam.counts();
         let mut elapsed = 0.0;

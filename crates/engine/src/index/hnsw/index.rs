@@ -129,11 +129,22 @@ impl Index {
         level_of(self.seed, tid, self.m)
     }
 
-    /// How many neighbours an element is given at each level when an index is built. Later elements add to its lists, so that they fill; to give it
-    /// the 2m of level 0 at once costs nearly twice the distances and finds no more per distance of a search.
+    /// How many neighbours an element is given at each level when an index is built: m above level 0, a quarter more there. Later
+    /// elements add to its lists, so that they fill; to give it the 2m of level 0 at once costs more and finds no more per distance of a
+    /// search. docs/design/hnsw.md has the numbers, and those of [`Index::build_candidates`].
     #[must_use]
     pub fn new_neighbours(&self, level: u8) -> usize {
-        self.layout.max_neighbours(level).min(usize::from(self.m))
+        let m = usize::from(self.m);
+        let wanted = if level == 0 { m.saturating_add(m / 4) } else { m };
+        self.layout.max_neighbours(level).min(wanted)
+    }
+
+    /// How many candidates a build keeps for each element: half as many again as an insertion, since a graph that is built at once is
+    /// searched more often than it was built.
+    #[must_use]
+    pub fn build_candidates(&self) -> usize {
+        let ef = usize::from(self.ef_construction);
+        ef.saturating_add(ef / 2)
     }
 
     /// The pages that hold the centre, from block 1.

@@ -60,7 +60,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     fn new(elements: &Elements, index: &Index) -> Result<Self, IndexError> {
-        let ef = usize::from(index.ef_construction);
+        let ef = index.build_candidates();
         let mut scratch = Scratch {
             beam: Beam::new(Overflow::Drop),
             query: Query::default(),
@@ -76,7 +76,7 @@ impl Scratch {
 
     /// What one thread will need.
     pub(super) fn estimated_bytes(count: u32, index: &Index) -> usize {
-        let (m, ef) = (usize::from(index.m), usize::from(index.ef_construction));
+        let (m, ef) = (usize::from(index.m), index.build_candidates());
         let queries = 2 * 4 * usize::from(index.layout.code_bytes().min(1 << 16) as u16);
         Beam::estimated_bytes(count, ef) + (12 * m + 3 * ef) * size_of::<Candidate>() + queries
     }
@@ -127,7 +127,7 @@ impl<'a> Linker<'a> {
             stop: self.stop,
         };
         let level = self.elements.row(id).level;
-        let ef = usize::from(self.index.ef_construction);
+        let ef = self.index.build_candidates();
         // An entry would find itself.
         let others = self.entries.iter().filter(|entry| entry.id != id).copied();
         let mut entries = [Entry {

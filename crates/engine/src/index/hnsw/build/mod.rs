@@ -8,6 +8,7 @@ mod elements;
 mod graph;
 mod link;
 mod order;
+mod placement;
 mod prune;
 mod reach;
 mod shards;
@@ -24,6 +25,7 @@ pub use write::PageSink;
 use self::elements::Elements;
 use self::link::{Linker, Part, Scratch};
 use self::order::{Grouper, Order};
+use self::placement::Placement;
 use self::prune::Trimmer;
 use self::reach::Reach;
 use self::team::Stop;
@@ -114,7 +116,10 @@ impl<'a> Builder<'a> {
         let threads = self.threads.max(1) * Scratch::estimated_bytes(capacity, self.index);
         // The linker and its threads are gone when reachability is looked at.
         let linking = Linker::estimated_bytes() + Order::estimated_bytes(capacity, self.index.m) + threads;
-        linking.max(Reach::estimated_bytes(capacity) + threads)
+        // The order becomes the placement, half by half.
+        let placing = Order::estimated_bytes(capacity, self.index.m) + Placement::estimated_bytes(capacity) / 2;
+        let reaching = Reach::estimated_bytes(capacity) + Placement::estimated_bytes(capacity) + threads;
+        linking.max(placing).max(reaching)
     }
 
     /// Writes the elements as they are, each with empty lists, and the pages before them, for [`link_pages`].
@@ -127,6 +132,7 @@ impl<'a> Builder<'a> {
             elements: &self.elements,
             index: self.index,
             first_block: self.index.first_node_block(),
+            placement: None,
         };
         writer.write(sink).map(drop)
     }
@@ -187,7 +193,7 @@ impl<'a> Builder<'a> {
                 total,
             },
         )?;
-        drop(order);
+        let placement = Placement::new(order, &elements)?;
         team::run(
             &Trimmer {
                 elements: &elements,
@@ -202,6 +208,7 @@ impl<'a> Builder<'a> {
             index,
             elements,
             entries,
+            placement,
             repaired,
         })
     }
@@ -259,6 +266,7 @@ pub struct Built<'a> {
     index: &'a Index,
     elements: Elements,
     entries: Vec<Entry>,
+    placement: Placement,
     repaired: u32,
 }
 
@@ -283,6 +291,7 @@ impl Built<'_> {
             elements: &self.elements,
             index: self.index,
             first_block,
+            placement: Some(&self.placement),
         };
         let end_block = writer.write(sink)?;
         Ok(Written {
@@ -302,6 +311,7 @@ impl Built<'_> {
             elements: &self.elements,
             index: self.index,
             first_block,
+            placement: Some(&self.placement),
         };
         write::write_head(self.index, writer.entries(&self.entries), sink)?;
         self.write(sink, first_block)

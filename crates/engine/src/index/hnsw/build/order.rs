@@ -57,7 +57,8 @@ impl Order {
         order
             .upper_groups
             .extend((0..upper_count as u64).map(|place| AtomicU64::new(place << 32 | place)));
-        reserve(&mut order.base, ids().count() - upper_count, WHAT)?;
+        // All elements are in it in the end, see `gather`.
+        reserve(&mut order.base, elements.count() as usize, WHAT)?;
         order.base.extend(
             ids()
                 .filter(|id| !is_upper(id))
@@ -115,6 +116,31 @@ impl Order {
     /// Brings the elements of level 0 in the order of their groups.
     pub(super) fn sort_base(&mut self) {
         self.base.sort_unstable_by_key(|place| place.load(Relaxed));
+    }
+
+    /// Brings all elements in the order of their groups, those of level 0 with the one they lie around, once linking is over.
+    /// Elements that are not in the graph come last.
+    pub(super) fn gather(&mut self, elements: &Elements) {
+        for place in &mut self.base {
+            *place.get_mut() &= !(LATER << 32);
+        }
+        let upper = self.upper.drain(..).zip(&self.upper_groups);
+        let ranked = upper.map(|(id, group)| group.load(Relaxed) << 32 | u64::from(id.0));
+        let outside = (0..elements.count()).filter(|id| !elements.row(SlotId(*id)).ranked);
+        let outside = outside.map(|id| (LATER - 1) << 32 | u64::from(id));
+        // Within what `new` has reserved.
+        self.base.extend(ranked.chain(outside).map(AtomicU64::new));
+        self.sort_base();
+    }
+
+    /// How many elements there are, after [`Order::gather`].
+    pub(super) fn len(&self) -> usize {
+        self.base.len()
+    }
+
+    /// All elements in order, after [`Order::gather`].
+    pub(super) fn gathered(&self) -> impl Iterator<Item = SlotId> + '_ {
+        (0..self.base.len()).map(|place| self.base(place))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From memory to pages.
 
 use super::elements::Elements;
+use super::placement::Placement;
 use crate::index::hnsw::Index;
 use crate::index::page::{
     Entry, EntrySet, Layout, NewSlot, NodePageMut, PAGE_BYTES, PageBytes, PageError, PageKind, SlotState,
@@ -17,7 +18,7 @@ pub trait PageSink {
     fn page(&mut self, block: u32, bytes: &PageBytes) -> Result<(), IndexError>;
 }
 
-/// Assigns upper records to elements in the order of their numbers: all records of an element on one page.
+/// Assigns upper records to elements in the order of their places: all records of an element on one page.
 #[derive(Debug, Clone, Copy)]
 struct UpperCursor {
     block: u32,
@@ -51,6 +52,8 @@ pub(super) struct Writer<'a> {
     pub(super) elements: &'a Elements,
     pub(super) index: &'a Index,
     pub(super) first_block: u32,
+    /// Without one, elements stand in the order of their numbers.
+    pub(super) placement: Option<&'a Placement>,
 }
 
 impl Writer<'_> {
@@ -74,9 +77,15 @@ impl Writer<'_> {
         }
     }
 
-    /// The elements above level 0 with their levels.
+    /// The element at a place.
+    fn number(&self, place: u32) -> SlotId {
+        self.placement
+            .map_or(SlotId(place), |placement| placement.number(place))
+    }
+
+    /// The elements above level 0 with their levels, in the order of their places.
     fn upper_elements(&self) -> impl Iterator<Item = (SlotId, u8)> + '_ {
-        let ids = (0..self.elements.count()).map(SlotId);
+        let ids = (0..self.elements.count()).map(|place| self.number(place));
         ids.map(|id| (id, self.elements.row(id)))
             .filter(|(_, row)| row.ranked && row.level > 0)
             .map(|(id, row)| (id, row.level))
@@ -84,7 +93,10 @@ impl Writer<'_> {
 
     /// The number of an element as an id of the index.
     fn id(&self, number: SlotId) -> SlotId {
-        SlotId(self.first_block * u32::from(self.index.layout.slots_per_page()) + number.0)
+        let place = self
+            .placement
+            .map_or(number.0, |placement| placement.place(number));
+        SlotId(self.first_block * u32::from(self.index.layout.slots_per_page()) + place)
     }
 
     fn list(&self, number: SlotId, level: u8, out: &mut Vec<SlotId>) {
@@ -116,10 +128,11 @@ impl Writer<'_> {
             init_page(&mut *page, PageKind::Node).map_err(|error| error.at(block))?;
             let mut node = NodePageMut::open(&mut *page, layout).map_err(|error| error.at(block))?;
             let first = page_number * per_page;
-            for (index, number) in (0u16..).zip(first..(first + per_page).min(self.elements.count())) {
-                let upper = self.upper_id(SlotId(number), &mut cursor);
-                self.list(SlotId(number), 0, &mut neighbours);
-                self.write_slot(&mut node, index, SlotId(number), upper, &neighbours)
+            for (index, place) in (0u16..).zip(first..(first + per_page).min(self.elements.count())) {
+                let number = self.number(place);
+                let upper = self.upper_id(number, &mut cursor);
+                self.list(number, 0, &mut neighbours);
+                self.write_slot(&mut node, index, number, upper, &neighbours)
                     .map_err(|error| error.at(block))?;
             }
             sink.page(block, &page)?;

@@ -10,21 +10,25 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod rows;
 mod shortlist;
 mod sweep;
 
+pub use rows::{HeapRows, Hit};
+
 use std::sync::Arc;
 
-use crate::index::page::{FRONT_BYTES, NodePage, PageError, PageKind, SlotHead, SlotState, page_kind};
+use crate::index::page::{FRONT_BYTES, SlotHead, SlotState};
 use crate::index::quantize::{Factors, Query};
 use crate::index::storage::PageRead;
-use crate::index::{HeapTid, IndexError, SlotId};
+use crate::index::{IndexError, SlotId};
 
 use super::Index;
 use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
+use rows::{beyond_table, existing, read_row};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
 
@@ -36,25 +40,6 @@ const BATCH_MIN: usize = 64;
 const BATCH_MAX: usize = 1 << 20;
 /// What a row of a pass may occupy: twice on the list (see [`sweep`]), and once with its exact key.
 const BATCH_ROW_BYTES: usize = 2 * size_of::<Listed>() + size_of::<Fetched>();
-
-/// The table, as far as a scan needs it.
-pub trait HeapRows {
-    /// The exact key between the query and the row, by [`crate::index::quantize::exact_key`]; none if the snapshot sees no row
-    /// there.
-    ///
-    /// # Errors
-    /// Those of the table. [`IndexError::Corrupt`] where no row can be; whatever block it names, the scan names that of the element.
-    fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError>;
-}
-
-/// A row that a scan returns.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// The row.
-    pub tid: HeapTid,
-    /// Its exact key; not a number where the row or the query has no rank, and the row was not fetched then.
-    pub key: f64,
-}
 
 /// How a scan is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -192,15 +177,7 @@ impl Scan {
             // Before the step, which takes a row off the list. Rows that the snapshot does not see may be many.
             storage.check_interrupts()?;
             match self.list.step() {
-                Step::Fetch(listed) => {
-                    if let Some(key) = self.exact_key(rows, listed.id(), listed.tid)? {
-                        self.list.fetched(Fetched {
-                            key,
-                            id: listed.id(),
-                            tid: listed.tid,
-                        })?;
-                    }
-                }
+                Step::Fetch(listed) => self.fetch(storage, rows, listed)?,
                 Step::Emit(fetched) => {
                     if self.confirm(storage, rows, fetched)? {
                         let Fetched { tid, key, .. } = fetched;
@@ -209,11 +186,27 @@ impl Scan {
                 }
                 Step::Drained => match self.phase {
                     Phase::End => return Ok(None),
-                    Phase::Unordered | Phase::Unranked => return self.next_unordered(storage),
+                    Phase::Unordered | Phase::Unranked => return self.next_unordered(storage, rows),
                     _ => self.refill(storage)?,
                 },
             }
         }
+    }
+
+    /// Puts the exact key of a row on the list, if the snapshot sees the row.
+    fn fetch<S: PageRead, R: HeapRows>(
+        &mut self,
+        storage: &mut S,
+        rows: &mut R,
+        listed: Listed,
+    ) -> Result<(), IndexError> {
+        let (id, peeked) = (listed.id(), !self.list_is_checked);
+        if let Some(tid) = existing(&self.index, storage, rows, id, listed.tid, peeked)?
+            && let Some(key) = rows.exact_key(tid)?
+        {
+            self.list.fetched(Fetched { key, id, tid })?;
+        }
+        Ok(())
     }
 
     /// Looks under the page lock whether the slot still stands for the row. If it stands for another, that one is fetched instead.
@@ -234,27 +227,13 @@ impl Scan {
             self.settled.insert(fetched.id);
             return Ok(true);
         }
-        if let Some(key) = self.exact_key(rows, fetched.id, tid)? {
-            let id = fetched.id;
+        let id = fetched.id;
+        if let Some(tid) = existing(&self.index, storage, rows, id, tid, false)?
+            && let Some(key) = rows.exact_key(tid)?
+        {
             self.list.fetched(Fetched { key, id, tid })?;
         }
         Ok(false)
-    }
-
-    /// The exact key of an element's row. That the row cannot be there is a fault of the element's page.
-    fn exact_key<R: HeapRows>(
-        &self,
-        rows: &mut R,
-        id: SlotId,
-        tid: HeapTid,
-    ) -> Result<Option<f64>, IndexError> {
-        rows.exact_key(tid).map_err(|failure| match failure {
-            IndexError::Corrupt { what, .. } => {
-                let (block, _) = self.index.layout.slot(id);
-                IndexError::Corrupt { block, what }
-            }
-            failure => failure,
-        })
     }
 
     /// Takes a step towards more rows on the list.
@@ -357,14 +336,22 @@ impl Scan {
         Ok(())
     }
 
-    fn next_unordered<S: PageRead>(&mut self, storage: &mut S) -> Result<Option<Hit>, IndexError> {
+    fn next_unordered<S: PageRead, R: HeapRows>(
+        &mut self,
+        storage: &mut S,
+        rows: &mut R,
+    ) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
         let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
-        if row.is_none() {
+        let Some((block, tid)) = row else {
             self.phase = Phase::End;
+            return Ok(None);
+        };
+        if !rows.contains(tid) {
+            return Err(beyond_table(block));
         }
-        Ok(row.map(|tid| Hit { tid, key: f64::NAN }))
+        Ok(Some(Hit { tid, key: f64::NAN }))
     }
 
     /// What the scan occupies.
@@ -383,19 +370,4 @@ impl Scan {
     pub fn counts(&self) -> (u64, u64) {
         self.beam.counts()
     }
-}
-
-/// The row that a slot stands for now; none if it stands for none. An id that a torn peek made up may be of a page of another
-/// kind.
-fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<Option<HeapTid>, IndexError> {
-    let (block, at) = index.layout.slot(id);
-    storage
-        .read(block, |bytes| {
-            if page_kind(bytes)? != Some(PageKind::Node) {
-                return Ok(None);
-            }
-            let head = NodePage::open(bytes, &index.layout)?.slot(at)?.head;
-            Ok((head.state == SlotState::Live).then_some(head.tid))
-        })?
-        .map_err(|error: PageError| error.at(block))
 }

@@ -10,7 +10,7 @@ mod checks;
 mod crash;
 mod recall;
 mod scan_end;
-mod storages;
+pub(super) mod storages;
 mod streams;
 mod threads;
 

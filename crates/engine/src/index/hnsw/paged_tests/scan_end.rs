@@ -1,6 +1,7 @@
 //! Scans to the end: every live row once, whatever the graph, the options and the storage do.
 
 use super::*;
+use crate::index::hnsw::visited::VisitedSet;
 
 fn small(metric: Metric, count: usize) -> (Arc<Index>, MemoryStorage, Vec<Vec<f32>>, Vec<SlotId>) {
     let mut random = Random(11);
@@ -64,6 +65,36 @@ fn a_sweep_in_many_passes_is_in_order() {
             found.abs_diff(place) <= 64,
             "row {row} at {found} instead of {place}"
         );
+    }
+}
+
+#[test]
+fn the_memory_of_a_scan_to_the_end_stays_within_its_limit() {
+    let (index, mut storage, vectors, _) = small(Metric::L2, 12_000);
+    let id_bound = index.layout.id_bound(storage.blocks().unwrap()).unwrap();
+    for memory_limit_bytes in [150_000, 300_000, 1_000_000] {
+        // An error bound that promises nothing has all rows of a pass fetched before the first is returned.
+        for (ef, epsilon) in [(1, 3.0), (40, 3.0), (40, 1e9), (400, 3.0)] {
+            let options = ScanOptions {
+                ef,
+                epsilon,
+                memory_limit_bytes,
+            };
+            let mut scan = Scan::new(Arc::clone(&index), options);
+            let mut table = Table::new(Metric::L2, &vectors, &vectors[77]);
+            rescan(&mut scan, &index, &mut storage, &vectors[77]);
+            let (mut peak, mut count) = (0, 0);
+            while scan.next(&mut storage, &mut table).unwrap().is_some() {
+                count += 1;
+                peak = peak.max(scan.memory_bytes());
+            }
+            assert_eq!(count, vectors.len());
+            let returned = VisitedSet::estimated_bytes(id_bound, count);
+            assert!(
+                peak <= memory_limit_bytes * 11 / 10 + returned,
+                "{options:?}: {peak}"
+            );
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod memory;
 mod rows;
 mod shortlist;
 mod sweep;
@@ -34,13 +35,6 @@ use sweep::{Ranking, Sweep};
 
 /// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
 const WINDOW_MAX: usize = 2048;
-/// The least number of rows of a pass of the sweep.
-const BATCH_MIN: usize = 64;
-/// The largest number of rows of a pass of the sweep.
-const BATCH_MAX: usize = 1 << 20;
-/// What a row of a pass may occupy: twice on the list (see [`sweep`]), and once with its exact key.
-const BATCH_ROW_BYTES: usize = 2 * size_of::<Listed>() + size_of::<Fetched>();
-
 /// How a scan is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScanOptions {
@@ -48,7 +42,8 @@ pub struct ScanOptions {
     pub ef: usize,
     /// How many errors of an estimate its lower bound lies below it. More fetches more rows, less may put rows out of order.
     pub epsilon: f32,
-    /// The walk ends when the scan occupies more.
+    /// What the scan may occupy, beside the set of the rows that it has returned. The walk ends before it needs more, but not before
+    /// its first window is complete; the sweep has rows to go by for each pass, and not less than some.
     pub memory_limit_bytes: usize,
 }
 
@@ -142,6 +137,11 @@ impl Scan {
     ) -> Result<(), IndexError> {
         self.phase = Phase::End;
         self.list.clear();
+        if self.limited_bytes() > self.options.memory_limit_bytes {
+            // Of a scan with a higher limit.
+            self.release_walk();
+            self.list = Shortlist::default();
+        }
         self.blocks = storage.blocks()?;
         self.id_bound = self.index.layout.id_bound(self.blocks)?;
         self.settled.reset(self.id_bound)?;
@@ -248,6 +248,7 @@ impl Scan {
 
     fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         let entries = EntryList::new(&peek_entries(storage)?);
+        self.limit_beam(self.window);
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
         descend(
             &mut self.beam,
@@ -268,7 +269,7 @@ impl Scan {
         if self.beam.found().len() < self.window && self.settled.is_empty() {
             // The walk could not even fill a window: the index is small, or the graph is not whole. A sweep costs little in the one
             // case and finds what the walk cannot reach in the other.
-            self.phase = Phase::Sweep;
+            self.begin_sweep();
             return Ok(());
         }
         self.list_window(storage)?;
@@ -301,27 +302,26 @@ impl Scan {
     }
 
     fn advance(&mut self) -> Result<(), IndexError> {
-        let more = if self.memory_bytes() > self.options.memory_limit_bytes {
-            // The walk does not come back, and its memory is better used by the sweep.
-            self.beam = Beam::new(Overflow::Keep);
-            false
+        let most = self.options.ef.max(WINDOW_MAX);
+        self.window = self.window.saturating_mul(2).min(most);
+        // The list is used up. A window's needs other sizes than a pass's.
+        self.list = Shortlist::default();
+        self.limit_beam(self.window);
+        if self.beam.advance(self.window)? {
+            self.phase = Phase::Walk;
         } else {
-            let most = self.options.ef.max(WINDOW_MAX);
-            self.window = self.window.saturating_mul(2).min(most);
-            self.beam.advance(self.window)?
-        };
-        self.phase = if more { Phase::Walk } else { Phase::Sweep };
+            self.begin_sweep();
+        }
         Ok(())
     }
 
     fn sweep<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         self.list_is_checked = true;
-        let batch = self.options.memory_limit_bytes / BATCH_ROW_BYTES;
         let ranking = Ranking {
             query: &self.query,
             epsilon: self.options.epsilon,
             settled: &self.settled,
-            batch: batch.clamp(BATCH_MIN, BATCH_MAX),
+            batch: self.rows_of_pass(),
         };
         let more = self
             .sweep
@@ -352,17 +352,6 @@ impl Scan {
             return Err(beyond_table(block));
         }
         Ok(Some(Hit { tid, key: f64::NAN }))
-    }
-
-    /// What the scan occupies.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.beam.memory_bytes()
-            + self.scratch.memory_bytes()
-            + self.list.memory_bytes()
-            + self.settled.memory_bytes()
-            + self.sweep.memory_bytes()
-            + self.ids.capacity() * size_of::<SlotId>()
     }
 
     /// How many elements the walk expanded and estimated since the scan was made.

@@ -69,6 +69,10 @@ impl Sweep {
     ) -> Result<bool, IndexError> {
         if self.block <= index.first_node_block() {
             list.clear();
+            // A page may come on top before the list is shortened.
+            let slots = usize::from(index.layout.slots_per_page());
+            let most = ranking.batch.saturating_mul(2).saturating_add(slots);
+            list.reserve_all(most.min(index.layout.id_bound(blocks)? as usize))?;
         }
         while self.block < blocks {
             storage.check_interrupts()?;

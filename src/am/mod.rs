@@ -18,19 +18,20 @@ use pgrx::prelude::*;
 /// The report for a failure of an index.
 fn index_error(relation: Relation, failure: IndexError) -> ErrorReport {
     let name = relation.name();
-    let rebuild = format!("Rebuild the index: REINDEX INDEX \"{name}\".");
+    // Of use in any search_path. Looked up only for an error that says it.
+    let rebuild = || format!("Rebuild the index: REINDEX INDEX {}.", relation.qualified_name());
     match failure {
         IndexError::Interrupted(_) => error(PgSqlErrorCode::ERRCODE_QUERY_CANCELED, "canceled"),
         IndexError::Corrupt { block, what } => error(
             PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
             format!("index \"{name}\" is corrupted in block {block}: {what}"),
         )
-        .set_hint(rebuild),
+        .set_hint(rebuild()),
         IndexError::Version { .. } => error(
             PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
             format!("index \"{name}\" cannot be read: {failure}"),
         )
-        .set_hint(rebuild),
+        .set_hint(rebuild()),
         IndexError::OutOfMemory { what, bytes } => out_of_memory(what, bytes),
         IndexError::Failed { .. } => error(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,

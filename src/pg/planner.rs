@@ -54,3 +54,20 @@ impl IndexPath {
         }
     }
 }
+
+/// Has the planner take this path only where there is no other, even with `enable_seqscan = off`: PostgreSQL 18 compares the numbers of
+/// disabled nodes before it compares costs, so that a sequential scan that is switched off would lose to an infinite cost.
+///
+/// # Safety
+/// What the server gives to amcostestimate.
+pub unsafe fn avoid(path: *mut pg_sys::IndexPath) {
+    // cost_index has set 0 or 1 by then, and a sequential scan has at most 1.
+    // SAFETY: the caller's promise.
+    #[cfg(feature = "pg18")]
+    unsafe {
+        (*path).path.disabled_nodes = 2;
+    }
+    // Before that, switched off means a cost of 1e10 more.
+    #[cfg(not(feature = "pg18"))]
+    let _ = path;
+}

@@ -70,6 +70,18 @@ impl Relation {
         name.to_string_lossy().into_owned()
     }
 
+    /// The name with its schema, quoted where SQL needs that.
+    pub fn qualified_name(&self) -> String {
+        // SAFETY: a look-up in the system cache, which gives null for a schema that is gone, else a palloc'ed string.
+        let schema = unsafe { pg_sys::get_namespace_name(self.class().relnamespace) };
+        let relation = self.class().relname.data.as_ptr();
+        // SAFETY: strings that end with a zero byte; without a schema it gives the name alone.
+        let name = unsafe { pg_sys::quote_qualified_identifier(schema, relation) };
+        // SAFETY: palloc'ed just now, ends with a zero byte.
+        let name = unsafe { core::ffi::CStr::from_ptr(name) };
+        name.to_string_lossy().into_owned()
+    }
+
     /// The file.
     pub fn locator(&self) -> Locator {
         #[cfg(any(feature = "pg14", feature = "pg15"))]

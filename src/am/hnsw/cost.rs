@@ -5,7 +5,7 @@
 //! scales with LIMIT and with what other conditions leave over. docs/design/hnsw.md has the numbers.
 
 use crate::guc;
-use crate::pg::planner::IndexPath;
+use crate::pg::planner::{self, IndexPath};
 use pgrx::pg_sys;
 
 /// The planner's numbers.
@@ -35,10 +35,12 @@ const COLD_SHARE: f64 = 0.01;
 /// What the server gives to amcostestimate.
 pub unsafe fn estimate(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath, loops: f64) -> Estimate {
     // SAFETY: the caller's promise.
-    from_path(
-        &unsafe { IndexPath::read(root, path, loops) },
-        guc::ef_search() as f64,
-    )
+    let known = unsafe { IndexPath::read(root, path, loops) };
+    if !known.ordered {
+        // SAFETY: the caller's promise.
+        unsafe { planner::avoid(path) };
+    }
+    from_path(&known, guc::ef_search() as f64)
 }
 
 fn from_path(path: &IndexPath, ef: f64) -> Estimate {

@@ -143,7 +143,7 @@ unsafe extern "C-unwind" fn amcostestimate(
 
 #[pg_guard]
 unsafe extern "C-unwind" fn amoptions(options: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
-    options::parse(options, validate)
+    raise(options::parse(options, validate))
 }
 
 #[pg_guard]

@@ -60,12 +60,64 @@ pub fn register() {
     KIND.get_or_init(|| reloption::register(&[&M, &EF_CONSTRUCTION, &CODE_BITS]));
 }
 
-/// The server's callback: text to [`Stored`].
-pub fn parse(options: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
-    let Some(&kind) = KIND.get() else {
-        return core::ptr::null_mut();
+impl Stored {
+    /// Those of an index for which none were given.
+    const DEFAULT: Self = Self {
+        varlena_header: 0,
+        m: M.default,
+        ef_construction: EF_CONSTRUCTION.default,
+        code_bits: CODE_BITS.default,
     };
-    reloption::parse(
+
+    /// What the options mean.
+    ///
+    /// # Errors
+    /// 22023 for a combination that makes no sense.
+    fn check(&self) -> Result<Options> {
+        let &Stored {
+            m,
+            ef_construction,
+            code_bits,
+            ..
+        } = self;
+        if ef_construction < 2 * m {
+            return Err(invalid_argument(format!(
+                "ef_construction is {ef_construction}, it must be at least 2 * m, which is {}",
+                2 * m
+            ))
+            .set_hint("An insertion must look at as many candidates as an element has neighbours: set both options together."));
+        }
+        let code_bits = match code_bits {
+            0 => None,
+            4 => Some(CodeBits::Four),
+            8 => Some(CodeBits::Eight),
+            32 => Some(CodeBits::ThirtyTwo),
+            other => {
+                return Err(
+                    invalid_argument(format!("code_bits is {other}, it must be 4, 8 or 32"))
+                        .set_hint("Leave it out for the default, which goes by metric and dimensions."),
+                );
+            }
+        };
+        Ok(Options {
+            m: u16::try_from(m).unwrap_or(16),
+            ef_construction: u16::try_from(ef_construction).unwrap_or(64),
+            code_bits,
+        })
+    }
+}
+
+/// The server's callback: text to [`Stored`]. With `validate` the options are being set: all of the index's, of which ALTER INDEX changes
+/// some and leaves the others as they were or at their defaults. Without, they are read from the catalogs. How many dimensions the options
+/// leave room for is for the build to say: this knows no column.
+///
+/// # Errors
+/// With `validate`, 22023 for a combination that makes no sense.
+pub fn parse(options: pg_sys::Datum, validate: bool) -> Result<*mut pg_sys::bytea> {
+    let Some(&kind) = KIND.get() else {
+        return Ok(core::ptr::null_mut());
+    };
+    let parsed = reloption::parse(
         options,
         validate,
         kind,
@@ -75,43 +127,23 @@ pub fn parse(options: pg_sys::Datum, validate: bool) -> *mut pg_sys::bytea {
             (&EF_CONSTRUCTION, offset_of!(Stored, ef_construction)),
             (&CODE_BITS, offset_of!(Stored, code_bits)),
         ],
-    )
+    );
+    // SAFETY: null, or of the size and the fields that were asked for, those not given at their defaults.
+    #[allow(unsafe_code)]
+    let stored = unsafe { parsed.cast::<Stored>().as_ref() };
+    if let (true, Some(stored)) = (validate, stored) {
+        stored.check()?;
+    }
+    Ok(parsed)
 }
 
 /// The options of an index.
 ///
 /// # Errors
-/// 22023 for a combination that makes no sense.
+/// 22023 for a combination that makes no sense, which only a change of the catalogs by hand makes.
 pub fn of(index: Relation) -> Result<Options> {
     // SAFETY: `parse` is the amoptions function of every index of this access method.
     #[allow(unsafe_code)]
     let stored = unsafe { index.options::<Stored>() };
-    let (m, ef_construction, bits) = match stored {
-        Some(stored) => (stored.m, stored.ef_construction, stored.code_bits),
-        None => (M.default, EF_CONSTRUCTION.default, CODE_BITS.default),
-    };
-    if ef_construction < 2 * m {
-        return Err(invalid_argument(format!(
-            "ef_construction is {ef_construction}, it must be at least 2 * m, which is {}",
-            2 * m
-        ))
-        .set_hint("An insertion must look at as many candidates as an element has neighbours."));
-    }
-    let code_bits = match bits {
-        0 => None,
-        4 => Some(CodeBits::Four),
-        8 => Some(CodeBits::Eight),
-        32 => Some(CodeBits::ThirtyTwo),
-        _ => {
-            return Err(
-                invalid_argument(format!("code_bits is {bits}, it must be 4, 8 or 32"))
-                    .set_hint("Leave it out for the default, which goes by metric and dimensions."),
-            );
-        }
-    };
-    Ok(Options {
-        m: u16::try_from(m).unwrap_or(16),
-        ef_construction: u16::try_from(ef_construction).unwrap_or(64),
-        code_bits,
-    })
+    stored.unwrap_or(&Stored::DEFAULT).check()
 }

@@ -163,10 +163,6 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     let Some(hit) = hit else {
         return Ok(false);
     };
-    // Rows without a rank, and all rows for a NULL query, come unread.
-    if !reader.contains(hit.tid.block) {
-        return Err(index_error(relation, BEYOND_TABLE));
-    }
     // SAFETY: the caller's promise.
     unsafe {
         (*scan).xs_heaptid = tid::item_pointer(hit.tid.block, hit.tid.offset);
@@ -226,12 +222,6 @@ unsafe fn elements<T: Element>(opened: &Opened, datum: pg_sys::Datum) -> Result<
     Ok(vector.elements().to_vec())
 }
 
-/// What an element says that names a row where the table has no block.
-const BEYOND_TABLE: IndexError = IndexError::Corrupt {
-    block: 0,
-    what: "row is beyond the end of the table",
-};
-
 /// The table's rows, for exact distances.
 struct Rows<'a> {
     reader: &'a mut RowReader,
@@ -240,11 +230,12 @@ struct Rows<'a> {
 }
 
 impl HeapRows for Rows<'_> {
+    fn contains(&mut self, tid: HeapTid) -> bool {
+        self.reader.contains(tid.block)
+    }
+
     fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError> {
         let (query, metric) = (self.query, self.metric);
-        if !self.reader.contains(tid.block) {
-            return Err(BEYOND_TABLE);
-        }
         let key = self.reader.value(tid.block, tid.offset, |datum| {
             // SAFETY: the value of the indexed column, of the type that the query was checked to have.
             unsafe {

@@ -79,10 +79,11 @@ impl Plan {
             "The code of a vector and its {} neighbours must fit on one page.",
             2 * m
         ))
+        // A build does not know whether its statement gives the options or an earlier one has, by ALTER INDEX.
         .set_hint(if self.options.bits == CodeBits::Four {
-            "Use a smaller m."
+            "Use a smaller m; an index that exists takes it from ALTER INDEX ... SET (m = ...) or RESET (m)."
         } else {
-            "Use a smaller m or code_bits = 4."
+            "Use a smaller m or code_bits = 4; an index that exists takes them from ALTER INDEX ... SET (...) or RESET (m, code_bits)."
         })
     }
 }

@@ -20,6 +20,8 @@ use crate::index_setting::{DATABASE, database, plain, report, vacuum};
 
 /// Rows of each table: enough for several pages of elements.
 const ROWS: i64 = 400;
+/// Where the tables are: a name that SQL must quote.
+const SCHEMA: &str = "\"of mutants\"";
 /// What no statement may take.
 const HANG: &str = "SET statement_timeout = '10s'";
 
@@ -70,15 +72,15 @@ fn prepare(client: &mut Client, cluster: &Cluster, damage: Damage, seed: u64) ->
     }
 }
 
-/// Whether an error is one of a damaged index: it names it and the block, and says what to do. The server has its own words for a file that is
+/// Whether an error is one of a damaged index: it names it and the block, and gives the statement that mends it. The server has its own words for a file that is
 /// shorter than it was, and for a page whose header is no header.
 fn is_told(error: &DbError, name: &str) -> bool {
     let message = error.message();
     if error.code() == &SqlState::INDEX_CORRUPTED {
-        let hint = error.hint().unwrap_or_default();
+        let advice = format!("Rebuild the index: REINDEX INDEX {SCHEMA}.{name}.");
         return message.contains(name)
             && (message.contains("block") || message.contains("version"))
-            && hint.contains("REINDEX");
+            && error.hint() == Some(advice.as_str());
     }
     let by_server = [
         "invalid page in block",
@@ -175,6 +177,13 @@ fn damaged_indexes_are_told_and_survived() {
         ..plain(&[])
     });
     let mut client = database(&cluster);
+    run(
+        &mut client,
+        &format!(
+            "CREATE SCHEMA {SCHEMA}; SET search_path = {SCHEMA}, public;
+             ALTER DATABASE {DATABASE} SET search_path = {SCHEMA}, public"
+        ),
+    );
     let other = Index::table(&mut client, "other", opclass::HALFVEC_COSINE, 20);
     other.fill(&mut client, 1..1_000);
     other.build(&mut client, "m = 6, ef_construction = 16");

@@ -15,6 +15,7 @@ pub mod queue;
 mod reach;
 pub mod scan;
 pub mod select;
+mod sort;
 pub mod statistics;
 mod sweep;
 pub mod vacuum;

@@ -204,8 +204,9 @@ impl Backlog {
     /// [`IndexError::OutOfMemory`].
     pub fn refill(&mut self, window: &mut Window) -> Result<(), IndexError> {
         let additional = self.fresh.len();
+        // Not doubled, for a limit of memory may be near: it is done once a window, and moves all of what is new.
         self.ordered
-            .try_reserve(additional)
+            .try_reserve_exact(additional)
             .map_err(|_| IndexError::OutOfMemory {
                 what: "backlog of a search",
                 bytes: (self.ordered.len() + additional) * size_of::<u64>(),
@@ -233,6 +234,28 @@ impl Backlog {
     /// What it occupies.
     pub fn memory_bytes(&self) -> usize {
         (self.fresh.capacity() + self.ordered.capacity()) * size_of::<u64>()
+    }
+
+    /// Whether there is room for `additional` more.
+    #[inline]
+    pub fn has_room(&self, additional: usize) -> bool {
+        self.fresh.capacity() - self.fresh.len() >= additional
+    }
+
+    /// What it would occupy with room for `additional` more.
+    pub fn grown_bytes(&self, additional: usize) -> usize {
+        let fresh = if self.has_room(additional) {
+            self.fresh.capacity()
+        } else {
+            // As a vector grows.
+            (self.fresh.len() + additional).max(2 * self.fresh.capacity())
+        };
+        (fresh + self.ordered.capacity()) * size_of::<u64>()
+    }
+
+    /// What it would occupy during [`Backlog::refill`].
+    pub fn refilled_bytes(&self) -> usize {
+        (self.fresh.capacity() + self.ordered.capacity().max(self.len())) * size_of::<u64>()
     }
 }
 

@@ -134,15 +134,25 @@ impl VisitedSet {
     /// [`IndexError::OutOfMemory`].
     #[inline]
     pub fn reserve(&mut self, additional: usize) -> Result<(), IndexError> {
-        if self.buckets.is_empty() || (self.len + additional) * 2 <= self.buckets.len() {
+        if self.has_room(additional) {
             return Ok(());
         }
         self.grow(additional)
     }
 
+    #[inline]
+    pub(super) fn has_room(&self, additional: usize) -> bool {
+        self.buckets.is_empty() || (self.len + additional) * 2 <= self.buckets.len()
+    }
+
+    /// How many buckets there will be where there is no room.
+    fn grown_buckets(&self, additional: usize) -> usize {
+        ((self.len + additional) * 4).next_power_of_two()
+    }
+
     #[cold]
     fn grow(&mut self, additional: usize) -> Result<(), IndexError> {
-        let count = ((self.len + additional) * 4).next_power_of_two();
+        let count = self.grown_buckets(additional);
         let shift = self.shift;
         let new = self.empty_buckets(count).inspect_err(|_| self.shift = shift)?;
         let old = std::mem::replace(&mut self.buckets, new);
@@ -192,6 +202,16 @@ impl VisitedSet {
         } else {
             (4 * len).next_power_of_two().max(FIRST_BUCKETS) * size_of::<u32>()
         }
+    }
+
+    /// What it would occupy at most while it makes room for `additional` ids.
+    pub(super) fn grown_bytes(&self, additional: usize) -> usize {
+        let more = if self.has_room(additional) {
+            0
+        } else {
+            self.grown_buckets(additional)
+        };
+        self.memory_bytes() + more * size_of::<u32>()
     }
 
     /// What it occupies.

@@ -64,6 +64,12 @@ pub struct Beam {
     backlog: Backlog,
     visited: VisitedSet,
     overflow: Overflow,
+    /// See [`Beam::set_limit`].
+    limit_bytes: Option<usize>,
+    /// Whether the overflow of this walk was given up for the limit.
+    given_up: bool,
+    /// Whether the first window is past.
+    advanced: bool,
     ids: Vec<SlotId>,
     keys: Vec<f32>,
     expansions: u64,
@@ -93,6 +99,7 @@ impl Beam {
     pub fn reset(&mut self, id_bound: u32, ef: usize) -> Result<(), IndexError> {
         self.window.reset(ef)?;
         self.backlog.clear();
+        (self.given_up, self.advanced) = (false, false);
         self.visited.reset(id_bound)
     }
 
@@ -141,11 +148,46 @@ impl Beam {
             };
             self.expansions += 1;
             graph.neighbours(nearest.id, level, &mut self.ids)?;
+            if self.outgrows_limit() {
+                return Ok(());
+            }
             self.take_ids(graph, query)?;
             if let Some(next) = self.window.nearest() {
                 graph.will_expand(next, level);
             }
         }
+    }
+
+    /// Whether the walk is to end for its limit. Gives up the overflow first.
+    #[inline]
+    fn outgrows_limit(&mut self) -> bool {
+        let more = self.ids.len();
+        match self.limit_bytes {
+            None => false,
+            Some(_) if self.visited.has_room(more) && (self.given_up || self.backlog.has_room(more)) => false,
+            Some(limit) => self.grown_bytes() > limit && self.ends_for_limit(limit),
+        }
+    }
+
+    #[cold]
+    fn ends_for_limit(&mut self, limit: usize) -> bool {
+        self.give_up_overflow();
+        self.advanced && self.grown_bytes() > limit
+    }
+
+    /// What the beam will occupy with `self.ids` taken in.
+    fn grown_bytes(&self) -> usize {
+        let backlog = if self.given_up {
+            self.backlog.memory_bytes()
+        } else {
+            self.backlog.grown_bytes(self.ids.len())
+        };
+        self.visited.grown_bytes(self.ids.len()) + backlog + self.lists_bytes()
+    }
+
+    fn give_up_overflow(&mut self) {
+        self.given_up = true;
+        self.backlog = Backlog::default();
     }
 
     /// Estimates those of `self.ids` that were not visited and takes them in.
@@ -159,7 +201,9 @@ impl Beam {
         }
         graph.estimate(query, &self.ids, &mut self.keys)?;
         self.estimates += self.ids.len() as u64;
-        self.backlog.reserve(self.ids.len())?;
+        if !self.given_up {
+            self.backlog.reserve(self.ids.len())?;
+        }
         for at in 0..self.ids.len().min(self.keys.len()) {
             let (id, key) = (self.ids[at], self.keys[at]);
             if key < f32::INFINITY {
@@ -177,7 +221,7 @@ impl Beam {
         } else {
             Some(packed)
         };
-        if let (Some(packed), Overflow::Keep) = (out, self.overflow) {
+        if let (Some(packed), Overflow::Keep, false) = (out, self.overflow, self.given_up) {
             self.backlog.push(packed);
         }
     }
@@ -193,7 +237,12 @@ impl Beam {
     /// # Errors
     /// [`IndexError::OutOfMemory`].
     pub fn advance(&mut self, ef: usize) -> Result<bool, IndexError> {
+        self.advanced = true;
         self.window.reset(ef)?;
+        let refilled = self.visited.memory_bytes() + self.backlog.refilled_bytes() + self.lists_bytes();
+        if self.limit_bytes.is_some_and(|limit| refilled > limit) {
+            self.give_up_overflow();
+        }
         self.backlog.refill(&mut self.window)?;
         Ok(!self.window.is_empty())
     }
@@ -214,11 +263,31 @@ impl Beam {
         ef * size_of::<u64>() + VisitedSet::estimated_bytes(id_bound, 64 * ef)
     }
 
+    /// Sets what the beam may occupy in the walks to come. When it comes to that, it gives up what its windows so far had no room for, and
+    /// is past its last window; one after the first ends there. The first is walked to its end whatever that takes.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit_bytes = Some(bytes);
+    }
+
+    /// Gives the memory back; the walk is over.
+    pub fn release(&mut self) {
+        *self = Beam {
+            overflow: self.overflow,
+            limit_bytes: self.limit_bytes,
+            expansions: self.expansions,
+            estimates: self.estimates,
+            ..Beam::default()
+        };
+    }
+
     /// What the beam occupies.
     pub fn memory_bytes(&self) -> usize {
+        self.backlog.memory_bytes() + self.visited.memory_bytes() + self.lists_bytes()
+    }
+
+    #[inline]
+    fn lists_bytes(&self) -> usize {
         self.window.memory_bytes()
-            + self.backlog.memory_bytes()
-            + self.visited.memory_bytes()
             + self.ids.capacity() * size_of::<SlotId>()
             + self.keys.capacity() * size_of::<f32>()
     }

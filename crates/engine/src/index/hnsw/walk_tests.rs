@@ -138,3 +138,37 @@ fn an_interrupted_walk_can_go_on() {
     beam.run(&mut graph, &50.0, 0).unwrap();
     assert_eq!(beam.found().next().map(|c| c.id.0), Some(50));
 }
+
+#[test]
+fn a_beam_keeps_to_its_limit_and_completes_its_first_window() {
+    // So many that the visited ones are a hash set.
+    let mut graph = Line::new(1 << 24);
+    for limit in [0, 40_000, 100_000, 1_000_000] {
+        let mut beam = Beam::new(Overflow::Keep);
+        beam.reset(graph.id_bound(), 50).unwrap();
+        beam.set_limit(limit);
+        beam.offer(&mut graph, &1e6, [SlotId(1_000_000)]).unwrap();
+        beam.run(&mut graph, &1e6, 0).unwrap();
+        assert_eq!(beam.found().len(), 50);
+        let (mut windows, mut size) = (1, 50);
+        let least = beam.memory_bytes();
+        while beam.advance(size).unwrap() {
+            beam.run(&mut graph, &1e6, 0).unwrap();
+            assert!(
+                beam.memory_bytes() <= limit.max(least),
+                "{limit}: {}",
+                beam.memory_bytes()
+            );
+            windows += 1;
+            size = (size * 2).min(2_000);
+            if windows > 100 {
+                break;
+            }
+        }
+        assert!((windows == 1) == (limit < 40_000), "{limit}: {windows}");
+        assert!(windows < 100 || limit == 1_000_000);
+        let seen = beam.counts();
+        beam.release();
+        assert_eq!((beam.memory_bytes(), beam.counts()), (0, seen));
+    }
+}

@@ -150,7 +150,7 @@ impl<'a> Builder<'a> {
             ..
         } = self;
         let stop = Stop::default();
-        let mut order = Order::new(&elements)?;
+        let mut order = Order::new(&elements, supervisor)?;
         let entries = order.entries(&elements)?;
         let total = u64::from(elements.count());
         let linker = Linker::new(&elements, index, &stop, &entries, &order, Part::Upper)?;
@@ -175,9 +175,9 @@ impl<'a> Builder<'a> {
             };
             team::run(&grouper, threads, &stop, &Quiet(supervisor))?;
             if level == 1 {
-                order.rank_upper()?
+                order.rank_upper(supervisor)?
             } else {
-                order.sort_base()
+                order.sort_base(supervisor)?
             }
         }
         supervisor.check()?;
@@ -193,7 +193,7 @@ impl<'a> Builder<'a> {
                 total,
             },
         )?;
-        let placement = Placement::new(order, &elements)?;
+        let placement = Placement::new(order, &elements, supervisor)?;
         team::run(
             &Trimmer {
                 elements: &elements,

@@ -9,16 +9,16 @@
 // Places are those of arrays made here.
 #![allow(clippy::indexing_slicing)]
 
-use std::cmp::Reverse;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::elements::Elements;
 use super::graph::ElementGraph;
-use super::team::{Stop, Work};
+use super::team::{Stop, Supervisor, Work};
 use crate::index::hnsw::Index;
 use crate::index::hnsw::hash::mix;
 use crate::index::hnsw::queue::reserve;
+use crate::index::hnsw::sort::sort_by_key;
 use crate::index::hnsw::walk::{Beam, Overflow, descend};
 use crate::index::page::{ENTRY_COUNT, Entry};
 use crate::index::quantize::Query;
@@ -28,6 +28,9 @@ use crate::index::{IndexError, SlotId};
 const EARLY: u64 = 4;
 /// Added to the number of a group: of the part that comes after all others. There are fewer groups.
 const LATER: u64 = 1 << 31;
+
+/// Elements looked at between two questions whether to go on.
+const STEP: u32 = 1 << 14;
 
 const WHAT: &str = "order of an index build";
 
@@ -44,26 +47,29 @@ pub(super) struct Order {
 
 impl Order {
     /// All elements of the graph, those of level 0 in one group.
-    pub(super) fn new(elements: &Elements) -> Result<Self, IndexError> {
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`], [`IndexError::Interrupted`].
+    pub(super) fn new(elements: &Elements, supervisor: &dyn Supervisor) -> Result<Self, IndexError> {
         let mut order = Order::default();
-        let ranked = |id: &SlotId| elements.row(*id).ranked;
-        let is_upper = |id: &SlotId| elements.row(*id).level > 0;
-        let ids = || (0..elements.count()).map(SlotId).filter(ranked);
-        let upper_count = ids().filter(is_upper).count();
+        let mut upper_count = 0;
+        each_ranked(elements, supervisor, |_, level| upper_count += usize::from(level > 0))?;
         reserve(&mut order.upper, upper_count, WHAT)?;
-        order.upper.extend(ids().filter(is_upper));
-        order.upper.sort_unstable_by_key(|id| level_and_id(elements, *id));
+        // All elements are in it in the end, see `gather`.
+        reserve(&mut order.base, elements.count() as usize, WHAT)?;
+        each_ranked(elements, supervisor, |id, level| match level {
+            0 => order.base.push(AtomicU64::new(u64::from(id.0))),
+            _ => order.upper.push(id),
+        })?;
+        sort_by_key(
+            &mut order.upper,
+            |id| level_and_id(elements, *id),
+            || Ok(supervisor.check()?),
+        )?;
         reserve(&mut order.upper_groups, upper_count, WHAT)?;
         order
             .upper_groups
             .extend((0..upper_count as u64).map(|place| AtomicU64::new(place << 32 | place)));
-        // All elements are in it in the end, see `gather`.
-        reserve(&mut order.base, elements.count() as usize, WHAT)?;
-        order.base.extend(
-            ids()
-                .filter(|id| !is_upper(id))
-                .map(|id| AtomicU64::new(u64::from(id.0))),
-        );
         Ok(order)
     }
 
@@ -102,11 +108,14 @@ impl Order {
 
     /// Numbers the groups of level 0 after those of level 1 are known: a group is what lies nearest to one element of level 1, and
     /// its number the place of that element among the groups of level 1.
-    pub(super) fn rank_upper(&mut self) -> Result<(), IndexError> {
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`], [`IndexError::Interrupted`].
+    pub(super) fn rank_upper(&mut self, supervisor: &dyn Supervisor) -> Result<(), IndexError> {
         let mut sorted: Vec<u64> = Vec::new();
         reserve(&mut sorted, self.upper.len(), WHAT)?;
         sorted.extend(self.upper_groups.iter().map(|group| group.load(Relaxed)));
-        sorted.sort_unstable();
+        sort_by_key(&mut sorted, |group| *group, || Ok(supervisor.check()?))?;
         for (rank, place) in (0..).zip(sorted) {
             self.upper_groups[lower_half(place) as usize].store(rank, Relaxed);
         }
@@ -114,23 +123,39 @@ impl Order {
     }
 
     /// Brings the elements of level 0 in the order of their groups.
-    pub(super) fn sort_base(&mut self) {
-        self.base.sort_unstable_by_key(|place| place.load(Relaxed));
+    ///
+    /// # Errors
+    /// [`IndexError::Interrupted`].
+    pub(super) fn sort_base(&mut self, supervisor: &dyn Supervisor) -> Result<(), IndexError> {
+        sort_by_key(
+            &mut self.base,
+            |place| place.load(Relaxed),
+            || Ok(supervisor.check()?),
+        )
     }
 
     /// Brings all elements in the order of their groups, those of level 0 with the one they lie around, once linking is over.
     /// Elements that are not in the graph come last.
-    pub(super) fn gather(&mut self, elements: &Elements) {
+    ///
+    /// # Errors
+    /// [`IndexError::Interrupted`].
+    pub(super) fn gather(
+        &mut self,
+        elements: &Elements,
+        supervisor: &dyn Supervisor,
+    ) -> Result<(), IndexError> {
         for place in &mut self.base {
             *place.get_mut() &= !(LATER << 32);
         }
+        // Within what `new` has reserved.
         let upper = self.upper.drain(..).zip(&self.upper_groups);
         let ranked = upper.map(|(id, group)| group.load(Relaxed) << 32 | u64::from(id.0));
+        self.base.extend(ranked.map(AtomicU64::new));
+        supervisor.check()?;
         let outside = (0..elements.count()).filter(|id| !elements.row(SlotId(*id)).ranked);
         let outside = outside.map(|id| (LATER - 1) << 32 | u64::from(id));
-        // Within what `new` has reserved.
-        self.base.extend(ranked.chain(outside).map(AtomicU64::new));
-        self.sort_base();
+        self.base.extend(outside.map(AtomicU64::new));
+        self.sort_base(supervisor)
     }
 
     /// How many elements there are, after [`Order::gather`].
@@ -144,8 +169,27 @@ impl Order {
     }
 }
 
-fn level_and_id(elements: &Elements, id: SlotId) -> (Reverse<u8>, SlotId) {
-    (Reverse(elements.row(id).level), id)
+/// Shows the elements of the graph and their levels, by ascending ids.
+fn each_ranked(
+    elements: &Elements,
+    supervisor: &dyn Supervisor,
+    mut look: impl FnMut(SlotId, u8),
+) -> Result<(), IndexError> {
+    for id in 0..elements.count() {
+        if id.is_multiple_of(STEP) {
+            supervisor.check()?;
+        }
+        let row = elements.row(SlotId(id));
+        if row.ranked {
+            look(SlotId(id), row.level);
+        }
+    }
+    Ok(())
+}
+
+/// A number that orders by descending levels, then by ascending ids.
+fn level_and_id(elements: &Elements, id: SlotId) -> u64 {
+    u64::from(u8::MAX - elements.row(id).level) << 32 | u64::from(id.0)
 }
 
 /// The part of a packed pair that is below 2^32.

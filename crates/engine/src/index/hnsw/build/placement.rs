@@ -9,6 +9,7 @@
 
 use super::elements::Elements;
 use super::order::Order;
+use super::team::Supervisor;
 use crate::index::hnsw::queue::reserve;
 use crate::index::{IndexError, SlotId};
 
@@ -25,12 +26,20 @@ pub(super) struct Placement {
 
 impl Placement {
     /// Group by group, the groups in the order in which they were linked.
-    pub(super) fn new(mut order: Order, elements: &Elements) -> Result<Self, IndexError> {
-        order.gather(elements);
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`], [`IndexError::Interrupted`].
+    pub(super) fn new(
+        mut order: Order,
+        elements: &Elements,
+        supervisor: &dyn Supervisor,
+    ) -> Result<Self, IndexError> {
+        order.gather(elements, supervisor)?;
         let mut numbers = Vec::new();
         reserve(&mut numbers, order.len(), WHAT)?;
         numbers.extend(order.gathered());
         drop(order);
+        supervisor.check()?;
         let mut places = Vec::new();
         reserve(&mut places, numbers.len(), WHAT)?;
         places.resize(numbers.len(), 0);

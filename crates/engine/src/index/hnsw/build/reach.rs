@@ -116,20 +116,29 @@ impl<'a> Reach<'a> {
         Some(SlotId(word as u32 * 64 + new.trailing_zeros()))
     }
 
-    /// The first element of the graph from `from` on that is not reached.
-    pub(super) fn first_unreached(&self, from: u32) -> Option<SlotId> {
+    /// The first element of the graph from `from` on that is not reached. Many may be outside the graph.
+    pub(super) fn first_unreached(
+        &self,
+        from: u32,
+        supervisor: &dyn Supervisor,
+    ) -> Result<Option<SlotId>, IndexError> {
         let mut id = from;
+        let mut looked_at = 0;
         while id < self.elements.count() {
+            looked_at += 1;
+            if looked_at % STEP == 0 {
+                supervisor.check()?;
+            }
             if id.is_multiple_of(64) && self.reached.0.get(id as usize / 64) == Some(&u64::MAX) {
                 id += 64;
                 continue;
             }
             if !self.reached.contains(SlotId(id)) && self.elements.row(SlotId(id)).ranked {
-                return Some(SlotId(id));
+                return Ok(Some(SlotId(id)));
             }
             id += 1;
         }
-        None
+        Ok(None)
     }
 }
 
@@ -154,7 +163,7 @@ pub(super) fn connect(
         elements,
         stop: &stop,
     };
-    while let Some(lost) = reach.first_unreached(from) {
+    while let Some(lost) = reach.first_unreached(from, supervisor)? {
         supervisor.check()?;
         // From the root alone, so that whatever is found is reached.
         let start = Entry {

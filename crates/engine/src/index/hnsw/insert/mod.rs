@@ -92,7 +92,7 @@ impl Inserter {
         let own = self.raise(index, storage, id, element.tid, level, entropy)?;
         own.drop_gone(index, storage, &mut self.lists, &mut self.scratch)?;
         self.link_back(index, storage, &own, factors)?;
-        entry::offer_entry(index, storage, id, level, &mut self.scratch)?;
+        entry::offer_entry(index, storage, id, own.level, &mut self.scratch)?;
         Ok(id)
     }
 

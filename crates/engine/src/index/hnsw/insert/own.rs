@@ -28,12 +28,21 @@ impl Own {
         Ok(head.state == SlotState::Live && head.tid == self.tid)
     }
 
-    /// Links the slot to its upper records.
-    pub fn raise<S: PageWrite>(&self, index: &Index, storage: &mut S) -> Result<(), IndexError> {
+    /// Links the slot to its upper records, unless vacuum has raised it by then (`vacuum/adopt.rs`): to the same records, or to some
+    /// of an earlier element of this slot; these ones may be free then, and the element is taken as vacuum left it.
+    pub fn raise<S: PageWrite>(&mut self, index: &Index, storage: &mut S) -> Result<(), IndexError> {
+        let mut raised = (self.level, self.upper);
         self.update(index, storage, |page, at| {
-            page.set_upper(at, self.level, self.upper)?;
+            let head = page.as_ref().slot(at)?.head;
+            if head.level != 0 || head.upper != UpperId::NONE {
+                raised = (head.level, head.upper);
+                return Ok(Change::None);
+            }
+            page.set_upper(at, raised.0, raised.1)?;
             Ok(Change::Made)
-        })
+        })?;
+        (self.level, self.upper) = raised;
+        Ok(())
     }
 
     /// Takes those of `lists` that are not live out of the lists of the element, on the pages and here; and the element itself, if its

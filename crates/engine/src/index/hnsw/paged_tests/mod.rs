@@ -10,7 +10,7 @@ mod checks;
 mod crash;
 mod recall;
 mod scan_end;
-mod storages;
+pub(super) mod storages;
 mod streams;
 mod threads;
 
@@ -171,6 +171,8 @@ pub(super) struct Table<'a> {
     pub vectors: &'a [Vec<f32>],
     pub query: &'a [f32],
     pub visible: Option<&'a [bool]>,
+    /// How long the table is.
+    pub blocks: u32,
     pub fetched: usize,
 }
 
@@ -181,6 +183,7 @@ impl<'a> Table<'a> {
             vectors,
             query,
             visible: None,
+            blocks: u32::MAX,
             fetched: 0,
         }
     }
@@ -202,6 +205,10 @@ impl<'a> Table<'a> {
 }
 
 impl HeapRows for Table<'_> {
+    fn contains(&mut self, tid: HeapTid) -> bool {
+        tid.block < self.blocks
+    }
+
     fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError> {
         self.fetched += 1;
         if tid == HeapTid::NONE {

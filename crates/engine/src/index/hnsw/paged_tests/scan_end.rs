@@ -1,6 +1,7 @@
 //! Scans to the end: every live row once, whatever the graph, the options and the storage do.
 
 use super::*;
+use crate::index::hnsw::visited::VisitedSet;
 
 fn small(metric: Metric, count: usize) -> (Arc<Index>, MemoryStorage, Vec<Vec<f32>>, Vec<SlotId>) {
     let mut random = Random(11);
@@ -64,6 +65,36 @@ fn a_sweep_in_many_passes_is_in_order() {
             found.abs_diff(place) <= 64,
             "row {row} at {found} instead of {place}"
         );
+    }
+}
+
+#[test]
+fn the_memory_of_a_scan_to_the_end_stays_within_its_limit() {
+    let (index, mut storage, vectors, _) = small(Metric::L2, 12_000);
+    let id_bound = index.layout.id_bound(storage.blocks().unwrap()).unwrap();
+    for memory_limit_bytes in [150_000, 300_000, 1_000_000] {
+        // An error bound that promises nothing has all rows of a pass fetched before the first is returned.
+        for (ef, epsilon) in [(1, 3.0), (40, 3.0), (40, 1e9), (400, 3.0)] {
+            let options = ScanOptions {
+                ef,
+                epsilon,
+                memory_limit_bytes,
+            };
+            let mut scan = Scan::new(Arc::clone(&index), options);
+            let mut table = Table::new(Metric::L2, &vectors, &vectors[77]);
+            rescan(&mut scan, &index, &mut storage, &vectors[77]);
+            let (mut peak, mut count) = (0, 0);
+            while scan.next(&mut storage, &mut table).unwrap().is_some() {
+                count += 1;
+                peak = peak.max(scan.memory_bytes());
+            }
+            assert_eq!(count, vectors.len());
+            let returned = VisitedSet::estimated_bytes(id_bound, count);
+            assert!(
+                peak <= memory_limit_bytes * 11 / 10 + returned,
+                "{options:?}: {peak}"
+            );
+        }
     }
 }
 
@@ -137,6 +168,60 @@ fn within_a_window_rows_are_in_order_and_few_are_fetched() {
         fetched += table.fetched;
     }
     assert!(fetched < 50 * 100, "{fetched} rows fetched");
+}
+
+/// Reads until the scan ends or fails.
+fn failure<S: PageRead>(scan: &mut Scan, storage: &mut S, table: &mut Table<'_>) -> Option<IndexError> {
+    loop {
+        match scan.next(storage, table) {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(error) => return Some(error),
+        }
+    }
+}
+
+#[test]
+fn a_row_beyond_the_table_is_blamed_on_the_page_that_names_it() {
+    let mut vectors = Random(14).vectors(451, 16);
+    // The last row, the only one in its block of the table, once with a rank and once without.
+    for last in [vec![1.0; 16], vec![0.0; 16]] {
+        vectors[450] = last;
+        let (index, mut storage) = empty_index(Kind::new(Metric::Cosine, 16));
+        let ids = insert_all(&index, &mut storage, &vectors);
+        let (block, _) = index.layout.slot(ids[450]);
+        assert!(block > index.first_node_block());
+        for (query, memory_limit_bytes) in [(vec![1.0; 16], 4 << 20), (vec![1.0; 16], 0), (vec![0.0; 16], 0)]
+        {
+            let options = ScanOptions {
+                memory_limit_bytes,
+                ..with_ef(5)
+            };
+            let mut table = Table::new(Metric::Cosine, &vectors, &query);
+            table.blocks = tid_of(450).block;
+            let mut scan = Scan::new(Arc::clone(&index), options);
+            rescan(&mut scan, &index, &mut storage, &query);
+            let expected = IndexError::Corrupt {
+                block,
+                what: "row is beyond the end of the table",
+            };
+            assert_eq!(failure(&mut scan, &mut storage, &mut table), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn a_torn_row_is_not_taken_for_a_damaged_page() {
+    let (index, storage, vectors, _) = small(Metric::L2, 800);
+    let mut storage = storages::Torn {
+        inner: storage,
+        random: Random(15),
+        one_in: 3,
+    };
+    let mut table = Table::new(Metric::L2, &vectors, &vectors[3]);
+    table.blocks = tid_of(799).block + 1;
+    let hits = search(&index, &mut storage, &mut table, with_ef(40), usize::MAX);
+    assert_eq!(sorted(rows(&hits)), (0..800).collect::<Vec<_>>());
 }
 
 #[test]

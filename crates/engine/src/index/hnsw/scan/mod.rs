@@ -10,52 +10,31 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod memory;
+mod rows;
 mod shortlist;
 mod sweep;
 
+pub use rows::{HeapRows, Hit};
+
 use std::sync::Arc;
 
-use crate::index::page::{FRONT_BYTES, NodePage, PageError, PageKind, SlotHead, SlotState, page_kind};
+use crate::index::page::{FRONT_BYTES, SlotHead, SlotState};
 use crate::index::quantize::{Factors, Query};
 use crate::index::storage::PageRead;
-use crate::index::{HeapTid, IndexError, SlotId};
+use crate::index::{IndexError, SlotId};
 
 use super::Index;
 use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
+use rows::{beyond_table, existing, read_row};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
 
 /// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
 const WINDOW_MAX: usize = 2048;
-/// The least number of rows of a pass of the sweep.
-const BATCH_MIN: usize = 64;
-/// The largest number of rows of a pass of the sweep.
-const BATCH_MAX: usize = 1 << 20;
-/// What a row of a pass may occupy: twice on the list (see [`sweep`]), and once with its exact key.
-const BATCH_ROW_BYTES: usize = 2 * size_of::<Listed>() + size_of::<Fetched>();
-
-/// The table, as far as a scan needs it.
-pub trait HeapRows {
-    /// The exact key between the query and the row, by [`crate::index::quantize::exact_key`]; none if the snapshot sees no row
-    /// there.
-    ///
-    /// # Errors
-    /// Those of the table. [`IndexError::Corrupt`] where no row can be; whatever block it names, the scan names that of the element.
-    fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError>;
-}
-
-/// A row that a scan returns.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// The row.
-    pub tid: HeapTid,
-    /// Its exact key; not a number where the row or the query has no rank, and the row was not fetched then.
-    pub key: f64,
-}
-
 /// How a scan is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScanOptions {
@@ -63,7 +42,8 @@ pub struct ScanOptions {
     pub ef: usize,
     /// How many errors of an estimate its lower bound lies below it. More fetches more rows, less may put rows out of order.
     pub epsilon: f32,
-    /// The walk ends when the scan occupies more.
+    /// What the scan may occupy, beside the set of the rows that it has returned. The walk ends before it needs more, but not before
+    /// its first window is complete; the sweep has rows to go by for each pass, and not less than some.
     pub memory_limit_bytes: usize,
 }
 
@@ -157,6 +137,11 @@ impl Scan {
     ) -> Result<(), IndexError> {
         self.phase = Phase::End;
         self.list.clear();
+        if self.limited_bytes() > self.options.memory_limit_bytes {
+            // Of a scan with a higher limit.
+            self.release_walk();
+            self.list = Shortlist::default();
+        }
         self.blocks = storage.blocks()?;
         self.id_bound = self.index.layout.id_bound(self.blocks)?;
         self.settled.reset(self.id_bound)?;
@@ -192,15 +177,7 @@ impl Scan {
             // Before the step, which takes a row off the list. Rows that the snapshot does not see may be many.
             storage.check_interrupts()?;
             match self.list.step() {
-                Step::Fetch(listed) => {
-                    if let Some(key) = self.exact_key(rows, listed.id(), listed.tid)? {
-                        self.list.fetched(Fetched {
-                            key,
-                            id: listed.id(),
-                            tid: listed.tid,
-                        })?;
-                    }
-                }
+                Step::Fetch(listed) => self.fetch(storage, rows, listed)?,
                 Step::Emit(fetched) => {
                     if self.confirm(storage, rows, fetched)? {
                         let Fetched { tid, key, .. } = fetched;
@@ -209,11 +186,27 @@ impl Scan {
                 }
                 Step::Drained => match self.phase {
                     Phase::End => return Ok(None),
-                    Phase::Unordered | Phase::Unranked => return self.next_unordered(storage),
+                    Phase::Unordered | Phase::Unranked => return self.next_unordered(storage, rows),
                     _ => self.refill(storage)?,
                 },
             }
         }
+    }
+
+    /// Puts the exact key of a row on the list, if the snapshot sees the row.
+    fn fetch<S: PageRead, R: HeapRows>(
+        &mut self,
+        storage: &mut S,
+        rows: &mut R,
+        listed: Listed,
+    ) -> Result<(), IndexError> {
+        let (id, peeked) = (listed.id(), !self.list_is_checked);
+        if let Some(tid) = existing(&self.index, storage, rows, id, listed.tid, peeked)?
+            && let Some(key) = rows.exact_key(tid)?
+        {
+            self.list.fetched(Fetched { key, id, tid })?;
+        }
+        Ok(())
     }
 
     /// Looks under the page lock whether the slot still stands for the row. If it stands for another, that one is fetched instead.
@@ -234,27 +227,13 @@ impl Scan {
             self.settled.insert(fetched.id);
             return Ok(true);
         }
-        if let Some(key) = self.exact_key(rows, fetched.id, tid)? {
-            let id = fetched.id;
+        let id = fetched.id;
+        if let Some(tid) = existing(&self.index, storage, rows, id, tid, false)?
+            && let Some(key) = rows.exact_key(tid)?
+        {
             self.list.fetched(Fetched { key, id, tid })?;
         }
         Ok(false)
-    }
-
-    /// The exact key of an element's row. That the row cannot be there is a fault of the element's page.
-    fn exact_key<R: HeapRows>(
-        &self,
-        rows: &mut R,
-        id: SlotId,
-        tid: HeapTid,
-    ) -> Result<Option<f64>, IndexError> {
-        rows.exact_key(tid).map_err(|failure| match failure {
-            IndexError::Corrupt { what, .. } => {
-                let (block, _) = self.index.layout.slot(id);
-                IndexError::Corrupt { block, what }
-            }
-            failure => failure,
-        })
     }
 
     /// Takes a step towards more rows on the list.
@@ -269,6 +248,7 @@ impl Scan {
 
     fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         let entries = EntryList::new(&peek_entries(storage)?);
+        self.limit_beam(self.window);
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
         descend(
             &mut self.beam,
@@ -289,7 +269,7 @@ impl Scan {
         if self.beam.found().len() < self.window && self.settled.is_empty() {
             // The walk could not even fill a window: the index is small, or the graph is not whole. A sweep costs little in the one
             // case and finds what the walk cannot reach in the other.
-            self.phase = Phase::Sweep;
+            self.begin_sweep();
             return Ok(());
         }
         self.list_window(storage)?;
@@ -322,27 +302,26 @@ impl Scan {
     }
 
     fn advance(&mut self) -> Result<(), IndexError> {
-        let more = if self.memory_bytes() > self.options.memory_limit_bytes {
-            // The walk does not come back, and its memory is better used by the sweep.
-            self.beam = Beam::new(Overflow::Keep);
-            false
+        let most = self.options.ef.max(WINDOW_MAX);
+        self.window = self.window.saturating_mul(2).min(most);
+        // The list is used up. A window's needs other sizes than a pass's.
+        self.list = Shortlist::default();
+        self.limit_beam(self.window);
+        if self.beam.advance(self.window)? {
+            self.phase = Phase::Walk;
         } else {
-            let most = self.options.ef.max(WINDOW_MAX);
-            self.window = self.window.saturating_mul(2).min(most);
-            self.beam.advance(self.window)?
-        };
-        self.phase = if more { Phase::Walk } else { Phase::Sweep };
+            self.begin_sweep();
+        }
         Ok(())
     }
 
     fn sweep<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         self.list_is_checked = true;
-        let batch = self.options.memory_limit_bytes / BATCH_ROW_BYTES;
         let ranking = Ranking {
             query: &self.query,
             epsilon: self.options.epsilon,
             settled: &self.settled,
-            batch: batch.clamp(BATCH_MIN, BATCH_MAX),
+            batch: self.rows_of_pass(),
         };
         let more = self
             .sweep
@@ -357,25 +336,22 @@ impl Scan {
         Ok(())
     }
 
-    fn next_unordered<S: PageRead>(&mut self, storage: &mut S) -> Result<Option<Hit>, IndexError> {
+    fn next_unordered<S: PageRead, R: HeapRows>(
+        &mut self,
+        storage: &mut S,
+        rows: &mut R,
+    ) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
         let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
-        if row.is_none() {
+        let Some((block, tid)) = row else {
             self.phase = Phase::End;
+            return Ok(None);
+        };
+        if !rows.contains(tid) {
+            return Err(beyond_table(block));
         }
-        Ok(row.map(|tid| Hit { tid, key: f64::NAN }))
-    }
-
-    /// What the scan occupies.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.beam.memory_bytes()
-            + self.scratch.memory_bytes()
-            + self.list.memory_bytes()
-            + self.settled.memory_bytes()
-            + self.sweep.memory_bytes()
-            + self.ids.capacity() * size_of::<SlotId>()
+        Ok(Some(Hit { tid, key: f64::NAN }))
     }
 
     /// How many elements the walk expanded and estimated since the scan was made.
@@ -383,19 +359,4 @@ impl Scan {
     pub fn counts(&self) -> (u64, u64) {
         self.beam.counts()
     }
-}
-
-/// The row that a slot stands for now; none if it stands for none. An id that a torn peek made up may be of a page of another
-/// kind.
-fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<Option<HeapTid>, IndexError> {
-    let (block, at) = index.layout.slot(id);
-    storage
-        .read(block, |bytes| {
-            if page_kind(bytes)? != Some(PageKind::Node) {
-                return Ok(None);
-            }
-            let head = NodePage::open(bytes, &index.layout)?.slot(at)?.head;
-            Ok((head.state == SlotState::Live).then_some(head.tid))
-        })?
-        .map_err(|error: PageError| error.at(block))
 }

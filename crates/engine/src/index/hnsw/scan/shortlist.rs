@@ -13,6 +13,9 @@ use crate::index::{HeapTid, IndexError, SlotId};
 /// That of all candidates on lists, see [`pack`].
 const SALT: u32 = 0;
 
+/// Exact keys that there is room for at first.
+const FIRST_FETCHED: usize = 16;
+
 /// A row of the list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listed {
@@ -89,6 +92,14 @@ impl Shortlist {
         reserve(&mut self.listed, additional, "rows of a search")
     }
 
+    /// Makes room for `rows` rows in all, and no more.
+    pub fn reserve_all(&mut self, rows: usize) -> Result<(), IndexError> {
+        let additional = rows.saturating_sub(self.listed.len());
+        self.listed
+            .try_reserve_exact(additional)
+            .map_err(|_| out_of_memory(rows * size_of::<Listed>()))
+    }
+
     /// Adds a row in a place that [`Shortlist::reserve`] made.
     pub fn push(&mut self, listed: Listed) {
         self.listed.push(listed);
@@ -153,10 +164,14 @@ impl Shortlist {
 
     /// Takes in an exact key.
     pub fn fetched(&mut self, fetched: Fetched) -> Result<(), IndexError> {
-        self.fetched.try_reserve(1).map_err(|_| IndexError::OutOfMemory {
-            what: "rows of a search",
-            bytes: (self.fetched.len() + 1) * size_of::<Fetched>(),
-        })?;
+        if self.fetched.len() == self.fetched.capacity() {
+            // There are never more than were listed.
+            let room = (2 * self.fetched.len()).clamp(FIRST_FETCHED, self.listed.len().max(FIRST_FETCHED));
+            let additional = room.saturating_sub(self.fetched.len()).max(1);
+            self.fetched
+                .try_reserve_exact(additional)
+                .map_err(|_| out_of_memory(room * size_of::<Fetched>()))?;
+        }
         self.fetched.push(fetched);
         Ok(())
     }
@@ -164,6 +179,13 @@ impl Shortlist {
     /// What the list occupies.
     pub fn memory_bytes(&self) -> usize {
         self.listed.capacity() * size_of::<Listed>() + self.fetched.capacity() * size_of::<Fetched>()
+    }
+}
+
+fn out_of_memory(bytes: usize) -> IndexError {
+    IndexError::OutOfMemory {
+        what: "rows of a search",
+        bytes,
     }
 }
 

@@ -69,6 +69,10 @@ impl Sweep {
     ) -> Result<bool, IndexError> {
         if self.block <= index.first_node_block() {
             list.clear();
+            // A page may come on top before the list is shortened.
+            let slots = usize::from(index.layout.slots_per_page());
+            let most = ranking.batch.saturating_mul(2).saturating_add(slots);
+            list.reserve_all(most.min(index.layout.id_bound(blocks)? as usize))?;
         }
         while self.block < blocks {
             storage.check_interrupts()?;
@@ -131,17 +135,18 @@ impl Sweep {
         }
     }
 
-    /// The next row that `wanted` holds for, in the order of the pages.
+    /// The next row that `wanted` holds for, in the order of the pages, and the block that names it.
     pub fn next_row<S: PageRead>(
         &mut self,
         index: &Index,
         storage: &mut S,
         blocks: u32,
         wanted: impl Fn(SlotState) -> bool,
-    ) -> Result<Option<HeapTid>, IndexError> {
+    ) -> Result<Option<(u32, HeapTid)>, IndexError> {
         loop {
             if let Some(tid) = self.tids.pop() {
-                return Ok(Some(tid));
+                // All of them are of the page before the next.
+                return Ok(Some((self.block.saturating_sub(1), tid)));
             }
             if self.block >= blocks {
                 return Ok(None);

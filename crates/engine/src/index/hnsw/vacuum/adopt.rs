@@ -4,8 +4,22 @@
 //! Such an insertion may as well be under way. So the record is not freed: the element is raised in its place, to the very level
 //! and records that the insertion would give it. Only a record that no insertion can come to claim is freed: its owner is no
 //! element of the graph any more, or has other records.
+//!
+//! The page of the records, that of the owner, and again that of the records are locked one after the other, never two at a time. In
+//! between, nothing can turn a record that is to be freed into one that is in use:
+//!
+//! * The record stays what it was read as. Only vacuum frees records, and one vacuum runs at a time; an insertion writes to
+//!   free records only.
+//! * A record is claimed by nobody but the insertion that wrote it, whose slot was live before. If the slot, read afterwards under
+//!   its lock, is no element, that insertion has ended long ago, and whoever takes the slot writes records of its own.
+//! * An owner that has other records keeps them while it is an element, and vacuum frees slots after this. An insertion that comes to
+//!   raise an element which is raised already leaves it as it is (`insert/own.rs`). So either it came first, and this is seen
+//!   here, or it finds what was seen here.
 
-use crate::index::page::{NodePageMut, PageError, PageKind, SlotState, UpperId, UpperPage, UpperPageMut};
+use crate::index::page::{
+    NodePage, NodePageMut, PageError, PageKind, SlotHead, SlotState, UpperId, UpperPage, UpperPageMut,
+    page_kind,
+};
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
 
@@ -81,6 +95,7 @@ enum Claim {
     Useless,
 }
 
+/// Looks at the owner of a record: by a peek, for most records are claimed, and then under the lock of its page.
 fn claim<S: PageRead>(
     index: &Index,
     storage: &mut S,
@@ -90,18 +105,39 @@ fn claim<S: PageRead>(
 ) -> Result<Claim, IndexError> {
     let layout = &index.layout;
     let own = layout.upper_id(block, record.number);
-    let head = scratch
-        .peek_heads(storage, layout, &[record.owner])?
-        .next()
-        .flatten();
-    Ok(match head {
-        Some(head) if !matches!(head.state, SlotState::Live | SlotState::Dead) => Claim::Useless,
-        Some(head) if head.level >= record.level && layout.upper_at(head.upper, record.level) == own => {
-            Claim::Claimed
+    let claimed = |head: &SlotHead<'_>| {
+        matches!(head.state, SlotState::Live | SlotState::Dead)
+            && head.level >= record.level
+            && layout.upper_at(head.upper, record.level) == own
+    };
+    let mut peeked = scratch.peek_heads(storage, layout, &[record.owner])?;
+    // If that is wrong, the record waits for the next vacuum.
+    if peeked.next().flatten().is_some_and(|head| claimed(&head)) {
+        return Ok(Claim::Claimed);
+    }
+    let (owner_block, slot) = layout.slot(record.owner);
+    if owner_block < index.first_node_block() || owner_block >= storage.blocks()? {
+        return Ok(Claim::Useless);
+    }
+    let claim = storage.read(owner_block, |bytes| {
+        if page_kind(bytes)? != Some(PageKind::Node) {
+            return Ok(Claim::Useless);
         }
-        Some(head) if head.level == 0 && head.upper == UpperId::NONE => Claim::Possible,
-        _ => Claim::Useless,
-    })
+        let head = NodePage::open(bytes, layout)?.slot(slot)?.head;
+        Ok(if claimed(&head) {
+            Claim::Claimed
+        } else if matches!(head.state, SlotState::Live | SlotState::Dead) && !is_raised(&head) {
+            Claim::Possible
+        } else {
+            Claim::Useless
+        })
+    })?;
+    claim.map_err(|error: PageError| error.at(owner_block))
+}
+
+/// Whether the element has lists above level 0, or had.
+fn is_raised(head: &SlotHead<'_>) -> bool {
+    head.level != 0 || head.upper != UpperId::NONE
 }
 
 /// Raises the owner of a list of level 1 to the level of the last list that follows it.
@@ -126,7 +162,7 @@ fn raise<S: PageWrite>(
         let mut work = || -> Result<(), PageError> {
             let mut page = NodePageMut::open(bytes, &index.layout)?;
             let head = page.as_ref().slot(slot)?.head;
-            if head.state == SlotState::Live && head.level == 0 && head.upper == UpperId::NONE {
+            if head.state == SlotState::Live && !is_raised(&head) {
                 page.set_upper(slot, level, upper)?;
                 change = Change::Made;
             }

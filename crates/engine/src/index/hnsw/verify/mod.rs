@@ -139,7 +139,7 @@ pub fn verify<S: PageRead>(storage: &mut S) -> Result<Verification, IndexError> 
     checks.extend(links.checks());
     checks.push(check_entries(&index, storage, &entries, &pages)?);
     checks.push(check_reach(&index, storage, &entries, &pages)?);
-    let (rows, check) = std::mem::take(&mut pages.rows).sorted();
+    let (rows, check) = std::mem::take(&mut pages.rows).sorted(|| storage.check_interrupts())?;
     checks.push(check);
     checks.push(pages.content_check());
     Ok(Verification { checks, rows })

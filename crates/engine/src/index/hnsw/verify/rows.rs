@@ -3,6 +3,7 @@
 use crate::index::{HeapTid, IndexError};
 
 use super::super::queue::reserve;
+use super::super::sort::sort_by_key;
 use super::{Check, Findings};
 
 /// The rows that are in an index: eight bytes each, sorted.
@@ -31,9 +32,15 @@ impl IndexedRows {
         Ok(())
     }
 
-    /// Sorts the rows, and checks that none is there twice.
-    pub(super) fn sorted(mut self) -> (Self, Check) {
-        self.tids.sort_unstable();
+    /// Sorts the rows, and checks that none is there twice. `go_on` is asked between steps.
+    ///
+    /// # Errors
+    /// Those of `go_on`.
+    pub(super) fn sorted(
+        mut self,
+        go_on: impl FnMut() -> Result<(), IndexError>,
+    ) -> Result<(Self, Check), IndexError> {
+        sort_by_key(&mut self.tids, |tid| *tid, go_on)?;
         let mut twice = Findings::default();
         for pair in self.tids.array_windows::<2>() {
             let [a, b] = *pair;
@@ -43,7 +50,7 @@ impl IndexedRows {
         }
         let check = twice.check("rows are unique", &format!("{} rows", self.tids.len()));
         self.tids.dedup();
-        (self, check)
+        Ok((self, check))
     }
 
     /// How many different rows there are.
@@ -101,7 +108,7 @@ mod tests {
             })
             .unwrap();
         }
-        rows.sorted()
+        rows.sorted(|| Ok(())).unwrap()
     }
 
     #[test]

@@ -212,7 +212,15 @@ impl<'a> Work<'a> {
     ) -> Result<(), IndexError> {
         let room = (u64::from(capacity) * FILL_PERCENT / 100).max(1);
         let wanted = (COPIES * elements).div_ceil(room).clamp(2, MAX_SHARDS);
-        let regions = Regions::of_sample(self.index, storage, level, elements, wanted, &self.means)?;
+        let regions = Regions::of_sample(
+            self.index,
+            storage,
+            level,
+            elements,
+            wanted,
+            &self.means,
+            self.supervisor,
+        )?;
         let shards = regions.shards();
         assign(self, storage, tape, &regions, level, capacity)?;
         drop(regions);

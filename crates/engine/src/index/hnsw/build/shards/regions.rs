@@ -11,7 +11,9 @@ use super::Means;
 use super::members::members;
 use crate::index::IndexError;
 use crate::index::hnsw::Index;
+use crate::index::hnsw::build::Supervisor;
 use crate::index::hnsw::queue::reserve;
+use crate::index::hnsw::sort::sort_by_key;
 use crate::index::hnsw::sweep::{PageCopy, sweep};
 use crate::index::quantize::{CodeRef, Factors, Query};
 use crate::index::storage::PageRead;
@@ -22,6 +24,9 @@ const PER_SHARD: u64 = 16;
 const MEMORY_SHARE: usize = 4;
 /// How many shards are found for an element; if all of them are full, any other takes it.
 pub(super) const NEAREST: usize = 4;
+
+/// Members of the sample that are looked at between two questions whether to go on.
+const STEP: usize = 1 << 12;
 
 /// Codes of elements, one after the other.
 #[derive(Debug, Default)]
@@ -95,6 +100,7 @@ impl Regions {
         elements: u64,
         wanted: u64,
         means: &Means,
+        supervisor: &dyn Supervisor,
     ) -> Result<Self, IndexError> {
         let each = Codes::bytes_each(index) + size_of::<u32>() + size_of::<(f32, u32)>();
         let most = (means.memory_bytes / MEMORY_SHARE / each).max(2) as u64;
@@ -125,12 +131,18 @@ impl Regions {
         let mut order: Vec<(f32, u32)> = Vec::new();
         reserve(&mut order, size, "sample of an index build")?;
         order.extend((0..size as u32).map(|at| (0.0, at)));
-        regions.divide(index, &mut order, shards)?;
+        regions.divide(index, &mut order, shards, supervisor)?;
         Ok(regions)
     }
 
     /// Divides a part of the sample into so many regions, each with a member at least.
-    fn divide(&mut self, index: &Index, part: &mut [(f32, u32)], shards: usize) -> Result<(), IndexError> {
+    fn divide(
+        &mut self,
+        index: &Index,
+        part: &mut [(f32, u32)],
+        shards: usize,
+        supervisor: &dyn Supervisor,
+    ) -> Result<(), IndexError> {
         // Parts to be divided, the first one last. Halving needs no more room than the number of shards has bits.
         let mut open: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
         reserve(&mut open, usize::BITS as usize + 2, "sample of an index build")?;
@@ -142,7 +154,7 @@ impl Regions {
                 self.ends.push(self.members.len());
                 continue;
             }
-            self.order_between_extremes(index, members);
+            self.order_between_extremes(index, members, supervisor)?;
             let left = shards / 2;
             let cut = range.start + members.len() * left / shards;
             open.push((cut..range.end, shards - left));
@@ -152,21 +164,37 @@ impl Regions {
     }
 
     /// Orders members by how much nearer they are to one that is far from the first than to one that is far from that.
-    fn order_between_extremes(&self, index: &Index, members: &mut [(f32, u32)]) {
+    fn order_between_extremes(
+        &self,
+        index: &Index,
+        members: &mut [(f32, u32)],
+        supervisor: &dyn Supervisor,
+    ) -> Result<(), IndexError> {
         let key = |a: u32, b: u32| self.distance(index, self.codes.get(a as usize), b);
         let farthest = |from: u32, members: &[(f32, u32)]| {
-            let far = members
-                .iter()
-                .max_by(|a, b| key(from, a.1).total_cmp(&key(from, b.1)));
-            far.map_or(from, |(_, at)| *at)
+            let mut far = (f32::NEG_INFINITY, from);
+            for step in members.chunks(STEP) {
+                supervisor.check()?;
+                for (_, at) in step {
+                    let key = key(from, *at);
+                    if key >= far.0 {
+                        far = (key, *at);
+                    }
+                }
+            }
+            Ok::<u32, IndexError>(far.1)
         };
         let first = members.first().map_or(0, |(_, at)| *at);
-        let one = farthest(first, members);
-        let other = farthest(one, members);
-        for (order, at) in members.iter_mut() {
-            *order = key(one, *at) - key(other, *at);
+        let one = farthest(first, members)?;
+        let other = farthest(one, members)?;
+        for step in members.chunks_mut(STEP) {
+            supervisor.check()?;
+            for (order, at) in step {
+                *order = key(one, *at) - key(other, *at);
+            }
         }
-        members.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let key = |(order, at): &(f32, u32)| u64::from(ascending(*order)) << 32 | u64::from(*at);
+        sort_by_key(members, key, || Ok(supervisor.check()?))
     }
 
     /// How far a member of the sample is from a code: by the key of the metric, but by the Euclidean distance for inner products, which
@@ -209,4 +237,10 @@ impl Regions {
         }
         nearest.map(|(_, shard)| shard)
     }
+}
+
+/// A number that orders as the floating-point numbers do.
+fn ascending(number: f32) -> u32 {
+    let bits = number.to_bits();
+    bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 0x8000_0000)
 }

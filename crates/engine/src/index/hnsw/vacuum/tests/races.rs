@@ -6,8 +6,11 @@
 
 use super::fixture::{Fixture, Random, Shape, insert, row_of};
 use crate::index::hnsw::paged::peek_entries;
+use crate::index::hnsw::paged_tests::storages::Torn;
+use crate::index::hnsw::vacuum::adopt::adopt_records;
+use crate::index::hnsw::vacuum::census::Census;
 use crate::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
-use crate::index::page::PageKind;
+use crate::index::page::{PageKind, UpperPageMut, page_kind};
 use crate::index::storage::{Change, MemoryStorage, PageRead, PageWrite, Place, Position};
 use crate::index::{IndexError, SlotId};
 
@@ -243,4 +246,66 @@ fn pgvector_1010_no_neighbour_is_listed_twice_whenever_an_insertion_comes() {
         fixture.assert_clean();
         assert_eq!(fixture.search(&vector, 40, 1), [1_000], "step {at} of {steps}");
     }
+}
+
+/// Records of an earlier element of a slot, which no sound index has, are taken for those of the element that is there now. Whichever of
+/// both sets it ends up with, it is not one that vacuum has freed.
+#[test]
+fn an_insertion_and_a_vacuum_agree_on_the_records_of_an_element() {
+    let mut at = 0;
+    loop {
+        let mut fixture = Fixture::random(Shape::small(4), 200, 1);
+        let vector = Random(31).vector(4);
+        fixture.vacuum().unwrap();
+        // The slot that the insertion will take.
+        let mut copy = fixture.storage.clone();
+        let slot = insert(&fixture.index, &mut copy, 900, &vector, 2).unwrap();
+        let block = (0..)
+            .find(|block| {
+                let page = fixture.storage.page(*block).unwrap();
+                page_kind(page).unwrap() == Some(PageKind::Upper)
+            })
+            .unwrap();
+        let planted = fixture.storage.update(block, |bytes| {
+            let mut page = UpperPageMut::open(bytes, &fixture.index.layout).unwrap();
+            let free = page.as_ref().find_free(1).unwrap();
+            page.write(free, slot, 1, &[]).unwrap();
+            (Change::Made, ())
+        });
+        planted.unwrap();
+        let index = index();
+        let mut storage = Interleaved::new(&mut fixture.storage, |step, storage: &mut MemoryStorage| {
+            if step == at {
+                cleanup(&index, storage, &mut VacuumStats::default()).unwrap();
+            }
+        });
+        let inserted = insert(&fixture.index, &mut storage, 900, &vector, 2).unwrap();
+        let steps = storage.step;
+        assert_eq!(inserted, slot, "step {at} of {steps}");
+        fixture.rows.insert(900, vector.clone());
+        assert_eq!(fixture.search(&vector, 20, 1), [900], "step {at} of {steps}");
+        // Records that nobody claims may be left; a claim of free ones would stay.
+        fixture.vacuum().unwrap();
+        fixture.assert_exact();
+        at += 1;
+        if at >= steps {
+            break;
+        }
+    }
+    assert!(at > 20);
+}
+
+#[test]
+fn records_in_use_are_not_freed_for_a_torn_peek() {
+    let mut fixture = deleted(300);
+    fixture.vacuum().unwrap();
+    let census = Census::take(&fixture.index, &mut fixture.storage).unwrap();
+    let mut torn = Torn {
+        inner: std::mem::take(&mut fixture.storage),
+        random: crate::index::hnsw::paged_tests::Random(5),
+        one_in: 2,
+    };
+    adopt_records(&fixture.index, &mut torn, &census).unwrap();
+    fixture.storage = torn.inner;
+    fixture.assert_exact();
 }

@@ -60,7 +60,10 @@ impl Source {
     fn next(&mut self) -> Vec<f32> {
         let mean = (self.random.next() >> 32) as usize % self.means.len();
         let random = &mut self.random;
-        self.means[mean].iter().map(|x| x + 0.5 * random.normal()).collect()
+        self.means[mean]
+            .iter()
+            .map(|x| x + 0.5 * random.normal())
+            .collect()
     }
 }
 
@@ -99,7 +102,13 @@ fn new_index(dims: usize, m: usize, ef_construction: usize) -> (Index, SharedMem
 }
 
 /// Inserts the rows, each thread every so many of them.
-fn insert(index: &Index, storage: &SharedMemoryStorage, rows: &[(usize, Vec<f32>)], threads: usize, seed: u64) {
+fn insert(
+    index: &Index,
+    storage: &SharedMemoryStorage,
+    rows: &[(usize, Vec<f32>)],
+    threads: usize,
+    seed: u64,
+) {
     thread::scope(|scope| {
         for part in 0..threads {
             let mut storage = storage.clone();
@@ -289,15 +298,30 @@ fn main() {
                         if threads == 1 {
                             vacuum.join().unwrap();
                         }
-                        insert(&index, &storage, &new[..new.len() / 2], threads, seed + next as u64);
+                        insert(
+                            &index,
+                            &storage,
+                            &new[..new.len() / 2],
+                            threads,
+                            seed + next as u64,
+                        );
                     });
-                    insert(&index, &storage, &new[new.len() / 2..], threads, seed + next as u64);
+                    insert(
+                        &index,
+                        &storage,
+                        &new[new.len() / 2..],
+                        threads,
+                        seed + next as u64,
+                    );
                     rows.extend(new);
                     churned.look(&index, &mut storage.lock());
                 }
                 recalls[1] += recall(&index, &mut storage.lock(), &rows, &queries) / seeds as f64;
             }
-            println!("m {m}, {threads} threads, recall {:.4}, {:.4}", recalls[0], recalls[1]);
+            println!(
+                "m {m}, {threads} threads, recall {:.4}, {:.4}",
+                recalls[0], recalls[1]
+            );
             println!("  first insertions  {}", fresh.show());
             println!("  after each round  {}", churned.show());
         }

@@ -7,44 +7,20 @@
 use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::PagedScratch;
 use crate::index::hnsw::queue::reserve;
-use crate::index::page::{
-    NeighbourList, NodePageMut, PageError, PageKind, SlotState, UpperId, UpperPageMut, UpperRecord,
-    page_kind, parse_neighbours,
-};
+use crate::index::page::{SlotState, UpperId, UpperRecord};
 use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
 
 use super::codes::Codes;
+use super::own::Own;
+use super::plan::{Outcome, Plan};
+use super::ways::Ways;
 
 /// How often a list that changed is worked out again.
 const ROUNDS: usize = 4;
-
-/// A list that is to name the new element.
-#[derive(Debug, Default)]
-struct Plan {
-    target: u32,
-    block: u32,
-    at: u16,
-    /// The list as it was read.
-    old: Vec<SlotId>,
-    /// What it is to become.
-    new: Vec<SlotId>,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Outcome {
-    /// To be written.
-    #[default]
-    Pending,
-    /// The list was another one than that read.
-    Changed,
-    /// The list names the new element.
-    Linked,
-    /// The list does not name it: it has better ones, or its owner is gone.
-    Refused,
-}
+/// How many lists are asked in turn to name an element that none wanted; more than one only if others change or remove them meanwhile.
+const INSISTED: usize = 8;
 
 /// Makes back links; keeps its memory from one element to the next.
 #[derive(Debug, Default)]
@@ -55,6 +31,7 @@ pub(super) struct BackLinks {
     scratch: PagedScratch,
     records: Vec<Option<UpperId>>,
     targets: Vec<SlotId>,
+    ways: Ways,
 }
 
 /// The element that is to be named.
@@ -89,6 +66,10 @@ impl BackLinks {
             for plan in self.plans.iter_mut().take(self.count) {
                 plan.work_out(index, storage, named, level, codes)?;
             }
+            if level == 0 {
+                let plans = self.plans.get_mut(..self.count).unwrap_or_default();
+                self.ways.keep(index, storage, plans, named.id, targets)?;
+            }
             self.write_lists(index, storage, named.id, level, round + 1 == ROUNDS)?;
             let plans = self.plans.iter().take(self.count);
             linked += plans.filter(|plan| plan.outcome == Outcome::Linked).count();
@@ -98,6 +79,48 @@ impl BackLinks {
             self.targets.extend(changed.map(|plan| SlotId(plan.target)));
         }
         Ok(linked)
+    }
+
+    /// Has the list of one of `targets`, the neighbours of the new element at level 0, name it, the nearest if possible. Where the
+    /// new element does not name what that list drops for it, it does so first, in place of its last neighbour: nothing leads to the
+    /// new element yet, so nothing is lost by that. Returns whether a list names it now.
+    pub fn insist<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        own: &Own,
+        named: Named<'_>,
+        targets: &[SlotId],
+        codes: &mut Codes,
+    ) -> Result<bool, IndexError> {
+        for target in targets
+            .iter()
+            .filter(|target| **target != named.id)
+            .take(INSISTED)
+        {
+            storage.check_interrupts()?;
+            self.targets.clear();
+            self.targets.push(*target);
+            self.read_lists(index, storage, 0)?;
+            let Some(plan) = self.plans.first_mut() else {
+                break;
+            };
+            plan.insist(index, storage, named, targets, codes)?;
+            if let Some(dropped) = plan.dropped()
+                && !targets.contains(&dropped)
+            {
+                own.name(index, storage, dropped)?;
+            }
+            self.write_lists(index, storage, named.id, 0, false)?;
+            if self
+                .plans
+                .first()
+                .is_some_and(|plan| plan.outcome == Outcome::Linked)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Begins a plan for each target, with a copy of its list.
@@ -211,127 +234,5 @@ impl BackLinks {
             done.map_err(|error| error.at(block))?;
         }
         Ok(())
-    }
-}
-
-impl Plan {
-    fn begin(
-        &mut self,
-        target: SlotId,
-        block: u32,
-        at: u16,
-        list: &[u8],
-        id_bound: u32,
-    ) -> Result<(), IndexError> {
-        (self.target, self.block, self.at) = (target.0, block, at);
-        self.outcome = Outcome::Pending;
-        self.old.clear();
-        self.new.clear();
-        // One place more, for the new element.
-        let places = list.len() / size_of::<SlotId>() + 1;
-        reserve(&mut self.old, places, "back links")?;
-        reserve(&mut self.new, places, "back links")?;
-        parse_neighbours(list, id_bound, &mut self.old);
-        Ok(())
-    }
-
-    /// Works out what the list is to become.
-    fn work_out<S: PageRead>(
-        &mut self,
-        index: &Index,
-        storage: &mut S,
-        named: Named<'_>,
-        level: u8,
-        codes: &mut Codes,
-    ) -> Result<(), IndexError> {
-        let Named { id, code } = named;
-        if self.old.contains(&id) {
-            self.outcome = Outcome::Refused;
-            return Ok(());
-        }
-        let limit = index.layout.max_neighbours(level);
-        if self.old.len() < limit {
-            self.new.extend_from_slice(&self.old);
-            self.new.push(id);
-            return Ok(());
-        }
-        let target = SlotId(self.target);
-        let members = self.old.iter().copied();
-        codes.load(&index.layout, storage, members.chain([id, target]))?;
-        codes.rank_for_owner(index, self.old.len(), code, level);
-        codes.select(target, &index.quantizer, limit, &mut self.new)?;
-        if !self.new.contains(&id) {
-            self.outcome = Outcome::Refused;
-        }
-        Ok(())
-    }
-
-    /// Writes the list to its page, if it is still the one that was read.
-    fn write(
-        &mut self,
-        bytes: &mut [u8],
-        index: &Index,
-        id: SlotId,
-        level: u8,
-        last_round: bool,
-    ) -> Result<Outcome, PageError> {
-        let wanted = if level == 0 {
-            PageKind::Node
-        } else {
-            PageKind::Upper
-        };
-        self.outcome = Outcome::Refused;
-        // A torn peek can make up a target on a page of another kind.
-        if page_kind(bytes)? != Some(wanted) {
-            return Ok(self.outcome);
-        }
-        if level == 0 {
-            let mut page = NodePageMut::open(bytes, &index.layout)?;
-            let slot = page.as_ref().slot(self.at)?;
-            if slot.head.state == SlotState::Live
-                && self.agrees(slot.neighbours, index, id, level, last_round)
-            {
-                page.set_neighbours(self.at, &self.new)?;
-                self.outcome = Outcome::Linked;
-            }
-        } else {
-            let mut page = UpperPageMut::open(bytes, &index.layout)?;
-            let record = page.as_ref().record(self.at)?;
-            let owned = record.used && record.owner.0 == self.target && record.level == level;
-            if owned && self.agrees(record.neighbours, index, id, level, last_round) {
-                page.set_neighbours(self.at, &self.new)?;
-                self.outcome = Outcome::Linked;
-            }
-        }
-        Ok(self.outcome)
-    }
-
-    /// Whether the new list can replace this one. In the last round it is made to, where there is room.
-    fn agrees(
-        &mut self,
-        found: NeighbourList<'_>,
-        index: &Index,
-        id: SlotId,
-        level: u8,
-        last_round: bool,
-    ) -> bool {
-        if found.equals(&self.old) {
-            return true;
-        }
-        if found.contains(id) {
-            return false;
-        }
-        if !last_round {
-            self.outcome = Outcome::Changed;
-            return false;
-        }
-        if found.len() >= index.layout.max_neighbours(level) {
-            return false;
-        }
-        // Its members and one more fit what `begin` reserved.
-        self.new.clear();
-        self.new.extend(found.iter());
-        self.new.push(id);
-        true
     }
 }

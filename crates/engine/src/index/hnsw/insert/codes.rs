@@ -134,6 +134,13 @@ impl Codes {
         );
         Ok(())
     }
+
+    /// The farthest of the ranked elements that is not among the selected ones.
+    pub fn left_out(&self, selected: &[SlotId]) -> Option<SlotId> {
+        let ranked = self.ranked.iter().rev();
+        let mut ranked = ranked.filter_map(|candidate| self.ids.get(candidate.id.0 as usize));
+        ranked.find(|id| !selected.contains(id)).copied()
+    }
 }
 
 fn head_at<'b>(heads: &'b [u8], at: usize, length: usize, layout: &Layout) -> Option<SlotHead<'b>> {

@@ -20,6 +20,8 @@ mod entry;
 mod find;
 mod own;
 mod place;
+mod plan;
+mod ways;
 
 use crate::index::page::{FACTORS_BYTES, NewSlot, SlotState, UpperId};
 use crate::index::quantize::{CodeRef, Factors, Query, Rankable};
@@ -201,9 +203,14 @@ impl Inserter {
                 code: &self.code,
             },
         };
+        let (codes, back_links) = (&mut self.codes, &mut self.back_links);
+        let mut linked = 0;
         for (level, targets) in (0..=own.level).zip(&self.lists).rev() {
-            self.back_links
-                .link(index, storage, named, level, targets, &mut self.codes)?;
+            linked = back_links.link(index, storage, named, level, targets, codes)?;
+        }
+        let targets = self.lists.first().map(Vec::as_slice).unwrap_or_default();
+        if linked == 0 {
+            back_links.insist(index, storage, own, named, targets, codes)?;
         }
         Ok(())
     }

@@ -45,6 +45,25 @@ impl Own {
         Ok(())
     }
 
+    /// Names `other` at level 0, in place of the last neighbour if there is no room.
+    pub fn name<S: PageWrite>(
+        &self,
+        index: &Index,
+        storage: &mut S,
+        other: SlotId,
+    ) -> Result<(), IndexError> {
+        self.update(index, storage, |page, at| {
+            let mut list: Vec<SlotId> = page.as_ref().slot(at)?.neighbours.iter().collect();
+            if other == self.id || list.contains(&other) {
+                return Ok(Change::None);
+            }
+            list.truncate(index.layout.max_neighbours(0).saturating_sub(1));
+            list.push(other);
+            page.set_neighbours(at, &list)?;
+            Ok(Change::Made)
+        })
+    }
+
     /// Takes those of `lists` that are not live out of the lists of the element, on the pages and here; and the element itself, if its
     /// slot was that of an element which the walk met and vacuum then freed.
     pub fn drop_gone<S: PageWrite>(

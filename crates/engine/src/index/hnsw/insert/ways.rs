@@ -1,0 +1,99 @@
+//! What a full list drops for the new element stays reachable.
+//!
+//! The link from T to D that is dropped may be the only one to D. So a member is dropped only if another member K of the same list names
+//! it, K being the new element or an older one: wherever a way led over T to D, one leads over T and K to it. If the member that
+//! selection dropped has no such K, the least of those that have one is dropped in its place; if none has, the list refuses the new element.
+//!
+//! This is decided on peeked copies, like the lists themselves. Two insertions that at the same moment drop D, one because of the link
+//! of the other, still cut it off; vacuum links it again.
+
+use crate::index::hnsw::Index;
+use crate::index::hnsw::paged::PagedScratch;
+use crate::index::hnsw::queue::reserve;
+
+use crate::index::storage::PageRead;
+use crate::index::{IndexError, SlotId};
+
+use super::plan::Plan;
+
+/// A link, from one element to another.
+const ID_BYTES: usize = size_of::<SlotId>();
+
+type Link = (SlotId, SlotId);
+
+/// Looks for ways around dropped links; keeps its memory from one element to the next.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    scratch: PagedScratch,
+    /// Links that plans drop.
+    drops: Vec<Link>,
+    /// Links because of which others are dropped.
+    relied: Vec<Link>,
+}
+
+impl Ways {
+    /// Changes those plans for level 0 that would drop a member which may then be out of reach. `own` are the neighbours of the new
+    /// element.
+    pub fn keep<S: PageRead>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        plans: &mut [Plan],
+        id: SlotId,
+        own: &[SlotId],
+    ) -> Result<(), IndexError> {
+        self.drops.clear();
+        self.relied.clear();
+        reserve(&mut self.drops, plans.len(), "back links")?;
+        reserve(&mut self.relied, plans.len(), "back links")?;
+        let dropping = plans.iter();
+        self.drops
+            .extend(dropping.filter_map(|plan| Some((SlotId(plan.target), plan.dropped()?))));
+        for plan in plans {
+            let (target, Some(dropped)) = (SlotId(plan.target), plan.dropped()) else {
+                continue;
+            };
+            if own.contains(&dropped) {
+                continue;
+            }
+            let layout = &index.layout;
+            let places = plan.old.iter().map(|member| layout.neighbours_place(*member));
+            let length = layout.neighbours_bytes(0);
+            let lists = self.scratch.peek(storage, places, length)?;
+            let leads = |from: &[u8], to: SlotId| {
+                let (places, _) = from.as_chunks::<ID_BYTES>();
+                places.contains(&to.0.to_le_bytes())
+            };
+            let around = |to: SlotId| {
+                let mut members = plan.old.iter().zip(lists.chunks_exact(length.max(1)));
+                members.find_map(|(member, list)| {
+                    let link = (*member, to);
+                    (*member != to && leads(list, to) && !self.drops.contains(&link)).then_some(link)
+                })
+            };
+            if let Some(link) = around(dropped) {
+                self.relied.push(link);
+                continue;
+            }
+            let others = plan.new.iter().rev().copied();
+            let mut others = others.filter(|other| *other != id && !self.relied.contains(&(target, *other)));
+            let found = others.find_map(|other| {
+                if own.contains(&other) {
+                    Some((other, None))
+                } else {
+                    around(other).map(|link| (other, Some(link)))
+                }
+            });
+            self.drops.retain(|(from, _)| *from != target);
+            match found {
+                Some((other, link)) => {
+                    self.relied.extend(link);
+                    self.drops.push((target, other));
+                    plan.drop_instead(other);
+                }
+                None => plan.refuse(),
+            }
+        }
+        Ok(())
+    }
+}

@@ -126,13 +126,16 @@ fn main() {
         "l1" => Metric::L1,
         _ => Metric::Cosine,
     };
-        let base = argument("base", "");
+    let base = argument("base", "");
     let (vectors, asked) = if base.is_empty() {
         let mut source = Source::new(dims, number("latent", "32"), number("clusters", "500"));
         let vectors: Vec<Vec<f32>> = (0..rows).map(|_| source.next()).collect();
         (vectors, (0..queries).map(|_| source.next()).collect::<Vec<_>>())
     } else {
-        (read_matrix(&base, rows), read_matrix(&argument("asked", ""), queries))
+        (
+            read_matrix(&base, rows),
+            read_matrix(&argument("asked", ""), queries),
+        )
     };
     (rows, queries) = (vectors.len(), asked.len());
     dims = vectors[0].len();

@@ -103,7 +103,8 @@ impl Method {
             Self::PgvectorBinary => &[20, 40, 80, 120, 200, 400, 800],
             // Close enough that no method gains or loses more than a tenth by where its points happen to lie.
             _ => &[
-                10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 140, 160, 180, 200, 240, 280, 320, 400, 480, 560,
+                10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 140, 160, 180, 200, 240, 280, 320, 400,
+                480, 560,
             ],
         }
     }

@@ -117,7 +117,8 @@ impl<'a> Builder<'a> {
         // The linker and its threads are gone when reachability is looked at.
         let linking = Linker::estimated_bytes() + Order::estimated_bytes(capacity, self.index.m) + threads;
         // The order becomes the placement, half by half.
-        let placing = Order::estimated_bytes(capacity, self.index.m) + Placement::estimated_bytes(capacity) / 2;
+        let placing =
+            Order::estimated_bytes(capacity, self.index.m) + Placement::estimated_bytes(capacity) / 2;
         let reaching = Reach::estimated_bytes(capacity) + Placement::estimated_bytes(capacity) + threads;
         linking.max(placing).max(reaching)
     }

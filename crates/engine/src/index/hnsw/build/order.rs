@@ -53,7 +53,9 @@ impl Order {
     pub(super) fn new(elements: &Elements, supervisor: &dyn Supervisor) -> Result<Self, IndexError> {
         let mut order = Order::default();
         let mut upper_count = 0;
-        each_ranked(elements, supervisor, |_, level| upper_count += usize::from(level > 0))?;
+        each_ranked(elements, supervisor, |_, level| {
+            upper_count += usize::from(level > 0)
+        })?;
         reserve(&mut order.upper, upper_count, WHAT)?;
         // All elements are in it in the end, see `gather`.
         reserve(&mut order.base, elements.count() as usize, WHAT)?;

@@ -18,9 +18,10 @@ const BATCH_MIN: usize = 64;
 const BATCH_MAX: usize = 1 << 20;
 /// What a row of a pass may occupy: twice on the list (see `sweep`), and once with its exact key.
 const BATCH_ROW_BYTES: usize = 2 * size_of::<Listed>() + size_of::<Fetched>();
-/// What a row of a window occupies beside the walk: its place and its front while it is read, then as a row of a pass, once.
-const WINDOW_ROW_BYTES: usize =
-    size_of::<Place>() + FRONT_BYTES + size_of::<SlotId>() + size_of::<Listed>() + size_of::<Fetched>();
+/// What a row of a window occupies beside the walk: its id, then as a row of a pass, once.
+const WINDOW_ROW_BYTES: usize = size_of::<SlotId>() + size_of::<Listed>() + size_of::<Fetched>();
+/// How many rows of a window are read at once.
+pub(super) const ROWS_AT_ONCE: usize = 256;
 
 impl Scan {
     /// What the scan occupies.
@@ -48,7 +49,10 @@ impl Scan {
     pub(super) fn limit_beam(&mut self, window: usize) {
         let layout = &self.index.layout;
         let step = layout.max_neighbours(0).saturating_mul(layout.head_bytes());
-        let others = window.saturating_mul(WINDOW_ROW_BYTES).saturating_add(step);
+        let reading = ROWS_AT_ONCE * (FRONT_BYTES + size_of::<Place>());
+        let others = window
+            .saturating_mul(WINDOW_ROW_BYTES)
+            .saturating_add(step.max(reading));
         self.beam
             .set_limit(self.options.memory_limit_bytes.saturating_sub(others));
     }

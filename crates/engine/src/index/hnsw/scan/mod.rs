@@ -29,6 +29,7 @@ use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
+use memory::ROWS_AT_ONCE;
 use rows::{beyond_table, existing, read_row};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
@@ -285,16 +286,20 @@ impl Scan {
         reserve(&mut self.ids, found.len(), "rows of a search")?;
         self.list.reserve(found.len())?;
         self.ids.extend(found.map(|candidate| candidate.id));
-        let places = self.ids.iter().map(|id| self.index.layout.head_place(*id));
-        let bytes = self.scratch.peek(storage, places, FRONT_BYTES)?;
-        for (front, Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(self.beam.found()) {
-            if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
-                let factors = Factors::from_bytes(head.factors);
-                self.list.push(Listed {
-                    packed: Listed::pack(key, id),
-                    tid: head.tid,
-                    lower: self.query.lower_bound(key, &factors, self.options.epsilon),
-                });
+        let mut found = self.beam.found();
+        for ids in self.ids.chunks(ROWS_AT_ONCE) {
+            let places = ids.iter().map(|id| self.index.layout.head_place(*id));
+            let bytes = self.scratch.peek(storage, places, FRONT_BYTES)?;
+            for (front, Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(found.by_ref()) {
+                if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live)
+                {
+                    let factors = Factors::from_bytes(head.factors);
+                    self.list.push(Listed {
+                        packed: Listed::pack(key, id),
+                        tid: head.tid,
+                        lower: self.query.lower_bound(key, &factors, self.options.epsilon),
+                    });
+                }
             }
         }
         self.list.seal();

@@ -42,8 +42,11 @@ fn pages_hold_what_was_built() {
         let page = |block: u32| &pages.0[block as usize];
         let mut graph = built.graph();
         let mut expected = Vec::new();
+        let row_of = |id: SlotId| built.placement.number(id.0 - shift).0 as usize;
+        let id_of = |number: SlotId| SlotId(shift + built.placement.place(number));
         for row in 0..rows as u32 {
-            let (block, place) = index.layout.slot(SlotId(shift + row));
+            let own = id_of(SlotId(row));
+            let (block, place) = index.layout.slot(own);
             let slot = NodePage::open(page(block), &index.layout)
                 .unwrap()
                 .slot(place)
@@ -58,7 +61,7 @@ fn pages_hold_what_was_built() {
             );
             for level in 0..=slot.head.level {
                 graph.neighbours(SlotId(row), level, &mut expected).unwrap();
-                expected.iter_mut().for_each(|id| id.0 += shift);
+                expected.iter_mut().for_each(|id| *id = id_of(*id));
                 if level == 0 {
                     assert!(slot.neighbours.equals(&expected));
                     continue;
@@ -70,7 +73,7 @@ fn pages_hold_what_was_built() {
                     .unwrap()
                     .record(place)
                     .unwrap();
-                assert!(record.used && record.owner == SlotId(shift + row) && record.level == level);
+                assert!(record.used && record.owner == own && record.level == level);
                 assert!(record.neighbours.equals(&expected));
             }
         }
@@ -80,7 +83,7 @@ fn pages_hold_what_was_built() {
             written
                 .entries
                 .iter()
-                .all(|entry| entry.level == index.level(tid((entry.id.0 - shift) as usize)))
+                .all(|entry| entry.level == index.level(tid(row_of(entry.id))))
         );
     }
 }

@@ -9,8 +9,10 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::codes::Codes;
 use super::members::members;
-use super::regions::{Codes, NEAREST, Regions};
+use super::nearest::{Frontier, NEAREST};
+use super::regions::Regions;
 use super::{COPIES, Member, Tape, Work};
 use crate::index::hnsw::Index;
 use crate::index::hnsw::build::Quiet;
@@ -45,10 +47,10 @@ struct Batch<'a> {
 }
 
 impl team::Work for Batch<'_> {
-    type Scratch = Query;
+    type Scratch = (Query, Frontier);
 
-    fn scratch(&self) -> Result<Query, IndexError> {
-        Ok(Query::default())
+    fn scratch(&self) -> Result<(Query, Frontier), IndexError> {
+        Ok((Query::default(), Frontier::new()?))
     }
 
     fn items(&self) -> u64 {
@@ -59,10 +61,10 @@ impl team::Work for Batch<'_> {
         64
     }
 
-    fn item(&self, item: u64, query: &mut Query) -> Result<(), IndexError> {
+    fn item(&self, item: u64, (query, frontier): &mut (Query, Frontier)) -> Result<(), IndexError> {
         let at = item as usize;
         query.prepare_code(&self.index.quantizer, self.codes.get(at));
-        let nearest = self.regions.nearest(self.index, query);
+        let nearest = self.regions.nearest(self.index, query, self.ids[at].0, frontier);
         let packed = nearest
             .iter()
             .fold(0, |packed, shard| packed << 16 | u64::from(*shard));

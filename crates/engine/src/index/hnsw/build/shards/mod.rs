@@ -6,13 +6,15 @@
 //! After Subramanya et al., DiskANN (NeurIPS 2019, section 4.3), with other regions, see [`regions`], and for every level that does not
 //! fit: the highest levels, which do, are linked as one.
 //!
-//! An element is linked twice, so that this costs about twice the time of a build in memory; finding regions begins to count beside it
-//! with hundreds of shards.
+//! An element is linked twice, so that this costs about twice the time of a build in memory; beside that, what finding its regions takes hardly
+//! grows with their number, see [`nearest`].
 //! Memory beside that of a shard: five bits for each element in the last step, and four bytes for each above level 0.
 
 mod assign;
+mod codes;
 mod members;
 mod merge;
+mod nearest;
 mod regions;
 
 use crate::bisect::largest_fitting;

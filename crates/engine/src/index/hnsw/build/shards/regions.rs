@@ -2,92 +2,73 @@
 //!
 //! A sample of the elements, evenly from all pages, stands for all: each member of it for about as many elements as any other.
 //! The sample is halved again and again, between two of its members that are far apart, until there are as many parts as shards.
-//! So all regions have about as many elements, which the means of a clustering would not give.
+//! So all regions have about as many elements, which the means of a clustering would not give. The halves make a tree, by which
+//! [`super::nearest`] finds the regions of an element.
 
 // Places are those of arrays made here.
 #![allow(clippy::indexing_slicing)]
 
+use std::ops::Range;
+
 use super::Means;
+use super::codes::Codes;
 use super::members::members;
-use crate::index::IndexError;
 use crate::index::hnsw::Index;
 use crate::index::hnsw::build::Supervisor;
 use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::sort::sort_by_key;
 use crate::index::hnsw::sweep::{PageCopy, sweep};
-use crate::index::quantize::{CodeRef, Factors, Query};
+use crate::index::quantize::{CodeRef, Query};
 use crate::index::storage::PageRead;
+use crate::index::{IndexError, Metric};
 
 /// Members of the sample for each shard: as many make regions of about equal size, and more cost each element time.
-const PER_SHARD: u64 = 16;
+pub(super) const PER_SHARD: u64 = 16;
 /// The sample takes at most this part of the memory.
 const MEMORY_SHARE: usize = 4;
-/// How many shards are found for an element; if all of them are full, any other takes it.
-pub(super) const NEAREST: usize = 4;
-
 /// Members of the sample that are looked at between two questions whether to go on.
 const STEP: usize = 1 << 12;
 
-/// Codes of elements, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Codes {
-    factors: Vec<Factors>,
-    bytes: Vec<u8>,
-    code_bytes: usize,
+/// A part of the sample in the tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    /// One that was halved: its number in [`Regions::splits`].
+    Split(u32),
+    /// A region.
+    Region(u16),
 }
 
-impl Codes {
-    /// Room for so many codes.
-    pub(super) fn with_capacity(index: &Index, count: usize) -> Result<Self, IndexError> {
-        let mut codes = Codes {
-            code_bytes: index.quantizer.code_bytes(),
-            ..Codes::default()
-        };
-        reserve(&mut codes.factors, count, "sample of an index build")?;
-        reserve(
-            &mut codes.bytes,
-            count * codes.code_bytes,
-            "sample of an index build",
-        )?;
-        Ok(codes)
-    }
+/// How a part was halved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Split {
+    /// Members of the sample that are far apart.
+    pub(super) extremes: [u32; 2],
+    /// How much nearer an element may be to the second one than to the first to belong to the first half.
+    pub(super) border: f32,
+    /// Turns the square of a difference of such numbers into that of a distance, as keys are.
+    pub(super) scale: f32,
+    /// The halves.
+    pub(super) halves: [Part; 2],
+}
 
-    /// What one code takes.
-    pub(super) fn bytes_each(index: &Index) -> usize {
-        size_of::<Factors>() + index.quantizer.code_bytes()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.factors.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.factors.clear();
-        self.bytes.clear();
-    }
-
-    /// Adds a code; there is room for it.
-    pub(super) fn push(&mut self, code: CodeRef<'_>) {
-        self.factors.push(code.factors);
-        self.bytes.extend_from_slice(code.code);
-    }
-
-    pub(super) fn get(&self, at: usize) -> CodeRef<'_> {
-        CodeRef {
-            factors: self.factors[at],
-            code: &self.bytes[at * self.code_bytes..(at + 1) * self.code_bytes],
-        }
-    }
+/// A part that is to become so many regions.
+struct Undivided {
+    range: Range<usize>,
+    shards: usize,
+    /// Which half it is of which split.
+    place: Option<(usize, usize)>,
 }
 
 /// The sample, divided.
 #[derive(Debug)]
 pub(super) struct Regions {
-    codes: Codes,
+    pub(super) codes: Codes,
     /// Members of the sample, region by region.
-    members: Vec<u32>,
+    pub(super) members: Vec<u32>,
     /// Where each region ends in `members`.
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
+    /// The first one is that of the whole sample.
+    pub(super) splits: Vec<Split>,
 }
 
 impl Regions {
@@ -102,7 +83,8 @@ impl Regions {
         means: &Means,
         supervisor: &dyn Supervisor,
     ) -> Result<Self, IndexError> {
-        let each = Codes::bytes_each(index) + size_of::<u32>() + size_of::<(f32, u32)>();
+        let split = size_of::<Split>().div_ceil(PER_SHARD as usize);
+        let each = Codes::bytes_each(index) + size_of::<u32>() + size_of::<(f32, u32)>() + split;
         let most = (means.memory_bytes / MEMORY_SHARE / each).max(2) as u64;
         let size = (wanted * PER_SHARD).min(most).min(elements).max(1);
         let mut codes = Codes::with_capacity(index, size as usize)?;
@@ -120,6 +102,7 @@ impl Regions {
         let mut regions = Regions {
             members: Vec::new(),
             ends: Vec::new(),
+            splits: Vec::new(),
             codes,
         };
         let (size, shards) = (
@@ -128,6 +111,7 @@ impl Regions {
         );
         reserve(&mut regions.members, size, "sample of an index build")?;
         reserve(&mut regions.ends, shards, "sample of an index build")?;
+        reserve(&mut regions.splits, shards, "sample of an index build")?;
         let mut order: Vec<(f32, u32)> = Vec::new();
         reserve(&mut order, size, "sample of an index build")?;
         order.extend((0..size as u32).map(|at| (0.0, at)));
@@ -143,33 +127,58 @@ impl Regions {
         shards: usize,
         supervisor: &dyn Supervisor,
     ) -> Result<(), IndexError> {
-        // Parts to be divided, the first one last. Halving needs no more room than the number of shards has bits.
-        let mut open: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
+        // The first one last. Halving needs no more room than the number of shards has bits.
+        let mut open: Vec<Undivided> = Vec::new();
         reserve(&mut open, usize::BITS as usize + 2, "sample of an index build")?;
-        open.push((0..part.len(), shards));
-        while let Some((range, shards)) = open.pop() {
+        open.push(Undivided {
+            range: 0..part.len(),
+            shards,
+            place: None,
+        });
+        let mut query = Query::default();
+        while let Some(Undivided { range, shards, place }) = open.pop() {
             let members = &mut part[range.clone()];
-            if shards <= 1 {
+            // There are no more shards than 16 bits number.
+            let own = if shards <= 1 {
                 self.members.extend(members.iter().map(|(_, at)| *at));
                 self.ends.push(self.members.len());
-                continue;
+                Part::Region(self.ends.len() as u16 - 1)
+            } else {
+                let left = shards / 2;
+                let cut = members.len() * left / shards;
+                let split = self.split(index, members, cut, &mut query, supervisor)?;
+                self.splits.push(split);
+                let number = self.splits.len() - 1;
+                let cut = range.start + cut;
+                open.push(Undivided {
+                    range: cut..range.end,
+                    shards: shards - left,
+                    place: Some((number, 1)),
+                });
+                open.push(Undivided {
+                    range: range.start..cut,
+                    shards: left,
+                    place: Some((number, 0)),
+                });
+                Part::Split(number as u32)
+            };
+            if let Some((split, half)) = place {
+                self.splits[split].halves[half] = own;
             }
-            self.order_between_extremes(index, members, supervisor)?;
-            let left = shards / 2;
-            let cut = range.start + members.len() * left / shards;
-            open.push((cut..range.end, shards - left));
-            open.push((range.start..cut, left));
         }
         Ok(())
     }
 
-    /// Orders members by how much nearer they are to one that is far from the first than to one that is far from that.
-    fn order_between_extremes(
+    /// Orders members by how much nearer they are to one that is far from the first than to one that is far from that, and tells how `cut` of
+    /// them come into the first half. Whose halves these are is still to be said.
+    fn split(
         &self,
         index: &Index,
         members: &mut [(f32, u32)],
+        cut: usize,
+        query: &mut Query,
         supervisor: &dyn Supervisor,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Split, IndexError> {
         let key = |a: u32, b: u32| self.distance(index, self.codes.get(a as usize), b);
         let farthest = |from: u32, members: &[(f32, u32)]| {
             let mut far = (f32::NEG_INFINITY, from);
@@ -190,11 +199,42 @@ impl Regions {
         for step in members.chunks_mut(STEP) {
             supervisor.check()?;
             for (order, at) in step {
-                *order = key(one, *at) - key(other, *at);
+                // As an element will be looked at, to the last bit: identical ones lie on the border.
+                query.prepare_code(&index.quantizer, self.codes.get(*at as usize));
+                *order = self.nearer_to_first(index, query, [one, other]);
             }
         }
-        let key = |(order, at): &(f32, u32)| u64::from(ascending(*order)) << 32 | u64::from(*at);
-        sort_by_key(members, key, || Ok(supervisor.check()?))
+        let number = |(order, at): &(f32, u32)| u64::from(ascending(*order)) << 32 | u64::from(*at);
+        sort_by_key(members, number, || Ok(supervisor.check()?))?;
+        let order = |at: usize| members.get(at).map_or(0.0, |(order, _)| *order);
+        let (last, next) = (order(cut.saturating_sub(1)), order(cut));
+        // Keys but those of the taxicab metric are squared distances, of which the planes between two points have that of these as a factor.
+        let apart = if index.metric == Metric::L1 {
+            1.0
+        } else {
+            key(one, other) - key(one, one)
+        };
+        Ok(Split {
+            extremes: [one, other],
+            border: if last == next {
+                last
+            } else {
+                last / 2.0 + next / 2.0
+            },
+            scale: if apart > 0.0 { 0.25 / apart } else { 0.0 },
+            halves: [Part::Region(0); 2],
+        })
+    }
+
+    /// How much nearer an element is to the first than to the second of two members: the lower, the nearer.
+    pub(super) fn nearer_to_first(&self, index: &Index, query: &Query, [one, other]: [u32; 2]) -> f32 {
+        self.key(index, query, one) - self.key(index, query, other)
+    }
+
+    /// As [`Regions::distance`], of an element that was prepared.
+    pub(super) fn key(&self, index: &Index, query: &Query, at: u32) -> f32 {
+        let code = self.codes.get(at as usize);
+        index.quantizer.fill_key(query.estimate(code), code)
     }
 
     /// How far a member of the sample is from a code: by the key of the metric, but by the Euclidean distance for inner products, which
@@ -210,32 +250,6 @@ impl Regions {
     pub(super) fn shards(&self) -> u16 {
         // At most MAX_SHARDS.
         self.ends.len() as u16
-    }
-
-    /// The regions nearest to a query, nearest first; behind them `u16::MAX`.
-    pub(super) fn nearest(&self, index: &Index, query: &Query) -> [u16; NEAREST] {
-        let mut nearest = [(f32::INFINITY, u16::MAX); NEAREST];
-        let mut start = 0;
-        for (shard, end) in (0..).zip(&self.ends) {
-            let key = self.members[start..*end]
-                .iter()
-                .map(|at| {
-                    let code = self.codes.get(*at as usize);
-                    index.quantizer.fill_key(query.estimate(code), code)
-                })
-                .fold(f32::INFINITY, f32::min);
-            start = *end;
-            let mut new = (key, shard);
-            for place in &mut nearest {
-                if place.1 == u16::MAX || new.0 < place.0 {
-                    std::mem::swap(place, &mut new);
-                }
-                if new.1 == u16::MAX {
-                    break;
-                }
-            }
-        }
-        nearest.map(|(_, shard)| shard)
     }
 }
 

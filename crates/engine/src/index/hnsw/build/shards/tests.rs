@@ -4,7 +4,10 @@ use std::cell::Cell;
 
 use super::super::tests::data::{InterruptAfter, build, clustered, index, options, push_all, tid};
 use super::super::{Builder, PageSink};
-use super::{Means, Sharded, Tape, link_pages, members::members};
+use super::members::members;
+use super::nearest::{Frontier, MOST_ESTIMATES};
+use super::regions::Regions;
+use super::{Means, Sharded, Tape, link_pages};
 use crate::index::hnsw::Index;
 use crate::index::hnsw::insert::{Inserter, NewElement};
 use crate::index::hnsw::paged::{PagedGraph, PagedScratch, peek_entries};
@@ -168,6 +171,7 @@ fn an_index_of_many_shards_is_as_good_as_one_built_in_memory() {
         for memory in [260_000, 700_000] {
             let (mut storage, sharded) = build_in(&index, &all, memory, 2);
             let found = recall(&index, &mut storage, &all, &queries, 60);
+            println!("{metric:?} {memory}: recall {found} against {expected}, {sharded:?}");
             assert!(
                 found >= expected - 0.02,
                 "{metric:?} {memory}: {found} against {expected}"
@@ -236,6 +240,98 @@ fn identical_vectors_and_those_without_rank_fill_shards() {
     assert_eq!(sharded.elements, 4_000);
     assert!(sharded.shards > 2);
     assert_eq!(unreached(&index, &mut storage), 0);
+}
+
+/// Regions of the elements on pages.
+fn regions(index: &Index, storage: &mut MemoryStorage, elements: u64, wanted: u64) -> Regions {
+    let means = Means {
+        memory_bytes: 1 << 30,
+        threads: 0,
+    };
+    Regions::of_sample(index, storage, 0, elements, wanted, &means, &NeverInterrupted).unwrap()
+}
+
+/// Shows every `step`-th element on pages as a query, with its number.
+fn each_query(index: &Index, storage: &mut MemoryStorage, step: u32, mut look: impl FnMut(u32, &Query)) {
+    let (mut seen, mut query) = (0, Query::default());
+    sweep(index, storage, &mut PageCopy::new(), |_, copy| {
+        members(index, copy, 0, |member| {
+            if seen % step == 0 {
+                query.prepare_code(&index.quantizer, member.code);
+                look(member.id.0, &query);
+            }
+            seen += 1;
+            Ok(())
+        })
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_nearest_of_many_regions_are_found_by_few_estimates() {
+    let vectors = clustered(8_000, 48, 7);
+    for metric in [Metric::L2, Metric::Cosine, Metric::InnerProduct, Metric::L1] {
+        let index = index(&options(metric, 48, 8, 48), &vectors);
+        let (mut storage, _) = store(&index, &vectors, 1 << 26, 0);
+        let mut of_many = 0.0;
+        for wanted in [8, 300] {
+            let regions = regions(&index, &mut storage, 8_000, wanted);
+            let mut frontier = Frontier::new().unwrap();
+            let (mut first, mut second, mut count) = (0, 0, 0);
+            each_query(&index, &mut storage, 16, |id, query| {
+                let mut start = 0;
+                let mut exact: Vec<(f32, u16)> = (0..)
+                    .zip(&regions.ends)
+                    .map(|(shard, end)| {
+                        let of_region = &regions.members[std::mem::replace(&mut start, *end)..*end];
+                        let keys = of_region.iter().map(|at| regions.key(&index, query, *at));
+                        (keys.fold(f32::INFINITY, f32::min), shard)
+                    })
+                    .collect();
+                exact.sort_by(|a, b| a.0.total_cmp(&b.0));
+                let found = regions.nearest(&index, query, id, &mut frontier);
+                first += usize::from(found[0] == exact[0].1);
+                second += usize::from(found[1] == exact[1].1);
+                count += 1;
+            });
+            let each = frontier.estimates as f64 / f64::from(count);
+            println!(
+                "{metric:?}, {wanted} regions: {each:.0} of {} estimates, nearest {:.3}, second {:.3}",
+                16 * wanted,
+                first as f64 / f64::from(count),
+                second as f64 / f64::from(count)
+            );
+            if wanted == 8 {
+                assert_eq!((first, second), (count as usize, count as usize), "{metric:?}");
+            }
+            assert!(frontier.estimates <= MOST_ESTIMATES * count as u64);
+            of_many = first as f64 / f64::from(count);
+        }
+        assert!(of_many >= 0.9, "{metric:?}: {of_many}");
+    }
+}
+
+#[test]
+fn identical_vectors_spread_over_the_regions_that_are_as_near() {
+    let mut vectors = vec![vec![1.0; 24]; 6_000];
+    vectors.extend(clustered(2_000, 24, 3));
+    let index = index(&options(Metric::L2, 24, 8, 40), &vectors);
+    let (mut storage, _) = store(&index, &vectors, 1 << 26, 0);
+    let regions = regions(&index, &mut storage, 8_000, 200);
+    let mut frontier = Frontier::new().unwrap();
+    let (mut taken, mut identical) = (vec![0_u32; 200], 6_000);
+    each_query(&index, &mut storage, 1, |id, query| {
+        if identical > 0 {
+            taken[usize::from(regions.nearest(&index, query, id, &mut frontier)[0])] += 1;
+            identical -= 1;
+        }
+    });
+    // Three quarters of the regions are of the identical ones, so each is the first of about 40.
+    assert!(taken.iter().all(|count| *count < 150), "{taken:?}");
+    assert!(
+        taken.iter().filter(|count| **count > 15).count() > 140,
+        "{taken:?}"
+    );
 }
 
 #[test]

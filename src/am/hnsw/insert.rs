@@ -64,6 +64,7 @@ unsafe fn insert_vector<T: Element>(
         rankable,
         tid,
         level: index.level(tid),
+        keys: &[],
     };
     let entropy = crate::pg::random::number();
     let result = inserter

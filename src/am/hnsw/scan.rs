@@ -117,7 +117,7 @@ pub unsafe fn restart(
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
     engine_scan.set_options(options);
     engine_scan
-        .rescan(&mut storage, target)
+        .rescan(&mut storage, target, None)
         .map_err(|failure| index_error(relation, failure))?;
     state.run = Some(Run {
         storage,

@@ -71,7 +71,7 @@ impl<'a> Assembly<'a> {
                 factors,
                 code: &self.code,
             };
-            if builder.push(code, tid, rankable)? == Pushed::Stored {
+            if builder.push(code, &[], tid, rankable)? == Pushed::Stored {
                 return Ok(());
             }
             self.move_to_pages()?;
@@ -87,6 +87,7 @@ impl<'a> Assembly<'a> {
                 rankable,
                 tid,
                 level: self.index.level(tid),
+                keys: &[],
             };
             check_for_interrupts();
             inserter.store_unlinked(self.index, storage, &element, *rows)?;

@@ -9,6 +9,7 @@ use crate::pg::relation::Relation;
 use castmatch_engine::bisect::largest_fitting;
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::quantize::CodeBits;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -52,6 +53,7 @@ impl Plan {
                 ef_construction: given.ef_construction,
                 seed: SEED,
                 build_id: random::number(),
+                keys: KeyKinds::NONE,
             },
         })
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use super::insert::{Inserter, NewElement};
 use super::scan::{HeapRows, Hit, Scan, ScanOptions};
 use super::{Index, IndexOptions};
+use crate::index::key::KeyKinds;
 use crate::index::page::{EntrySet, PageKind, init_page};
 use crate::index::quantize::{CodeBits, Rankable, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
@@ -101,6 +102,7 @@ pub(super) fn empty_index(kind: Kind) -> (Arc<Index>, MemoryStorage) {
         ef_construction: kind.ef_construction,
         seed: 42,
         build_id: 7,
+        keys: KeyKinds::NONE,
     };
     let index = Index::new(&options, Vec::new()).unwrap();
     let mut storage = MemoryStorage::new();
@@ -150,6 +152,7 @@ impl Insertions {
             rankable,
             tid,
             level: index.level(tid),
+            keys: &[],
         };
         let entropy = self.random.get_or_insert(Random(99)).next();
         self.inserter.insert(index, storage, &element, entropy)
@@ -220,7 +223,7 @@ pub(super) fn rescan<S: PageRead>(scan: &mut Scan, index: &Index, storage: &mut 
         Rankable::Yes => Some(transformed.as_slice()),
         Rankable::No => None,
     };
-    scan.rescan(storage, query).unwrap();
+    scan.rescan(storage, query, None).unwrap();
 }
 
 /// The first rows of a scan.

@@ -15,6 +15,7 @@ mod sweep;
 
 use std::sync::Arc;
 
+use crate::index::key::Filter;
 use crate::index::page::{FRONT_BYTES, NodePage, PageError, PageKind, SlotHead, SlotState, page_kind};
 use crate::index::quantize::{Factors, Query};
 use crate::index::storage::PageRead;
@@ -114,6 +115,8 @@ pub struct Scan {
     list: Shortlist,
     settled: VisitedSet,
     sweep: Sweep,
+    /// What rows must satisfy.
+    filter: Option<Filter>,
     /// Whether the rows of the list come from pages under their lock, and not from peeks.
     list_is_checked: bool,
 }
@@ -136,6 +139,7 @@ impl Scan {
             list: Shortlist::default(),
             settled: VisitedSet::default(),
             sweep: Sweep::default(),
+            filter: None,
             list_is_checked: false,
         }
     }
@@ -146,17 +150,30 @@ impl Scan {
     }
 
     /// Begins anew with this query, transformed by the quantiser; without one, for a query that is NULL or has no rank, all rows come
-    /// in any order.
+    /// in any order. With a filter, only rows whose keys pass it come.
     ///
     /// # Errors
-    /// [`IndexError::Limit`] for a query of other dimensions than the index, [`IndexError::OutOfMemory`], those of the storage.
+    /// [`IndexError::Limit`] for a query of other dimensions than the index, [`IndexError::Failed`] for a filter on columns that the
+    /// index does not have, [`IndexError::OutOfMemory`], those of the storage.
     pub fn rescan<S: PageRead>(
         &mut self,
         storage: &mut S,
         transformed: Option<&[f32]>,
+        filter: Option<Filter>,
     ) -> Result<(), IndexError> {
         self.phase = Phase::End;
         self.list.clear();
+        self.filter = filter.filter(|filter| !filter.is_always());
+        if let Some(filter) = &self.filter {
+            if !filter.fits(&self.index.keys) {
+                return Err(IndexError::Failed {
+                    what: "filter on a key column that the index does not have",
+                });
+            }
+            if filter.is_never() {
+                return Ok(());
+            }
+        }
         self.blocks = storage.blocks()?;
         self.id_bound = self.index.layout.id_bound(self.blocks)?;
         self.settled.reset(self.id_bound)?;
@@ -227,7 +244,7 @@ impl Scan {
             return Ok(true);
         }
         self.settled.reserve(1)?;
-        let Some(tid) = read_row(&self.index, storage, fetched.id)? else {
+        let Some(tid) = read_row(&self.index, storage, fetched.id, self.filter.as_ref())? else {
             return Ok(false);
         };
         if tid == fetched.tid {
@@ -342,6 +359,7 @@ impl Scan {
             query: &self.query,
             epsilon: self.options.epsilon,
             settled: &self.settled,
+            filter: self.filter.as_ref(),
             batch: batch.clamp(BATCH_MIN, BATCH_MAX),
         };
         let more = self
@@ -360,7 +378,10 @@ impl Scan {
     fn next_unordered<S: PageRead>(&mut self, storage: &mut S) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
-        let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
+        let filter = self.filter.as_ref();
+        let row = self
+            .sweep
+            .next_row(&self.index, storage, self.blocks, filter, wanted)?;
         if row.is_none() {
             self.phase = Phase::End;
         }
@@ -385,17 +406,23 @@ impl Scan {
     }
 }
 
-/// The row that a slot stands for now; none if it stands for none. An id that a torn peek made up may be of a page of another
-/// kind.
-fn read_row<S: PageRead>(index: &Index, storage: &mut S, id: SlotId) -> Result<Option<HeapTid>, IndexError> {
+/// The row that a slot stands for now; none if it stands for none, or for one that the filter refuses. An id that a torn peek made
+/// up may be of a page of another kind.
+fn read_row<S: PageRead>(
+    index: &Index,
+    storage: &mut S,
+    id: SlotId,
+    filter: Option<&Filter>,
+) -> Result<Option<HeapTid>, IndexError> {
     let (block, at) = index.layout.slot(id);
     storage
         .read(block, |bytes| {
             if page_kind(bytes)? != Some(PageKind::Node) {
                 return Ok(None);
             }
-            let head = NodePage::open(bytes, &index.layout)?.slot(at)?.head;
-            Ok((head.state == SlotState::Live).then_some(head.tid))
+            let slot = NodePage::open(bytes, &index.layout)?.slot(at)?;
+            let passes = filter.is_none_or(|filter| filter.matches(slot.keys));
+            Ok((slot.head.state == SlotState::Live && passes).then_some(slot.head.tid))
         })?
         .map_err(|error: PageError| error.at(block))
 }

@@ -8,6 +8,7 @@ use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
 use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::visited::VisitedSet;
+use crate::index::key::Filter;
 use crate::index::page::{NodePage, PAGE_BYTES, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
@@ -37,6 +38,8 @@ pub(super) struct Ranking<'a> {
     pub epsilon: f32,
     /// Rows that were handed out before the sweep.
     pub settled: &'a VisitedSet,
+    /// What rows must satisfy.
+    pub filter: Option<&'a Filter>,
     /// How many rows a pass takes.
     pub batch: usize,
 }
@@ -97,10 +100,14 @@ impl Sweep {
         let page = NodePage::open(&self.page, &index.layout).map_err(|error| error.at(block))?;
         list.reserve(usize::from(index.layout.slots_per_page()))?;
         for (at, slot) in page.slots() {
-            let head = slot.map_err(|error| error.at(block))?.head;
+            let slot = slot.map_err(|error| error.at(block))?;
+            let head = slot.head;
             let Some(id) = index.layout.id(block, at) else {
                 continue;
             };
+            if ranking.filter.is_some_and(|filter| !filter.matches(slot.keys)) {
+                continue;
+            }
             self.saw_unranked |= head.state == SlotState::Unranked;
             if head.state != SlotState::Live || ranking.settled.contains(id) {
                 continue;
@@ -131,12 +138,13 @@ impl Sweep {
         }
     }
 
-    /// The next row that `wanted` holds for, in the order of the pages.
+    /// The next row that `wanted` holds for and the filter lets pass, in the order of the pages.
     pub fn next_row<S: PageRead>(
         &mut self,
         index: &Index,
         storage: &mut S,
         blocks: u32,
+        filter: Option<&Filter>,
         wanted: impl Fn(SlotState) -> bool,
     ) -> Result<Option<HeapTid>, IndexError> {
         loop {
@@ -153,9 +161,9 @@ impl Sweep {
                 let slots = usize::from(index.layout.slots_per_page());
                 reserve(&mut self.tids, slots, "rows of a search")?;
                 for (_, slot) in page.slots() {
-                    let head = slot.map_err(|error| error.at(block))?.head;
-                    if wanted(head.state) {
-                        self.tids.push(head.tid);
+                    let slot = slot.map_err(|error| error.at(block))?;
+                    if wanted(slot.head.state) && filter.is_none_or(|filter| filter.matches(slot.keys)) {
+                        self.tids.push(slot.head.tid);
                     }
                 }
             }

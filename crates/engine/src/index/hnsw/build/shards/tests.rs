@@ -79,6 +79,7 @@ fn store(index: &Index, vectors: &[Vec<f32>], memory_bytes: usize, threads: usiz
             rankable,
             tid: tid(row),
             level: index.level(tid(row)),
+            keys: &[],
         };
         inserter
             .store_unlinked(index, &mut storage, &element, row as u64)

@@ -6,6 +6,7 @@ use crate::index::hnsw::build::{Builder, Built, Pushed, Supervisor};
 use crate::index::hnsw::hash::mix;
 use crate::index::hnsw::walk::{Beam, Overflow};
 use crate::index::hnsw::{Index, IndexOptions};
+use crate::index::key::KeyKinds;
 use crate::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, exact_key};
 use crate::index::{ElementKind, HeapTid, IndexError, Metric};
 use crate::interrupt::{Interrupt, Interrupted, NeverInterrupted};
@@ -72,6 +73,7 @@ pub(in crate::index::hnsw::build) fn options(
         ef_construction,
         seed: 42,
         build_id: 1,
+        keys: KeyKinds::NONE,
     }
 }
 
@@ -106,7 +108,7 @@ pub(in crate::index::hnsw::build) fn push_all(
         let rank = index.quantizer.transform(vector, &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
         if builder
-            .push(CodeRef { factors, code: &code }, tid(row), rank)
+            .push(CodeRef { factors, code: &code }, &[], tid(row), rank)
             .unwrap()
             == Pushed::Full
         {

@@ -64,6 +64,18 @@ impl<'a> NodePage<'a> {
         (0..self.layout.slots_per_page()).map(move |index| (index, page.slot(index)))
     }
 
+    /// Whether the keys of some slot, in use or not, are such. Of a page that is damaged otherwise this tells nothing.
+    pub fn any_key(&self, mut wanted: impl FnMut(&[u8]) -> bool) -> bool {
+        let length = self.layout.key_bytes();
+        (0..self.layout.slots_per_page()).any(|index| {
+            let at = self
+                .layout
+                .slot_offset(index)
+                .saturating_add(self.layout.keys_offset());
+            bytes::range(self.page, at, length).is_ok_and(&mut wanted)
+        })
+    }
+
     /// How many slots are in which state.
     #[must_use]
     pub fn counts(&self) -> StateCounts {

@@ -10,8 +10,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod filtered;
+mod share;
 mod shortlist;
 mod sweep;
+
+pub use filtered::{Approach, FilterCounts};
 
 use std::sync::Arc;
 
@@ -26,6 +30,7 @@ use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
 use super::queue::{Candidate, reserve};
 use super::visited::VisitedSet;
 use super::walk::{Beam, Overflow, descend};
+use filtered::{End, FilteredWalk, View};
 use shortlist::{Fetched, Listed, Shortlist, Step};
 use sweep::{Ranking, Sweep};
 
@@ -33,6 +38,8 @@ use sweep::{Ranking, Sweep};
 const WINDOW_MAX: usize = 2048;
 /// The least number of rows of a pass of the sweep.
 const BATCH_MIN: usize = 64;
+/// The least number of rows of the first pass of a sweep with a filter; each further pass takes eight times as many.
+const FIRST_BATCH: usize = 512;
 /// The largest number of rows of a pass of the sweep.
 const BATCH_MAX: usize = 1 << 20;
 /// What a row of a pass may occupy: twice on the list (see [`sweep`]), and once with its exact key.
@@ -111,12 +118,17 @@ pub struct Scan {
     window: usize,
     beam: Beam,
     scratch: PagedScratch,
-    ids: Vec<SlotId>,
+    /// What is to be listed of a window.
+    found: Vec<Candidate>,
     list: Shortlist,
     settled: VisitedSet,
     sweep: Sweep,
     /// What rows must satisfy.
     filter: Option<Filter>,
+    approach: Approach,
+    filtered: FilteredWalk,
+    /// Passes of the sweep so far.
+    passes: u32,
     /// Whether the rows of the list come from pages under their lock, and not from peeks.
     list_is_checked: bool,
 }
@@ -135,11 +147,14 @@ impl Scan {
             window: 0,
             beam: Beam::new(Overflow::Keep),
             scratch: PagedScratch::default(),
-            ids: Vec::new(),
+            found: Vec::new(),
             list: Shortlist::default(),
             settled: VisitedSet::default(),
             sweep: Sweep::default(),
             filter: None,
+            approach: Approach::default(),
+            filtered: FilteredWalk::default(),
+            passes: 0,
             list_is_checked: false,
         }
     }
@@ -147,6 +162,11 @@ impl Scan {
     /// Says how the next query is to be searched.
     pub fn set_options(&mut self, options: ScanOptions) {
         self.options = options;
+    }
+
+    /// Says how queries with a filter are searched.
+    pub fn set_approach(&mut self, approach: Approach) {
+        self.approach = approach;
     }
 
     /// Begins anew with this query, transformed by the quantiser; without one, for a query that is NULL or has no rank, all rows come
@@ -178,6 +198,7 @@ impl Scan {
         self.id_bound = self.index.layout.id_bound(self.blocks)?;
         self.settled.reset(self.id_bound)?;
         self.sweep.reset(&self.index);
+        self.passes = 0;
         self.window = self.options.ef.max(1);
         let Some(transformed) = transformed else {
             self.phase = Phase::Unordered;
@@ -293,14 +314,55 @@ impl Scan {
             &self.query,
             entries.as_slice(),
             0,
-            self.window,
+            if self.filter.is_some() { 1 } else { self.window },
         )?;
+        if let Some(filter) = &self.filter {
+            if self.approach == Approach::Sweep {
+                self.phase = Phase::Sweep;
+                return Ok(());
+            }
+            self.filtered.reset(self.id_bound, self.window)?;
+            let mut view = View {
+                index: &self.index,
+                storage,
+                query: &self.query,
+                filter,
+                id_bound: self.id_bound,
+                approach: self.approach,
+                memory_limit_bytes: self.options.memory_limit_bytes,
+            };
+            let starts = self.beam.found().map(|candidate| candidate.id);
+            self.filtered.start(&mut view, starts)?;
+        }
         self.phase = Phase::Walk;
         Ok(())
     }
 
     /// Fills the window, and puts the live ones of it on the list.
     fn walk<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
+        if let Some(filter) = &self.filter {
+            let mut view = View {
+                index: &self.index,
+                storage,
+                query: &self.query,
+                filter,
+                id_bound: self.id_bound,
+                approach: self.approach,
+                memory_limit_bytes: self.options.memory_limit_bytes,
+            };
+            let end = self.filtered.run(&mut view)?;
+            if end == End::GivenUp || end == End::Exhausted && self.settled.is_empty() {
+                self.phase = Phase::Sweep;
+                return Ok(());
+            }
+            let found = self.filtered.found();
+            self.found.clear();
+            reserve(&mut self.found, found.len(), "rows of a search")?;
+            self.found.extend(found);
+            self.list_window(storage)?;
+            self.phase = Phase::Advance;
+            return Ok(());
+        }
         let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
         self.beam.run(&mut graph, &self.query, 0)?;
         if self.beam.found().len() < self.window && self.settled.is_empty() {
@@ -309,6 +371,10 @@ impl Scan {
             self.phase = Phase::Sweep;
             return Ok(());
         }
+        let found = self.beam.found();
+        self.found.clear();
+        reserve(&mut self.found, found.len(), "rows of a search")?;
+        self.found.extend(found);
         self.list_window(storage)?;
         self.phase = Phase::Advance;
         Ok(())
@@ -317,14 +383,11 @@ impl Scan {
     fn list_window<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         self.list.clear();
         self.list_is_checked = false;
-        let found = self.beam.found();
-        self.ids.clear();
-        reserve(&mut self.ids, found.len(), "rows of a search")?;
-        self.list.reserve(found.len())?;
-        self.ids.extend(found.map(|candidate| candidate.id));
-        let places = self.ids.iter().map(|id| self.index.layout.head_place(*id));
+        self.list.reserve(self.found.len())?;
+        let layout = &self.index.layout;
+        let places = self.found.iter().map(|found| layout.head_place(found.id));
         let bytes = self.scratch.peek(storage, places, FRONT_BYTES)?;
-        for (front, Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(self.beam.found()) {
+        for (front, &Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(&self.found) {
             if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live) {
                 let factors = Factors::from_bytes(head.factors);
                 self.list.push(Listed {
@@ -342,11 +405,16 @@ impl Scan {
         let more = if self.memory_bytes() > self.options.memory_limit_bytes {
             // The walk does not come back, and its memory is better used by the sweep.
             self.beam = Beam::new(Overflow::Keep);
+            self.filtered = FilteredWalk::default();
             false
         } else {
             let most = self.options.ef.max(WINDOW_MAX);
             self.window = self.window.saturating_mul(2).min(most);
-            self.beam.advance(self.window)?
+            if self.filter.is_some() {
+                self.filtered.advance(self.window)?
+            } else {
+                self.beam.advance(self.window)?
+            }
         };
         self.phase = if more { Phase::Walk } else { Phase::Sweep };
         Ok(())
@@ -354,17 +422,27 @@ impl Scan {
 
     fn sweep<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         self.list_is_checked = true;
-        let batch = self.options.memory_limit_bytes / BATCH_ROW_BYTES;
+        let most = (self.options.memory_limit_bytes / BATCH_ROW_BYTES).clamp(BATCH_MIN, BATCH_MAX);
+        let batch = match &self.filter {
+            // With a filter a sweep is often all of a scan, and what it has no use for need not be put in order.
+            Some(_) => {
+                let first = self.options.ef.saturating_mul(4).max(FIRST_BATCH);
+                let factor = 8_usize.saturating_pow(self.passes);
+                most.min(first.saturating_mul(factor))
+            }
+            None => most,
+        };
         let ranking = Ranking {
             query: &self.query,
             epsilon: self.options.epsilon,
             settled: &self.settled,
             filter: self.filter.as_ref(),
-            batch: batch.clamp(BATCH_MIN, BATCH_MAX),
+            batch,
         };
         let more = self
             .sweep
             .pass(&self.index, storage, self.blocks, &ranking, &mut self.list)?;
+        self.passes = self.passes.saturating_add(1);
         if !more {
             self.phase = if self.sweep.saw_unranked() {
                 Phase::Unranked
@@ -396,7 +474,17 @@ impl Scan {
             + self.list.memory_bytes()
             + self.settled.memory_bytes()
             + self.sweep.memory_bytes()
-            + self.ids.capacity() * size_of::<SlotId>()
+            + self.found.capacity() * size_of::<Candidate>()
+            + self.filtered.memory_bytes()
+    }
+
+    /// What scans with a filter did since the last one began.
+    #[must_use]
+    pub fn filter_counts(&self) -> FilterCounts {
+        FilterCounts {
+            sweeps: u64::from(self.passes),
+            ..self.filtered.counts()
+        }
     }
 
     /// How many elements the walk expanded and estimated since the scan was made.

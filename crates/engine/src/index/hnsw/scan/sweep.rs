@@ -75,7 +75,7 @@ impl Sweep {
         }
         while self.block < blocks {
             storage.check_interrupts()?;
-            if self.copy_page(storage)? {
+            if self.copy_page(index, storage, ranking.filter)? {
                 self.rank_page(index, ranking, list)?;
             }
             self.block = self.block.saturating_add(1);
@@ -155,7 +155,7 @@ impl Sweep {
                 return Ok(None);
             }
             storage.check_interrupts()?;
-            if self.copy_page(storage)? {
+            if self.copy_page(index, storage, filter)? {
                 let block = self.block;
                 let page = NodePage::open(&self.page, &index.layout).map_err(|error| error.at(block))?;
                 let slots = usize::from(index.layout.slots_per_page());
@@ -171,23 +171,33 @@ impl Sweep {
         }
     }
 
-    /// Copies the page, so that the lock is short. Returns whether it is one of elements.
-    fn copy_page<S: PageRead>(&mut self, storage: &mut S) -> Result<bool, IndexError> {
+    /// Copies the page, so that the lock is short. Returns whether it is one of elements, of which the filter lets one pass.
+    fn copy_page<S: PageRead>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        filter: Option<&Filter>,
+    ) -> Result<bool, IndexError> {
         if self.page.is_empty() {
             reserve(&mut self.page, PAGE_BYTES, "page of a search")?;
             self.page.resize(PAGE_BYTES, 0);
         }
         let (block, copy) = (self.block, &mut self.page);
-        let kind = storage
+        storage
             .read(block, |bytes| {
-                let kind = page_kind(bytes)?;
-                if kind == Some(PageKind::Node) {
-                    copy.copy_from_slice(bytes);
+                if page_kind(bytes)? != Some(PageKind::Node) {
+                    return Ok(false);
                 }
-                Ok(kind)
+                // Most pages of a filter that few rows pass need no copy.
+                if let Some(filter) = filter
+                    && !NodePage::open(bytes, &index.layout)?.any_key(|keys| filter.matches(keys))
+                {
+                    return Ok(false);
+                }
+                copy.copy_from_slice(bytes);
+                Ok(true)
             })?
-            .map_err(|error: crate::index::page::PageError| error.at(block))?;
-        Ok(kind == Some(PageKind::Node))
+            .map_err(|error: crate::index::page::PageError| error.at(block))
     }
 
     /// What the sweep occupies.

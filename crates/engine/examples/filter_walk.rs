@@ -8,7 +8,12 @@
 //! cluster of the query, "far" for the one whose centre is farthest from it, "other" for all but its own. Recall is that of the 10 rows
 //! that a scan returns first, of all that pass; the time is the best of the rounds.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,7 +84,11 @@ struct Table<'a> {
 
 impl HeapRows for Table<'_> {
     fn exact_key(&mut self, tid: HeapTid) -> Result<Option<f64>, IndexError> {
-        Ok(Some(exact_key(self.metric, self.query, &self.vectors[row_of(tid)])))
+        Ok(Some(exact_key(
+            self.metric,
+            self.query,
+            &self.vectors[row_of(tid)],
+        )))
     }
 }
 
@@ -228,7 +237,12 @@ fn main() {
         .collect();
     let distances: Vec<Vec<f32>> = asked
         .iter()
-        .map(|query| vectors.iter().map(|v| exact_key(metric, query, v) as f32).collect())
+        .map(|query| {
+            vectors
+                .iter()
+                .map(|v| exact_key(metric, query, v) as f32)
+                .collect()
+        })
         .collect();
     let mut scan = Scan::new(
         Arc::clone(&index),
@@ -309,7 +323,9 @@ fn main() {
                         wanted += truth.len();
                         let of = scan.filter_counts();
                         for (sum, count) in
-                            counts.iter_mut().zip([of.tests, of.estimates, of.lists, of.sweeps])
+                            counts
+                                .iter_mut()
+                                .zip([of.tests, of.estimates, of.lists, of.sweeps])
                         {
                             *sum += count;
                         }

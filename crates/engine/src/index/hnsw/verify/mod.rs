@@ -101,7 +101,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Checks the whole index. Memory: a few bits for each slot and eight bytes for each row.
+/// Checks the whole index. Memory: a few bits for each slot and eight bytes for each row, sixteen with key columns.
 ///
 /// # Errors
 /// Those of the storage, [`IndexError::OutOfMemory`]. What is wrong with the index is not an error but a check that failed.
@@ -139,7 +139,7 @@ pub fn verify<S: PageRead>(storage: &mut S) -> Result<Verification, IndexError> 
     checks.extend(links.checks());
     checks.push(check_entries(&index, storage, &entries, &pages)?);
     checks.push(check_reach(&index, storage, &entries, &pages)?);
-    let (rows, check) = std::mem::take(&mut pages.rows).sorted();
+    let (rows, check) = std::mem::take(&mut pages.rows).sorted()?;
     checks.push(check);
     checks.push(pages.content_check());
     Ok(Verification { checks, rows })

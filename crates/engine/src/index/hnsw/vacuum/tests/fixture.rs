@@ -231,7 +231,7 @@ impl Fixture {
     pub fn verify(&mut self) -> Verification {
         let mut verification = verify(&mut self.storage).unwrap();
         for row in self.rows.keys() {
-            verification.rows.expect(tid(*row));
+            verification.rows.expect(tid(*row), &[]);
         }
         let check = verification.rows.check();
         verification.checks.push(check);

@@ -5,7 +5,7 @@ use pgrx::pg_sys;
 /// An index path that is to be costed.
 #[derive(Clone, Copy, Debug)]
 pub struct IndexPath {
-    /// Whether the statement asks for the order of the index.
+    /// Whether the statement asks for the order of the index, and for rows that are in it: not for those whose first column is NULL.
     pub ordered: bool,
     /// Rows in the index.
     pub rows: f64,
@@ -15,8 +15,6 @@ pub struct IndexPath {
     pub selectivity: f64,
     /// Share of the index's rows that satisfy the conditions; none if there are no conditions.
     pub passing: Option<f64>,
-    /// Whether the statement asks for rows whose first column is NULL.
-    pub first_is_null: bool,
     /// Cost of reading a page out of order.
     pub random_page_cost: f64,
     /// Cost of reading a page in order.
@@ -62,12 +60,11 @@ impl IndexPath {
             );
             Self {
                 // Of several keys the scan orders by the first only.
-                ordered: pg_sys::list_length((*path).indexorderbys) == 1,
+                ordered: pg_sys::list_length((*path).indexorderbys) == 1 && !first_is_null,
                 rows: (*info).tuples.max(0.0),
                 pages: f64::from((*info).pages),
                 selectivity: costs.indexSelectivity,
                 passing,
-                first_is_null,
                 random_page_cost,
                 sequential_page_cost,
                 operator_cost: pg_sys::cpu_operator_cost,

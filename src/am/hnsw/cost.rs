@@ -49,8 +49,7 @@ pub unsafe fn estimate(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexP
 }
 
 fn from_path(path: &IndexPath, ef: f64) -> Estimate {
-    // Rows without a vector are not in the index: it has no answer to IS NULL on it.
-    if !path.ordered || path.first_is_null {
+    if !path.ordered {
         return Estimate {
             startup: f64::INFINITY,
             total: f64::INFINITY,

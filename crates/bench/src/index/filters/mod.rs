@@ -48,6 +48,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         &plan.server_folder,
         &settings::server(&plan),
     )?;
+    // Without pgvector the rest is measured.
+    if !has_pgvector(&server)? {
+        println!("pgvector is not installed into this server");
+        plan.methods = vec![OURS];
+    }
     let methods = stages::available(&server, &plan, &mut results)?;
     if !methods.contains(&OURS) {
         return Err("castmatch is not installed into this server".into());
@@ -68,6 +73,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     }
     println!("report: {}", plan.work.join("filters.md").display());
     Ok(())
+}
+
+fn has_pgvector(server: &Server) -> Result<bool, Error> {
+    let row = server.connect("pg_catalog")?.query_one(
+        "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')",
+        &[],
+    )?;
+    Ok(row.get(0))
 }
 
 fn measure_set(run: &Run<'_>, with_pgvector: bool) -> Result<Table, Error> {

@@ -271,9 +271,8 @@ fn prepare(run: &Run<'_>, columns: &Columns, method: Method, table: &str) -> Res
             "CREATE INDEX ON {name} (part); CREATE INDEX ON {name} (word); CREATE INDEX ON {name} (cluster)"
         ))?;
     }
-    client.batch_execute(&format!(
-        "VACUUM (ANALYZE) {name}; COMMENT ON TABLE {name} IS '{content}'"
-    ))?;
+    client.batch_execute(&format!("VACUUM (ANALYZE) {name}"))?;
+    client.batch_execute(&format!("COMMENT ON TABLE {name} IS '{content}'"))?;
     Ok(())
 }
 

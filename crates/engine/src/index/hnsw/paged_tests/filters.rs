@@ -40,7 +40,7 @@ fn keys_of(row: usize) -> RowKeys {
     let mut keys = RowKeys::new(4);
     keys.set(0, Some(random.next() % 1_000));
     keys.set(1, Some(cluster_of(row, 8) as u64));
-    keys.set(2, (row % 3 != 0).then(|| random.next() % 10));
+    keys.set(2, (!row.is_multiple_of(3)).then(|| random.next() % 10));
     let mut words = Signature::new();
     (0..3).for_each(|_| words.add(word(random.below(40))));
     keys.set(3, Some(words.get()));

@@ -81,7 +81,7 @@ pub(in crate::index::hnsw::build) fn options(
 pub(in crate::index::hnsw::build) fn keys_of(index: &Index, row: usize) -> RowKeys {
     let mut keys = RowKeys::new(index.keys.count());
     keys.set(0, Some(row as u64));
-    keys.set(1, (row % 3 != 0).then_some(row as u64 * 7));
+    keys.set(1, (!row.is_multiple_of(3)).then_some(row as u64 * 7));
     keys
 }
 

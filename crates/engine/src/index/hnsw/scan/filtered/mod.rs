@@ -1,13 +1,17 @@
 //! The walk of a scan with a filter.
 //!
 //! Rows that pass the filter go into the window of results; the walk ends when that is full and nothing nearer is left to expand.
-//! How an element is expanded depends on the share of the elements met lately that pass, as in NaviX (Sehgal and Salihoğlu,
-//! arXiv 2506.23397): where many pass, all neighbours are estimated, and those that fail lead on like the others; where few pass,
-//! keys are tested first, only passing neighbours are estimated, and failing ones are looked through for passing ones behind them
-//! (the two hops of ACORN-1, Patel et al., arXiv 2403.04871). Where so few pass that reading the keys of all slots costs less,
-//! the walk gives up and the scan sweeps, see [`super::sweep`].
+//! It begins through all elements: those that fail are estimated and lead on like the others. What the first ones tell of the share
+//! that passes decides how it goes on, as in NaviX (Sehgal and Salihoğlu, arXiv 2506.23397), with other answers, for here an estimate
+//! costs little more than the test of a key:
 //!
-//! All that is read here is peeked and steers only.
+//! * in the same way, with the smaller window of results that suffices then;
+//! * where far fewer pass near the query than elsewhere, from some that do pass, through passing elements alone; where an element
+//!   has few such neighbours, failing ones are looked through for those behind them (the two hops of ACORN-1, Patel et al., arXiv
+//!   2403.04871);
+//! * where reading the keys of all slots costs less, not at all: the scan sweeps, see [`super::sweep`].
+//!
+//! All that is read here is peeked and steers only. docs/design/hnsw.md has the measurements.
 
 mod expand;
 mod share;
@@ -77,7 +81,7 @@ pub(super) enum End {
 /// What a walk did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FilterCounts {
-    /// Keys that were tested.
+    /// Keys that were tested, those of estimated codes included.
     pub tests: u64,
     /// Codes that were estimated.
     pub estimates: u64,

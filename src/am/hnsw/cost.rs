@@ -29,10 +29,18 @@ const LOOKS_PER_HOP: f64 = 20.0;
 const EXTRA_HOPS: f64 = 10.0;
 /// Cost of looking at an element, in units of an operator: an estimate from its code.
 const LOOK_OPERATORS: f64 = 1.0;
-/// How many times the looks of a walk a filter can cost: beyond that a scan reads all keys instead.
-const FILTER_FACTOR: f64 = 8.0;
-/// Cost of testing the keys of an element in page order, likewise.
-const KEY_OPERATORS: f64 = 0.25;
+/// Microseconds that a walk takes for each result, and for each element that fails beside it; that the key of an element takes in a
+/// sweep over all, and the code of one that passes. How the engine decides between the two, see `scan/filtered/share.rs` there.
+const RESULT_MICROSECONDS: f64 = 0.84;
+const FAILING_MICROSECONDS: f64 = 0.66;
+const KEY_MICROSECONDS: f64 = 0.012;
+const PASSING_MICROSECONDS: f64 = 0.1;
+/// Results that a walk keeps of those that it keeps without conditions: this power of the share that passes, but not fewer than that.
+const WINDOW_POWER: f64 = 0.35;
+const WINDOW_LEAST: f64 = 12.0;
+/// Cost of a microsecond that conditions add. A row of a btree's answer takes about one when its page is cached, and the server counts
+/// it as the read of a page, 1 to 4: weighed by less, a sweep would seem cheaper than a btree and a sort that are faster.
+const COST_PER_MICROSECOND: f64 = 3.0;
 /// Share of page reads that miss even if the index fits the cache.
 const COLD_SHARE: f64 = 0.01;
 
@@ -64,24 +72,23 @@ fn from_path(path: &IndexPath, ef: f64) -> Estimate {
     };
     let look = LOOK_OPERATORS * path.operator_cost;
     let hops = (ef + EXTRA_HOPS).min(path.rows);
-    let walk = |factor: f64| {
-        let looks = (hops * LOOKS_PER_HOP * factor).min(path.rows);
-        looks.min(path.pages) * cold * path.random_page_cost + looks * look
-    };
-    let passing = path.passing.unwrap_or(1.0);
-    let rows = path.rows * passing;
+    let looks = (hops * LOOKS_PER_HOP).min(path.rows);
+    let walk = looks.min(path.pages) * cold * path.random_page_cost + looks * look;
+    let rows = path.rows * path.passing.unwrap_or(1.0);
     let startup = match path.passing {
-        None => walk(1.0),
+        None => walk,
         Some(passing) => {
-            let keys = path.rows * KEY_OPERATORS * path.operator_cost;
-            let sweep = path.pages * cold * path.sequential_page_cost + keys + rows * look;
-            // A walk finds ef rows that pass only where there are some times as many.
-            let factor = 1.0 / passing.max(f64::MIN_POSITIVE);
-            if factor > FILTER_FACTOR * FILTER_FACTOR || rows < ef * FILTER_FACTOR {
-                sweep
+            let results = (ef * passing.powf(WINDOW_POWER)).max(WINDOW_LEAST);
+            let failing = 1.0 / passing.max(f64::MIN_POSITIVE) - 1.0;
+            let walking = results * (RESULT_MICROSECONDS + failing * FAILING_MICROSECONDS);
+            let sweeping = path.rows * KEY_MICROSECONDS + rows * PASSING_MICROSECONDS;
+            let added = (walking.min(sweeping) - ef * RESULT_MICROSECONDS).max(0.0);
+            let pages = if sweeping < walking {
+                path.pages * cold * path.sequential_page_cost
             } else {
-                walk(factor.min(FILTER_FACTOR)).min(sweep)
-            }
+                0.0
+            };
+            walk + pages + added * COST_PER_MICROSECOND
         }
     };
     let total = startup + rows * (path.index_row_cost + path.operator_cost);

@@ -8,6 +8,7 @@
 
 mod checks;
 mod crash;
+mod filters;
 mod recall;
 mod scan_end;
 mod storages;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use super::insert::{Inserter, NewElement};
 use super::scan::{HeapRows, Hit, Scan, ScanOptions};
 use super::{Index, IndexOptions};
-use crate::index::key::KeyKinds;
+use crate::index::key::{KeyKinds, RowKeys};
 use crate::index::page::{EntrySet, PageKind, init_page};
 use crate::index::quantize::{CodeBits, Rankable, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
@@ -77,6 +78,7 @@ pub(super) struct Kind {
     pub bits: CodeBits,
     pub m: u16,
     pub ef_construction: u16,
+    pub keys: KeyKinds,
 }
 
 impl Kind {
@@ -87,6 +89,7 @@ impl Kind {
             bits: CodeBits::default_for(metric, dims),
             m: 16,
             ef_construction: 64,
+            keys: KeyKinds::NONE,
         }
     }
 }
@@ -102,7 +105,7 @@ pub(super) fn empty_index(kind: Kind) -> (Arc<Index>, MemoryStorage) {
         ef_construction: kind.ef_construction,
         seed: 42,
         build_id: 7,
-        keys: KeyKinds::NONE,
+        keys: kind.keys,
     };
     let index = Index::new(&options, Vec::new()).unwrap();
     let mut storage = MemoryStorage::new();
@@ -132,6 +135,8 @@ pub(super) fn row_of(tid: HeapTid) -> usize {
 #[derive(Default)]
 pub(super) struct Insertions {
     pub inserter: Inserter,
+    /// The keys of a row, in an index that has some.
+    pub keys: Option<fn(usize) -> RowKeys>,
     random: Option<Random>,
     transformed: Vec<f32>,
 }
@@ -147,12 +152,13 @@ impl Insertions {
         self.transformed.resize(vector.len(), 0.0);
         let rankable = index.quantizer.transform(vector, &mut self.transformed);
         let tid = tid_of(row);
+        let keys = self.keys.map_or(RowKeys::new(0), |keys| keys(row));
         let element = NewElement {
             transformed: &self.transformed,
             rankable,
             tid,
             level: index.level(tid),
-            keys: &[],
+            keys: keys.as_bytes(),
         };
         let entropy = self.random.get_or_insert(Random(99)).next();
         self.inserter.insert(index, storage, &element, entropy)

@@ -9,12 +9,15 @@ use crate::index::hnsw::paged::code_of;
 use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::visited::VisitedSet;
 use crate::index::key::Filter;
-use crate::index::page::{NodePage, PAGE_BYTES, PageKind, SlotState, page_kind};
+use crate::index::page::{NodePage, PAGE_BYTES, PageError, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError};
 
 use super::shortlist::{Listed, Shortlist};
+
+/// Cannot be: the copy of a page is as long as a page.
+const NO_ROOM: PageError = PageError::content("page does not fit its copy");
 
 /// Where a sweep is.
 #[derive(Debug, Default)]
@@ -188,16 +191,16 @@ impl Sweep {
                 if page_kind(bytes)? != Some(PageKind::Node) {
                     return Ok(false);
                 }
-                // Most pages of a filter that few rows pass need no copy.
-                if let Some(filter) = filter
-                    && !NodePage::open(bytes, &index.layout)?.any_key(|keys| filter.matches(keys))
-                {
-                    return Ok(false);
-                }
-                copy.copy_from_slice(bytes);
-                Ok(true)
+                let Some(filter) = filter else {
+                    copy.copy_from_slice(bytes);
+                    return Ok(true);
+                };
+                // Few slots of a page, mostly none, are worth the copy.
+                let page = NodePage::open(bytes, &index.layout)?;
+                let copy = copy.as_mut_slice().try_into().map_err(|_| NO_ROOM)?;
+                Ok(page.copy_wanted(copy, |keys| filter.matches(keys))? > 0)
             })?
-            .map_err(|error: crate::index::page::PageError| error.at(block))
+            .map_err(|error: PageError| error.at(block))
     }
 
     /// What the sweep occupies.

@@ -58,6 +58,150 @@ CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE @extschema@.halfvec US
     OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
     FUNCTION 1 castmatch.index_halfvec_l1();
 
+-- Filter columns, the key columns after the vector. Support function 1 of these classes tells the type as a number; strategies 1 to 5 are those of
+-- a btree, 6 and 7 are && and @>. They are defaults, so that an index names its columns only.
+CREATE FUNCTION castmatch.index_key_bool() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_bool_wrapper';
+CREATE FUNCTION castmatch.index_key_int2() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int2_wrapper';
+CREATE FUNCTION castmatch.index_key_int4() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int4_wrapper';
+CREATE FUNCTION castmatch.index_key_int8() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int8_wrapper';
+CREATE FUNCTION castmatch.index_key_float4() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_float4_wrapper';
+CREATE FUNCTION castmatch.index_key_float8() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_float8_wrapper';
+CREATE FUNCTION castmatch.index_key_numeric() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_numeric_wrapper';
+CREATE FUNCTION castmatch.index_key_date() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_date_wrapper';
+CREATE FUNCTION castmatch.index_key_timestamp() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_timestamp_wrapper';
+CREATE FUNCTION castmatch.index_key_timestamptz() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_timestamptz_wrapper';
+CREATE FUNCTION castmatch.index_key_oid() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_oid_wrapper';
+CREATE FUNCTION castmatch.index_key_uuid() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_uuid_wrapper';
+CREATE FUNCTION castmatch.index_key_enum() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_enum_wrapper';
+CREATE FUNCTION castmatch.index_key_text() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_text_wrapper';
+CREATE FUNCTION castmatch.index_key_bpchar() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_bpchar_wrapper';
+CREATE FUNCTION castmatch.index_key_int2_array() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int2_array_wrapper';
+CREATE FUNCTION castmatch.index_key_int4_array() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int4_array_wrapper';
+CREATE FUNCTION castmatch.index_key_int8_array() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_int8_array_wrapper';
+CREATE FUNCTION castmatch.index_key_text_array() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_text_array_wrapper';
+COMMENT ON FUNCTION castmatch.index_key_bool() IS 'support function of bool_ops: filter column of type boolean';
+COMMENT ON FUNCTION castmatch.index_key_int2() IS 'support function of int2_ops: filter column of type smallint';
+COMMENT ON FUNCTION castmatch.index_key_int4() IS 'support function of int4_ops: filter column of type integer';
+COMMENT ON FUNCTION castmatch.index_key_int8() IS 'support function of int8_ops: filter column of type bigint';
+COMMENT ON FUNCTION castmatch.index_key_float4() IS 'support function of float4_ops: filter column of type real';
+COMMENT ON FUNCTION castmatch.index_key_float8() IS 'support function of float8_ops: filter column of type double precision';
+COMMENT ON FUNCTION castmatch.index_key_numeric() IS 'support function of numeric_ops: filter column of type numeric';
+COMMENT ON FUNCTION castmatch.index_key_date() IS 'support function of date_ops: filter column of type date';
+COMMENT ON FUNCTION castmatch.index_key_timestamp() IS 'support function of timestamp_ops: filter column of type timestamp';
+COMMENT ON FUNCTION castmatch.index_key_timestamptz() IS 'support function of timestamptz_ops: filter column of type timestamp with time zone';
+COMMENT ON FUNCTION castmatch.index_key_oid() IS 'support function of oid_ops: filter column of type oid';
+COMMENT ON FUNCTION castmatch.index_key_uuid() IS 'support function of uuid_ops: filter column of type uuid';
+COMMENT ON FUNCTION castmatch.index_key_enum() IS 'support function of enum_ops: filter column of type any enum';
+COMMENT ON FUNCTION castmatch.index_key_text() IS 'support function of text_ops: filter column of type text, varchar';
+COMMENT ON FUNCTION castmatch.index_key_bpchar() IS 'support function of bpchar_ops: filter column of type character';
+COMMENT ON FUNCTION castmatch.index_key_int2_array() IS 'support function of int2_array_ops: filter column of type smallint[]';
+COMMENT ON FUNCTION castmatch.index_key_int4_array() IS 'support function of int4_array_ops: filter column of type integer[]';
+COMMENT ON FUNCTION castmatch.index_key_int8_array() IS 'support function of int8_array_ops: filter column of type bigint[]';
+COMMENT ON FUNCTION castmatch.index_key_text_array() IS 'support function of text_array_ops: filter column of type text[]';
+
+-- One family for integers, one for floats and one for times, so that a constant of another of their types reaches the index: 38 is an
+-- integer and 3000000000 a bigint. Times with and without zone are compared by the session's zone; that is sound for a value that is converted once
+-- (a timestamptz column and a timestamp), not for a column (a timestamp column and a timestamptz), whose values it would order anew.
+CREATE OPERATOR FAMILY @extschema@.integer_ops USING castmatch_hnsw;
+CREATE OPERATOR FAMILY @extschema@.float_ops USING castmatch_hnsw;
+CREATE OPERATOR FAMILY @extschema@.datetime_ops USING castmatch_hnsw;
+
+CREATE OPERATOR CLASS @extschema@.bool_ops DEFAULT FOR TYPE boolean USING castmatch_hnsw AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_bool();
+CREATE OPERATOR CLASS @extschema@.int2_ops DEFAULT FOR TYPE smallint USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_int2();
+CREATE OPERATOR CLASS @extschema@.int4_ops DEFAULT FOR TYPE integer USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_int4();
+CREATE OPERATOR CLASS @extschema@.int8_ops DEFAULT FOR TYPE bigint USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_int8();
+CREATE OPERATOR CLASS @extschema@.float4_ops DEFAULT FOR TYPE real USING castmatch_hnsw FAMILY @extschema@.float_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_float4();
+CREATE OPERATOR CLASS @extschema@.float8_ops DEFAULT FOR TYPE double precision USING castmatch_hnsw FAMILY @extschema@.float_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_float8();
+CREATE OPERATOR CLASS @extschema@.numeric_ops DEFAULT FOR TYPE numeric USING castmatch_hnsw AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_numeric();
+CREATE OPERATOR CLASS @extschema@.date_ops DEFAULT FOR TYPE date USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_date();
+CREATE OPERATOR CLASS @extschema@.timestamp_ops DEFAULT FOR TYPE timestamp USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_timestamp();
+CREATE OPERATOR CLASS @extschema@.timestamptz_ops DEFAULT FOR TYPE timestamp with time zone USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_timestamptz();
+CREATE OPERATOR CLASS @extschema@.oid_ops DEFAULT FOR TYPE oid USING castmatch_hnsw AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_oid();
+CREATE OPERATOR CLASS @extschema@.uuid_ops DEFAULT FOR TYPE uuid USING castmatch_hnsw AS
+    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+    FUNCTION 1 castmatch.index_key_uuid();
+CREATE OPERATOR CLASS @extschema@.enum_ops DEFAULT FOR TYPE anyenum USING castmatch_hnsw AS
+    OPERATOR 3 pg_catalog.=,
+    FUNCTION 1 castmatch.index_key_enum();
+CREATE OPERATOR CLASS @extschema@.text_ops DEFAULT FOR TYPE text USING castmatch_hnsw AS
+    OPERATOR 3 pg_catalog.=,
+    FUNCTION 1 castmatch.index_key_text();
+CREATE OPERATOR CLASS @extschema@.bpchar_ops DEFAULT FOR TYPE bpchar USING castmatch_hnsw AS
+    OPERATOR 3 pg_catalog.=,
+    FUNCTION 1 castmatch.index_key_bpchar();
+CREATE OPERATOR CLASS @extschema@.int2_array_ops DEFAULT FOR TYPE smallint[] USING castmatch_hnsw AS
+    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+    FUNCTION 1 castmatch.index_key_int2_array();
+CREATE OPERATOR CLASS @extschema@.int4_array_ops DEFAULT FOR TYPE integer[] USING castmatch_hnsw AS
+    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+    FUNCTION 1 castmatch.index_key_int4_array();
+CREATE OPERATOR CLASS @extschema@.int8_array_ops DEFAULT FOR TYPE bigint[] USING castmatch_hnsw AS
+    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+    FUNCTION 1 castmatch.index_key_int8_array();
+CREATE OPERATOR CLASS @extschema@.text_array_ops DEFAULT FOR TYPE text[] USING castmatch_hnsw AS
+    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+    FUNCTION 1 castmatch.index_key_text_array();
+ALTER OPERATOR FAMILY @extschema@.integer_ops USING castmatch_hnsw ADD
+    OPERATOR 1 pg_catalog.< (smallint, integer), OPERATOR 2 pg_catalog.<= (smallint, integer), OPERATOR 3 pg_catalog.= (smallint, integer), OPERATOR 4 pg_catalog.>= (smallint, integer), OPERATOR 5 pg_catalog.> (smallint, integer),
+    OPERATOR 1 pg_catalog.< (smallint, bigint), OPERATOR 2 pg_catalog.<= (smallint, bigint), OPERATOR 3 pg_catalog.= (smallint, bigint), OPERATOR 4 pg_catalog.>= (smallint, bigint), OPERATOR 5 pg_catalog.> (smallint, bigint),
+    OPERATOR 1 pg_catalog.< (integer, smallint), OPERATOR 2 pg_catalog.<= (integer, smallint), OPERATOR 3 pg_catalog.= (integer, smallint), OPERATOR 4 pg_catalog.>= (integer, smallint), OPERATOR 5 pg_catalog.> (integer, smallint),
+    OPERATOR 1 pg_catalog.< (integer, bigint), OPERATOR 2 pg_catalog.<= (integer, bigint), OPERATOR 3 pg_catalog.= (integer, bigint), OPERATOR 4 pg_catalog.>= (integer, bigint), OPERATOR 5 pg_catalog.> (integer, bigint),
+    OPERATOR 1 pg_catalog.< (bigint, smallint), OPERATOR 2 pg_catalog.<= (bigint, smallint), OPERATOR 3 pg_catalog.= (bigint, smallint), OPERATOR 4 pg_catalog.>= (bigint, smallint), OPERATOR 5 pg_catalog.> (bigint, smallint),
+    OPERATOR 1 pg_catalog.< (bigint, integer), OPERATOR 2 pg_catalog.<= (bigint, integer), OPERATOR 3 pg_catalog.= (bigint, integer), OPERATOR 4 pg_catalog.>= (bigint, integer), OPERATOR 5 pg_catalog.> (bigint, integer);
+ALTER OPERATOR FAMILY @extschema@.float_ops USING castmatch_hnsw ADD
+    OPERATOR 1 pg_catalog.< (real, double precision), OPERATOR 2 pg_catalog.<= (real, double precision), OPERATOR 3 pg_catalog.= (real, double precision), OPERATOR 4 pg_catalog.>= (real, double precision), OPERATOR 5 pg_catalog.> (real, double precision),
+    OPERATOR 1 pg_catalog.< (double precision, real), OPERATOR 2 pg_catalog.<= (double precision, real), OPERATOR 3 pg_catalog.= (double precision, real), OPERATOR 4 pg_catalog.>= (double precision, real), OPERATOR 5 pg_catalog.> (double precision, real);
+ALTER OPERATOR FAMILY @extschema@.datetime_ops USING castmatch_hnsw ADD
+    OPERATOR 1 pg_catalog.< (date, timestamp), OPERATOR 2 pg_catalog.<= (date, timestamp), OPERATOR 3 pg_catalog.= (date, timestamp), OPERATOR 4 pg_catalog.>= (date, timestamp), OPERATOR 5 pg_catalog.> (date, timestamp),
+    OPERATOR 1 pg_catalog.< (timestamp, date), OPERATOR 2 pg_catalog.<= (timestamp, date), OPERATOR 3 pg_catalog.= (timestamp, date), OPERATOR 4 pg_catalog.>= (timestamp, date), OPERATOR 5 pg_catalog.> (timestamp, date),
+    OPERATOR 1 pg_catalog.< (timestamptz, timestamp), OPERATOR 2 pg_catalog.<= (timestamptz, timestamp), OPERATOR 3 pg_catalog.= (timestamptz, timestamp), OPERATOR 4 pg_catalog.>= (timestamptz, timestamp), OPERATOR 5 pg_catalog.> (timestamptz, timestamp),
+    OPERATOR 1 pg_catalog.< (timestamptz, date), OPERATOR 2 pg_catalog.<= (timestamptz, date), OPERATOR 3 pg_catalog.= (timestamptz, date), OPERATOR 4 pg_catalog.>= (timestamptz, date), OPERATOR 5 pg_catalog.> (timestamptz, date);
+
 -- Each checks that the caller owns the index or belongs to pg_monitor.
 CREATE FUNCTION castmatch.verify_index(index regclass) RETURNS TABLE (check_name text, ok boolean, detail text)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 12 AS 'MODULE_PATHNAME', 'verify_index_wrapper';

@@ -4,8 +4,10 @@ use super::state;
 use super::storage::RelationStorage;
 use super::{index_error, opclass};
 use crate::error::{Result, error, unsupported};
+use crate::pg::array::ReportError;
 use crate::pg::buffer;
 use crate::pg::index::{Part, Snapshot, TableRow, Unusable, scan_table, with_index};
+use crate::pg::memory::RowMemory;
 use crate::pg::relation::Relation;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::setting::without_lasting_settings;
@@ -76,13 +78,19 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
     // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
     let snapshot = Snapshot::take();
     let mut verification = verify::verify(&mut storage).map_err(failed)?;
-    let mut expect = |row: TableRow| {
-        if row.value.is_some() {
-            verification.rows.expect(HeapTid {
-                block: row.block,
-                offset: row.offset,
-            });
+    let memory = RowMemory::new();
+    let mut expect = |row: TableRow<'_>| {
+        if row.columns.get(0).is_none() {
+            return;
         }
+        let tid = HeapTid {
+            block: row.block,
+            offset: row.offset,
+        };
+        match memory.with(|| opened.keys.encode(row.columns)) {
+            Ok(keys) => verification.rows.expect(tid, keys.as_bytes()),
+            Err(report) => report.report_error(),
+        };
     };
     // Expressions and the predicate of the index run as its owner, as when the server builds it: they may be anybody's functions.
     act_as(table.owner(), Restriction::Restricted, || {
@@ -97,8 +105,10 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
         });
     });
     snapshot.give_back();
+    memory.delete();
     let mut checks = verification.checks;
     checks.push(verification.rows.check());
+    checks.extend(verification.rows.key_check());
     Ok(checks)
 }
 
@@ -167,6 +177,7 @@ fn index_info(
             "ef_construction": opened.index.ef_construction,
             "code_bits": opened.index.quantizer.bits().to_u8(),
             "entries": opened.entries.len(),
+            "filter_columns": opened.keys.describe(index),
         });
         Ok(TableIterator::once((
             i64::try_from(rows).unwrap_or(i64::MAX),

@@ -5,6 +5,7 @@
 
 pub mod hnsw;
 mod inspect;
+mod keys;
 mod opclass;
 mod state;
 mod storage;

@@ -3,7 +3,8 @@
 //! Support function 1 of each class returns the pair as one number; that is how an access method learns which class it serves
 //! without looking at names.
 
-use crate::error::{Result, internal};
+use super::keys::KeyType;
+use crate::error::{Result, internal, unsupported};
 use crate::pg::relation::Relation;
 use castmatch_engine::index::{ElementKind, Metric};
 use pgrx::prelude::*;
@@ -25,7 +26,8 @@ impl OpClass {
         self.element as i32 * ELEMENT_FACTOR + self.metric as i32
     }
 
-    fn from_number(number: i32) -> Option<Self> {
+    /// The pair that a support function returned.
+    pub fn from_number(number: i32) -> Option<Self> {
         let metric = u8::try_from(number % ELEMENT_FACTOR).ok()?;
         let element = u8::try_from(number / ELEMENT_FACTOR).ok()?;
         Some(Self {
@@ -38,10 +40,17 @@ impl OpClass {
 /// The operator class of the index's first column.
 ///
 /// # Errors
-/// XX000 if its support function is not one of ours.
+/// 0A000 if the column is one to filter by, XX000 if its support function is not one of ours.
 pub fn of(index: Relation) -> Result<OpClass> {
-    let number = crate::pg::index::support_number(index, 1);
-    OpClass::from_number(number).ok_or_else(|| {
+    let number = crate::pg::index::support_number(index, 0);
+    if number.and_then(KeyType::from_number).is_some() {
+        return Err(unsupported(format!(
+            "first column of index \"{}\" is not a vector",
+            index.name()
+        ))
+        .set_hint("Name the vector with its operator class first, then the columns to filter by: (embedding vector_cosine_ops, …)."));
+    }
+    number.and_then(OpClass::from_number).ok_or_else(|| {
         internal(format!(
             "operator class of index \"{}\" has an unknown support function",
             index.name()

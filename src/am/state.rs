@@ -1,5 +1,6 @@
 //! What a backend remembers of an index between calls: its unchanging parameters, and in which buffers its pages were.
 
+use super::keys::Keys;
 use super::opclass;
 use super::storage::RelationStorage;
 use crate::error::Result;
@@ -15,6 +16,8 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// The access method whose indexes these are.
+const METHOD: &str = super::hnsw::METHOD;
 /// The block of the meta page.
 const META_BLOCK: u32 = 0;
 /// Indexes that a backend remembers.
@@ -91,6 +94,8 @@ impl Hints {
 pub struct Opened {
     /// Its unchanging parameters.
     pub index: Arc<Index>,
+    /// Its filter columns.
+    pub keys: Rc<Keys>,
     /// Where searches begin now.
     pub entries: EntrySet,
     /// Where its pages were.
@@ -120,8 +125,10 @@ impl Opened {
 /// A scan that occupies more is not kept for the next one.
 const SPARE_BYTES: usize = 4 << 20;
 
+#[derive(Clone)]
 struct Remembered {
     index: Arc<Index>,
+    keys: Rc<Keys>,
     hints: Rc<Hints>,
     spare: Spare,
 }
@@ -136,33 +143,21 @@ thread_local! {
 /// XX002 if the pages are not those of an index of this format.
 pub fn open(relation: Relation) -> Result<Opened> {
     let locator = relation.locator();
-    let known = INDEXES.with_borrow_mut(|indexes| {
-        indexes.get(&locator).map(|known| {
-            (
-                Arc::clone(&known.index),
-                Rc::clone(&known.hints),
-                Rc::clone(&known.spare),
-            )
-        })
-    });
+    let known = INDEXES.with_borrow_mut(|indexes| indexes.get(&locator).cloned());
     let hints = known
         .as_ref()
-        .map_or_else(Rc::default, |(_, hints, _)| Rc::clone(hints));
+        .map_or_else(Rc::default, |known| Rc::clone(&known.hints));
     let mut storage = RelationStorage::new(relation, Rc::clone(&hints));
     let failed = |failure| super::index_error(relation, failure);
-    if let Some((index, hints, spare)) = known {
+    if let Some(known) = known {
         let meta = read_meta(&mut storage).map_err(failed)?;
-        if index.build_id == meta.build_id {
-            return Ok(Opened {
-                index,
-                entries: meta.entries,
-                hints,
-                spare,
-            });
+        if known.index.build_id == meta.build_id {
+            return Ok(known.opened(meta.entries));
         }
     }
     let (index, entries) = Index::open(&mut storage).map_err(failed)?;
     let class = opclass::of(relation)?;
+    let keys = Keys::of(relation, METHOD)?;
     // The catalogs know it independently of the pages. A column that has lost its type modifier says nothing of dimensions.
     let (_, typmod) = relation.first_column_type();
     let known_dims = u32::try_from(typmod).ok().filter(|&dims| dims > 0);
@@ -175,24 +170,38 @@ pub fn open(relation: Relation) -> Result<Opened> {
             what: "metric, type or dimensions are not those of the column",
         }));
     }
-    let index = Arc::new(index);
-    let spare = Spare::default();
-    INDEXES.with_borrow_mut(|indexes| {
-        indexes.put(
-            locator,
-            Remembered {
-                index: Arc::clone(&index),
-                hints: Rc::clone(&hints),
-                spare: Rc::clone(&spare),
-            },
-        )
-    });
-    Ok(Opened {
-        index,
-        entries,
+    if index.keys != keys.kinds() {
+        return Err(failed(IndexError::Corrupt {
+            block: META_BLOCK,
+            what: "filter columns are not those of the index",
+        }));
+    }
+    let remembered = Remembered {
+        index: Arc::new(index),
+        keys: Rc::new(keys),
         hints,
-        spare,
-    })
+        spare: Spare::default(),
+    };
+    INDEXES.with_borrow_mut(|indexes| indexes.put(locator, remembered.clone()));
+    Ok(remembered.opened(entries))
+}
+
+impl Remembered {
+    fn opened(self, entries: EntrySet) -> Opened {
+        let Self {
+            index,
+            keys,
+            hints,
+            spare,
+        } = self;
+        Opened {
+            index,
+            keys,
+            entries,
+            hints,
+            spare,
+        }
+    }
 }
 
 fn read_meta(storage: &mut RelationStorage) -> Result<Meta, IndexError> {

@@ -21,10 +21,9 @@ unsafe impl<'fcx> ArgAbi<'fcx> for ArrayArg {
         let Some(datum) = datum else {
             null_argument("array").report_error()
         };
-        // SAFETY: array datums are varlenas.
-        let array = unsafe { pg_sys::pg_detoast_datum(datum.cast_mut_ptr()) };
-        match NonNull::new(array.cast()) {
-            Some(array) => Self { array },
+        // SAFETY: the SQL declarations name array types only.
+        match unsafe { Self::from_datum(datum) } {
+            Some(array) => array,
             None => null_argument("array").report_error(),
         }
     }
@@ -44,6 +43,23 @@ impl ReportError for pgrx::pg_sys::panic::ErrorReport {
 }
 
 impl ArrayArg {
+    /// Reads a datum of an array type.
+    ///
+    /// # Safety
+    /// The datum must be a non-NULL array, alive as long as the result is used.
+    pub unsafe fn from_datum(datum: pg_sys::Datum) -> Option<Self> {
+        // SAFETY: array datums are varlenas.
+        let array = unsafe { pg_sys::pg_detoast_datum(datum.cast_mut_ptr()) };
+        NonNull::new(array.cast()).map(|array| Self { array })
+    }
+
+    /// The elements of all dimensions as they are stored, none for NULL.
+    pub fn datums(&self) -> Vec<Option<pg_sys::Datum>> {
+        let (datums, nulls) = self.deconstruct(self.element_type());
+        let element = |(&datum, &is_null): (&pg_sys::Datum, &bool)| (!is_null).then_some(datum);
+        datums.iter().zip(nulls).map(element).collect()
+    }
+
     /// The elements of a real-number array as `f32`, as PostgreSQL's own casts to real convert them; out of range becomes
     /// infinite.
     ///
@@ -95,7 +111,8 @@ impl ArrayArg {
         Ok(datums.iter().map(|&datum| convert(datum)).collect())
     }
 
-    fn element_type(&self) -> pg_sys::Oid {
+    /// The type of the elements.
+    pub fn element_type(&self) -> pg_sys::Oid {
         // SAFETY: a detoasted array (type invariant).
         unsafe { self.array.as_ref() }.elemtype
     }

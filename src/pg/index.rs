@@ -3,14 +3,57 @@
 use super::relation::Relation;
 use pgrx::pg_sys;
 
-/// What the support function of the first column returns, a number without arguments.
-pub fn support_number(index: Relation, function: u16) -> i32 {
+/// What support function 1 of a key column (from 0) returns, a number without arguments.
+pub fn support_number(index: Relation, column: usize) -> Option<i32> {
+    let attribute = i16::try_from(column + 1).ok()?;
+    if column >= index.key_columns() {
+        return None;
+    }
     // SAFETY: an open index; the server checked the operator class when the index was created.
     let number = unsafe {
-        let procedure = pg_sys::index_getprocinfo(index.as_ptr(), 1, function);
+        let procedure = pg_sys::index_getprocinfo(index.as_ptr(), attribute, 1);
         pg_sys::FunctionCall0Coll(procedure, pg_sys::InvalidOid)
     };
-    number.value() as i32
+    Some(number.value() as i32)
+}
+
+/// The collation of a key column (from 0), invalid where its type has none.
+pub fn collation(index: Relation, column: usize) -> pg_sys::Oid {
+    if column >= index.key_columns() {
+        return pg_sys::InvalidOid;
+    }
+    // SAFETY: an open index has one collation for each key column.
+    unsafe { *(*index.as_ptr()).rd_indcollation.add(column) }
+}
+
+/// The values of an index's columns for one row, alive as long as the row is shown.
+#[derive(Clone, Copy)]
+pub struct Columns<'a> {
+    values: &'a [pg_sys::Datum],
+    nulls: &'a [bool],
+}
+
+impl<'a> Columns<'a> {
+    /// Takes what the server gives to its callbacks.
+    ///
+    /// # Safety
+    /// Both point to one entry for each column of `index`, alive for `'a`.
+    pub unsafe fn from_raw(index: Relation, values: *const pg_sys::Datum, nulls: *const bool) -> Self {
+        let count = index.columns();
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                values: core::slice::from_raw_parts(values, count),
+                nulls: core::slice::from_raw_parts(nulls, count),
+            }
+        }
+    }
+
+    /// The value of a column (from 0), none for NULL.
+    pub fn get(&self, column: usize) -> Option<pg_sys::Datum> {
+        let null = self.nulls.get(column).copied().unwrap_or(true);
+        self.values.get(column).copied().filter(|_| !null)
+    }
 }
 
 /// How many parallel workers the server would give to building this index.
@@ -115,13 +158,13 @@ fn may_inspect(oid: pg_sys::Oid) -> bool {
 
 /// A row that belongs into an index.
 #[derive(Clone, Copy)]
-pub struct TableRow {
+pub struct TableRow<'a> {
     /// Block of the row's place as an index knows it: the root of its HOT chain.
     pub block: u32,
     /// Line pointer of that place.
     pub offset: u16,
-    /// The value of the first column, none for NULL. Alive during the call only.
-    pub value: Option<pg_sys::Datum>,
+    /// What the index has of it.
+    pub columns: Columns<'a>,
     /// Whether the row is not yet deleted; a deleted one may still be visible to old snapshots.
     pub alive: bool,
 }
@@ -163,27 +206,30 @@ pub fn scan_table(
     index: Relation,
     info: *mut pg_sys::IndexInfo,
     part: Part,
-    look: &mut dyn FnMut(TableRow),
+    look: &mut dyn FnMut(TableRow<'_>),
 ) -> f64 {
     struct Context<'a> {
-        look: &'a mut dyn FnMut(TableRow),
+        look: &'a mut dyn FnMut(TableRow<'_>),
     }
     #[pgrx::pg_guard]
     unsafe extern "C-unwind" fn row(
-        _index: pg_sys::Relation,
+        index: pg_sys::Relation,
         tid: pg_sys::ItemPointer,
         values: *mut pg_sys::Datum,
         nulls: *mut bool,
         alive: bool,
         context: *mut core::ffi::c_void,
     ) {
-        // SAFETY: the context given below; one value and one flag per column; the row's place.
-        let (context, value, null, tid) = unsafe { (&mut *context.cast::<Context>(), *values, *nulls, *tid) };
+        // SAFETY: the context given below; one value and one flag per column of the open index; the row's place.
+        let (context, columns, tid) = unsafe {
+            let columns = Columns::from_raw(Relation::from_raw(index), values, nulls);
+            (&mut *context.cast::<Context>(), columns, *tid)
+        };
         let (block, offset) = super::tid::parts(tid);
         (context.look)(TableRow {
             block,
             offset,
-            value: (!null).then_some(value),
+            columns,
             alive,
         });
     }

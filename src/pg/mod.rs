@@ -21,11 +21,15 @@ pub mod memory;
 pub mod opclass;
 pub mod peek;
 pub mod planner;
+#[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+mod planner_conditions;
 pub mod progress;
 pub mod random;
 pub mod relation;
 pub mod reloption;
 pub mod role;
+pub mod scalar;
+pub mod scankey;
 pub mod setting;
 pub mod shmem;
 pub mod signals;

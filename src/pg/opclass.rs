@@ -21,14 +21,32 @@ pub struct FunctionMember {
 /// An operator class.
 pub struct OperatorClass {
     family: pg_sys::Oid,
+    input_type: pg_sys::Oid,
 }
 
 impl OperatorClass {
     /// Looks a class up; raises XX000 if it does not exist.
     pub fn look_up(class: pg_sys::Oid) -> Self {
         // SAFETY: a look-up in the catalogs; raises an ERROR for an unknown class.
-        let family = unsafe { pg_sys::get_opclass_family(class) };
-        Self { family }
+        let (family, input_type) = unsafe {
+            (
+                pg_sys::get_opclass_family(class),
+                pg_sys::get_opclass_input_type(class),
+            )
+        };
+        Self { family, input_type }
+    }
+
+    /// What support function 1 of the class returns, a function without arguments that returns integer; `None` if it has none.
+    pub fn support_number(&self) -> Option<i32> {
+        // SAFETY: look-ups in the catalogs, then a call as the access method makes it.
+        unsafe {
+            let function = pg_sys::get_opfamily_proc(self.family, self.input_type, self.input_type, 1);
+            if function == pg_sys::InvalidOid || pg_sys::get_func_nargs(function) != 0 {
+                return None;
+            }
+            Some(pg_sys::OidFunctionCall0Coll(function, pg_sys::InvalidOid).value() as i32)
+        }
     }
 
     /// The name of the family.

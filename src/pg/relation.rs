@@ -141,6 +141,27 @@ impl Relation {
             || (self.data().rd_createSubid == NO_SUBTRANSACTION && first_subtransaction == NO_SUBTRANSACTION)
     }
 
+    /// Columns.
+    pub fn columns(&self) -> usize {
+        usize::try_from(self.class().relnatts).unwrap_or(0)
+    }
+
+    /// Columns of an index that are searched by: all but those of INCLUDE.
+    pub fn key_columns(&self) -> usize {
+        // SAFETY: an open index has its pg_index row; other relations have none.
+        let index = unsafe { self.data().rd_index.as_ref() };
+        index.map_or(0, |index| usize::try_from(index.indnkeyatts).unwrap_or(0))
+    }
+
+    /// The name of a column (from 0).
+    pub fn column_name(&self, column: usize) -> String {
+        // SAFETY: an open relation has a tuple descriptor.
+        let attributes = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(self.data().rd_att) };
+        attributes
+            .get(column)
+            .map_or_else(String::new, |column| column.name().to_owned())
+    }
+
     /// The description of the first column's type: (type, typmod).
     pub fn first_column_type(&self) -> (pg_sys::Oid, i32) {
         // SAFETY: an open relation has a tuple descriptor; an index has at least one column.

@@ -38,6 +38,15 @@ impl Varlena {
     }
 }
 
+/// The bytes of a value. What is stored compressed or outside its row is copied into the current memory context, the rest is not.
+///
+/// # Safety
+/// The datum must be a non-NULL value of a varlena type, alive as long as the result is used.
+pub unsafe fn bytes<'a>(datum: pg_sys::Datum) -> &'a [u8] {
+    // SAFETY: the caller's promise; the result has a header of one or of four bytes.
+    unsafe { pgrx::varlena::varlena_to_byte_slice(pg_sys::pg_detoast_datum_packed(datum.cast_mut_ptr())) }
+}
+
 /// A new varlena in the current memory context whose payload of `bytes` bytes `fill` writes (it starts zeroed).
 ///
 /// # Errors

@@ -30,6 +30,9 @@ enum Command {
     Prepare(data::prepare::Options),
     /// castmatch's index against pgvector's in one server, and against libraries.
     Index(Box<index::Options>),
+    /// Conditions beside the order, of every selectivity: castmatch's filter columns against a btree and a sort, and against pgvector's
+    /// iterative scan. Of the options those of builds, inserts and vacuum have no effect.
+    Filters(Box<index::Options>),
     /// Writes the report of `index` again.
     Report(index::ReportOptions),
     /// What `index` starts to measure hnsw_rs.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Embed(options) => embed::run(&options),
         Command::Prepare(options) => data::prepare::run(&options),
         Command::Index(options) => index::run(&options),
+        Command::Filters(options) => index::filters::run(&options),
         Command::Report(options) => index::report(&options),
         #[cfg(feature = "hnsw_rs")]
         Command::Library { job } => index::libraries::run(&job),

@@ -12,6 +12,7 @@ use castmatch_engine::index::hnsw::build::{Builder, PageSink, Pushed, Supervisor
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::hnsw::scan::{HeapRows, Scan, ScanOptions};
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::page::PageBytes;
 use castmatch_engine::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, exact_key};
 use castmatch_engine::index::storage::{MemoryStorage, PageRead};
@@ -127,6 +128,7 @@ fn new_index(vectors: &[Vec<f32>], dims: usize) -> Index {
         ef_construction: 64,
         seed: 42,
         build_id: 1,
+        keys: KeyKinds::NONE,
     };
     Index::new(&options, center).unwrap()
 }
@@ -139,7 +141,7 @@ fn build(index: &Index, vectors: &[Vec<f32>]) -> MemoryStorage {
         let rank = index.quantizer.transform(vector, &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
         let code = CodeRef { factors, code: &code };
-        assert_eq!(builder.push(code, tid(row), rank).unwrap(), Pushed::Stored);
+        assert_eq!(builder.push(code, &[], tid(row), rank).unwrap(), Pushed::Stored);
     }
     let mut pages = Pages(MemoryStorage::new());
     builder
@@ -191,7 +193,7 @@ fn scans(index: &Arc<Index>, storage: &mut MemoryStorage, vectors: &[Vec<f32>], 
                 (table.fetched, hits) = (0, Vec::with_capacity(NEAREST));
                 let start = Instant::now();
                 index.quantizer.transform(query, &mut transformed);
-                scan.rescan(storage, Some(&transformed)).unwrap();
+                scan.rescan(storage, Some(&transformed), None).unwrap();
                 while hits.len() < NEAREST
                     && let Some(hit) = scan.next(storage, &mut table).unwrap()
                 {
@@ -232,6 +234,7 @@ fn insertions(index: &Index, storage: &mut MemoryStorage, vectors: &[Vec<f32>], 
             rankable,
             tid,
             level: index.level(tid),
+            keys: &[],
         };
         inserter.insert(index, storage, &element, random.next()).unwrap();
     }

@@ -16,6 +16,7 @@ use std::time::Instant;
 use castmatch_engine::index::hnsw::build::{Builder, Pushed};
 use castmatch_engine::index::hnsw::walk::{Beam, Overflow};
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, exact_key};
 use castmatch_engine::index::{ElementKind, HeapTid, Metric};
 use castmatch_engine::interrupt::NeverInterrupted;
@@ -165,6 +166,7 @@ fn main() {
         ef_construction: number("efc", "100") as u16,
         seed: 1,
         build_id: 1,
+        keys: KeyKinds::NONE,
     };
     let index = Index::new(&options, center.finish()).unwrap();
 
@@ -179,7 +181,9 @@ fn main() {
             offset: (row % 100) as u16 + 1,
         };
         assert_eq!(
-            builder.push(CodeRef { factors, code: &code }, tid, rank).unwrap(),
+            builder
+                .push(CodeRef { factors, code: &code }, &[], tid, rank)
+                .unwrap(),
             Pushed::Stored
         );
     }

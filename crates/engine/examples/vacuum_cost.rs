@@ -15,6 +15,7 @@ use castmatch_engine::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
 use castmatch_engine::index::hnsw::verify::verify;
 use castmatch_engine::index::hnsw::walk::{Beam, descend};
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::page::{Entry, PageBytes, SlotState};
 use castmatch_engine::index::quantize::{CodeBits, CodeRef, exact_key};
 use castmatch_engine::index::storage::{MemoryStorage, PageRead};
@@ -76,7 +77,7 @@ fn build(index: &Index, vectors: &[Vec<f32>], rows: impl Iterator<Item = usize>)
         let rank = index.quantizer.transform(&vectors[row], &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
         builder
-            .push(CodeRef { factors, code: &code }, tid(row), rank)
+            .push(CodeRef { factors, code: &code }, &[], tid(row), rank)
             .unwrap();
     }
     let mut sink = Sink(MemoryStorage::new());
@@ -175,6 +176,7 @@ fn main() {
         ef_construction: ef_construction as u16,
         seed: 1,
         build_id: 1,
+        keys: KeyKinds::NONE,
     };
     let index = Index::new(&options, Vec::new()).unwrap();
     let start = cpu();

@@ -4,10 +4,12 @@ use crate::am::index_error;
 use crate::am::state::{self, Opened};
 use crate::am::storage::RelationStorage;
 use crate::error::{Result, vector_error};
+use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use crate::pg::tid;
 use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
+use castmatch_engine::index::key::RowKeys;
 use castmatch_engine::index::{ElementKind, HeapTid};
 use castmatch_engine::vector::{Element, VectorError, f16};
 use pgrx::pg_sys;
@@ -18,19 +20,23 @@ thread_local! {
     static SCRATCH: RefCell<(Inserter, Vec<f32>)> = RefCell::default();
 }
 
-/// aminsert for a value that is not NULL.
+/// aminsert. A row without a vector is not in the index.
 ///
 /// # Errors
 /// 22000 for a vector of other dimensions, XX002 for a damaged index.
-pub fn insert(relation: Relation, value: pg_sys::Datum, place: pg_sys::ItemPointerData) -> Result<()> {
+pub fn insert(relation: Relation, row: Columns<'_>, place: pg_sys::ItemPointerData) -> Result<()> {
+    let Some(value) = row.get(0) else {
+        return Ok(());
+    };
     let opened = state::open(relation)?;
+    let keys = opened.keys.encode(row)?;
     let (block, offset) = tid::parts(place);
     let tid = HeapTid { block, offset };
     // SAFETY: the server gives a value of the column's type, which the operator class fixes.
     unsafe {
         match opened.index.element {
-            ElementKind::Vector => insert_vector::<f32>(relation, &opened, value, tid),
-            ElementKind::Halfvec => insert_vector::<f16>(relation, &opened, value, tid),
+            ElementKind::Vector => insert_vector::<f32>(relation, &opened, value, &keys, tid),
+            ElementKind::Halfvec => insert_vector::<f16>(relation, &opened, value, &keys, tid),
         }
     }
 }
@@ -41,6 +47,7 @@ unsafe fn insert_vector<T: Element>(
     relation: Relation,
     opened: &Opened,
     value: pg_sys::Datum,
+    keys: &RowKeys,
     tid: HeapTid,
 ) -> Result<()> {
     // SAFETY: the caller's promise.
@@ -64,6 +71,7 @@ unsafe fn insert_vector<T: Element>(
         rankable,
         tid,
         level: index.level(tid),
+        keys: keys.as_bytes(),
     };
     let entropy = crate::pg::random::number();
     let result = inserter

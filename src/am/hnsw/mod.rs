@@ -11,10 +11,14 @@ mod scan;
 mod vacuum;
 mod validate;
 
+use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+
+/// The name of the access method.
+pub const METHOD: &str = "castmatch_hnsw";
 
 /// The table of callbacks, as PostgreSQL asks for it.
 #[pg_extern(sql = false)]
@@ -24,8 +28,13 @@ fn castmatch_hnsw_handler(_call: pg_sys::FunctionCallInfo) -> pgrx::Internal {
         unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
     routine.amsupport = 1;
     routine.amcanorderbyop = true;
-    // A scan needs an ORDER BY and no condition.
+    // A scan needs an ORDER BY and no condition; conditions may be on any of the columns.
     routine.amoptionalkey = true;
+    routine.amcanmulticol = true;
+    routine.amsearcharray = true;
+    routine.amsearchnulls = true;
+    // It cannot: the build says so, with the form that it can in a HINT. Refused here, the server would say less.
+    routine.amcaninclude = true;
     routine.amusemaintenanceworkmem = true;
     // Vacuum may run in a parallel worker of its own, one index a worker.
     routine.amparallelvacuumoptions =
@@ -90,11 +99,12 @@ unsafe extern "C-unwind" fn aminsert(
     _unchanged: bool,
     _info: *mut pg_sys::IndexInfo,
 ) -> bool {
-    // SAFETY: the server gives one value per index column and the row's place; the index has one column.
-    let (index, value, null, tid) = unsafe { (Relation::from_raw(index), *values, *isnull, *tid) };
-    if !null {
-        raise(insert::insert(index, value, tid));
-    }
+    // SAFETY: the server gives one value per index column and the row's place.
+    let (index, columns, tid) = unsafe {
+        let index = Relation::from_raw(index);
+        (index, Columns::from_raw(index, values, isnull), *tid)
+    };
+    raise(insert::insert(index, columns, tid));
     false
 }
 
@@ -169,13 +179,13 @@ unsafe extern "C-unwind" fn ambeginscan(
 #[pg_guard]
 unsafe extern "C-unwind" fn amrescan(
     scan: pg_sys::IndexScanDesc,
-    _keys: pg_sys::ScanKey,
-    _key_count: c_int,
+    keys: pg_sys::ScanKey,
+    key_count: c_int,
     orders: pg_sys::ScanKey,
     order_count: c_int,
 ) {
-    // SAFETY: a scan that `ambeginscan` made, and its ORDER BY.
-    raise(unsafe { scan::restart(scan, orders, order_count) });
+    // SAFETY: a scan that `ambeginscan` made, its conditions and its ORDER BY.
+    raise(unsafe { scan::restart(scan, (keys, key_count), (orders, order_count)) });
 }
 
 #[pg_guard]

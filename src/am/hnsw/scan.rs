@@ -1,15 +1,19 @@
 //! An index scan: the engine walks the graph, this module gives it the query and the table's rows.
 
 use crate::am::index_error;
+use crate::am::keys::{Conditions, read_conditions};
 use crate::am::state::{self, Opened};
 use crate::am::storage::RelationStorage;
 use crate::error::{Result, error, unsupported};
 use crate::guc;
 use crate::pg::heap::RowReader;
+use crate::pg::memory::RowMemory;
 use crate::pg::relation::Relation;
+use crate::pg::scankey;
 use crate::pg::tid;
 use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::scan::{HeapRows, Scan, ScanOptions};
+use castmatch_engine::index::key::Filter;
 use castmatch_engine::index::quantize::{Rankable, exact_key};
 use castmatch_engine::index::{ElementKind, HeapTid, IndexError, Metric};
 use castmatch_engine::vector::{Element, VectorError, f16};
@@ -31,6 +35,8 @@ struct State {
     relation: Relation,
     /// `None` until the first restart, and after the end.
     run: Option<Run>,
+    /// Whether it is known from the conditions that there is no row.
+    empty: bool,
 }
 
 struct Run {
@@ -39,6 +45,8 @@ struct Run {
     scan: Scan,
     query: Query,
     rows: Option<RowReader>,
+    /// Whether the executor must look at the conditions again.
+    recheck: bool,
 }
 
 /// ambeginscan.
@@ -52,6 +60,7 @@ pub unsafe fn begin(index: pg_sys::Relation, keys: c_int, orders: c_int) -> pg_s
         // SAFETY: the caller's promise.
         relation: unsafe { Relation::from_raw(index) },
         run: None,
+        empty: false,
     };
     // A scan that ends by an error is never told so; its memory goes away with the query's.
     let state = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(state);
@@ -63,11 +72,11 @@ pub unsafe fn begin(index: pg_sys::Relation, keys: c_int, orders: c_int) -> pg_s
 /// amrescan: a scan starts, or starts again with another query.
 ///
 /// # Safety
-/// A scan of [`begin`] and its ORDER BY keys.
+/// A scan of [`begin`], its conditions and its ORDER BY keys.
 pub unsafe fn restart(
     scan: pg_sys::IndexScanDesc,
-    orders: pg_sys::ScanKey,
-    order_count: c_int,
+    (keys, key_count): (pg_sys::ScanKey, c_int),
+    (orders, order_count): (pg_sys::ScanKey, c_int),
 ) -> Result<()> {
     // SAFETY: the caller's promise.
     let state = unsafe { state_of(scan) };
@@ -87,6 +96,12 @@ pub unsafe fn restart(
     // SAFETY: the scan's own relation.
     crate::pg::index::count_scan(state.relation);
     let opened = state::open(state.relation)?;
+    // SAFETY: the caller's promise.
+    let Conditions { filter, recheck } = unsafe { conditions(&opened, keys, key_count)? };
+    state.empty = filter.as_ref().is_some_and(Filter::is_never);
+    if state.empty {
+        return Ok(());
+    }
     let null = key.sk_flags & pg_sys::SK_ISNULL as c_int != 0;
     let query = if null {
         Query::Null
@@ -117,7 +132,7 @@ pub unsafe fn restart(
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
     engine_scan.set_options(options);
     engine_scan
-        .rescan(&mut storage, target)
+        .rescan(&mut storage, target, filter)
         .map_err(|failure| index_error(relation, failure))?;
     state.run = Some(Run {
         storage,
@@ -125,6 +140,7 @@ pub unsafe fn restart(
         scan: engine_scan,
         query,
         rows,
+        recheck,
     });
     Ok(())
 }
@@ -137,7 +153,7 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     // SAFETY: the caller's promise.
     let state = unsafe { state_of(scan) };
     let relation = state.relation;
-    let Some(run) = state.run.as_mut() else {
+    let Some(run) = state.run.as_mut().filter(|_| !state.empty) else {
         return Ok(false);
     };
     if run.rows.is_none() {
@@ -166,7 +182,7 @@ pub unsafe fn next(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     // SAFETY: the caller's promise.
     unsafe {
         (*scan).xs_heaptid = tid::item_pointer(hit.tid.block, hit.tid.offset);
-        (*scan).xs_recheck = false;
+        (*scan).xs_recheck = run.recheck;
         (*scan).xs_recheckorderby = false;
     }
     Ok(true)
@@ -192,6 +208,22 @@ pub unsafe fn end(scan: pg_sys::IndexScanDesc) {
 unsafe fn state_of<'a>(scan: pg_sys::IndexScanDesc) -> &'a mut State {
     // SAFETY: `begin` put it there; the memory lives as long as the scan's.
     unsafe { &mut *(*scan).opaque.cast::<State>() }
+}
+
+/// # Safety
+/// The conditions of a scan of the index.
+unsafe fn conditions(opened: &Opened, keys: pg_sys::ScanKey, count: c_int) -> Result<Conditions> {
+    if count < 1 {
+        return read_conditions(&opened.keys, &[]);
+    }
+    // A nested loop starts the scan again and again; what is detoasted for it goes away each time.
+    let memory = RowMemory::new();
+    let conditions = memory.with(|| {
+        // SAFETY: the caller's promise.
+        read_conditions(&opened.keys, &unsafe { scankey::read(keys, count) })
+    });
+    memory.delete();
+    conditions
 }
 
 /// # Safety

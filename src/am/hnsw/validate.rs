@@ -1,30 +1,54 @@
 //! amvalidate: whether an operator class is one that the access method can serve.
 
-use crate::pg::opclass::OperatorClass;
+use super::METHOD;
+use crate::am::keys::KeyType;
+use crate::am::opclass::OpClass;
+use crate::pg::opclass::{OperatorClass, OperatorMember};
 
 /// Checks the class and warns about what is wrong.
 pub fn validate(class: pgrx::pg_sys::Oid) -> bool {
     let class = OperatorClass::look_up(class);
+    let family = class.family_name();
     let mut valid = true;
-    for member in class.operators() {
-        if !member.orders || member.strategy != 1 {
-            pgrx::info!(
-                "operator family \"{}\" of access method castmatch_hnsw contains operator with wrong strategy {}",
-                class.family_name(),
-                member.strategy
-            );
-            valid = false;
-        }
-    }
+    let mut complain = |what: String| {
+        pgrx::info!("operator family \"{family}\" of access method {METHOD} {what}");
+        valid = false;
+    };
+    let mut sound = true;
     for member in class.functions() {
         if member.number != 1 || !member.returns_integer {
-            pgrx::info!(
-                "operator family \"{}\" of access method castmatch_hnsw contains function with wrong support number {}",
-                class.family_name(),
+            complain(format!(
+                "contains function with wrong support number {}",
                 member.number
-            );
-            valid = false;
+            ));
+            sound = false;
+        }
+    }
+    // What the class is for stands in the result of its support function, which is not called unless it is one.
+    let number = if sound { class.support_number() } else { None };
+    if sound && number.is_none() {
+        complain("is missing support function 1".to_owned());
+    }
+    for member in class.operators() {
+        if !belongs(&member, number) {
+            complain(format!(
+                "contains operator with wrong strategy {}",
+                member.strategy
+            ));
         }
     }
     valid
+}
+
+/// Whether a class with this support number has a use for the operator.
+fn belongs(member: &OperatorMember, number: Option<i32>) -> bool {
+    match number.map(|number| (KeyType::from_number(number), OpClass::from_number(number))) {
+        Some((Some(key_type), _)) => {
+            let strategies = key_type.strategies();
+            !member.orders && u16::try_from(member.strategy).is_ok_and(|number| strategies.contains(&number))
+        }
+        Some((None, Some(_))) => member.orders && member.strategy == 1,
+        // The function's fault, which is told of.
+        _ => true,
+    }
 }

@@ -25,6 +25,8 @@ pub struct Index {
     pub dims: usize,
     /// Where the vectors come from.
     pub seed: u64,
+    /// Further columns of the index, each after a comma: what it is filtered by.
+    pub filters: &'static str,
 }
 
 impl Index {
@@ -50,7 +52,15 @@ impl Index {
             class,
             dims,
             seed,
+            filters: "",
         }
+    }
+
+    /// With the version and the number of touches as filter columns: a touch is then a new entry of the index.
+    #[must_use]
+    pub fn filtered(mut self) -> Self {
+        self.filters = ", version, touched";
+        self
     }
 
     /// The statement that creates the table; `kind` may be `UNLOGGED`. Vacuum looks at the index each time, although
@@ -115,8 +125,8 @@ impl Index {
         } else {
             format!("WITH ({with})")
         };
-        let (name, table, class) = (self.name(), &self.table, self.class.name);
-        format!("CREATE INDEX {how} {name} ON {table} USING castmatch_hnsw (e {class}) {options}")
+        let (name, table, class, filters) = (self.name(), &self.table, self.class.name, self.filters);
+        format!("CREATE INDEX {how} {name} ON {table} USING castmatch_hnsw (e {class}{filters}) {options}")
     }
 
     /// Builds the index.

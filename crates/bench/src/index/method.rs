@@ -111,10 +111,7 @@ impl Method {
 
     /// `CREATE INDEX` of that name over column `embedding`.
     pub(crate) fn create_index(self, table: &str, set: DataSet, dimensions: usize, rows: usize) -> String {
-        let operators = match set.metric() {
-            Metric::Cosine => "cosine_ops",
-            Metric::L2 => "l2_ops",
-        };
+        let operators = operators(set);
         let graph = |construction: u32| format!("WITH (m = 16, ef_construction = {construction})");
         let (method, column, with) = match self {
             Self::Castmatch64 => (
@@ -163,10 +160,7 @@ impl Method {
 
     /// The query for the nearest [`K`] rows of `$1`.
     pub(crate) fn query(self, table: &str, set: DataSet, dimensions: usize, effort: u32) -> String {
-        let operator = match set.metric() {
-            Metric::Cosine => "<=>",
-            Metric::L2 => "<->",
-        };
+        let operator = operator(set);
         let table = format!("{TABLES}.{table}");
         match self {
             Self::PgvectorHalfvec => format!(
@@ -198,6 +192,22 @@ impl Side {
             Self::Castmatch => "castmatch",
             Self::Pgvector | Self::Library => "vector",
         }
+    }
+}
+
+/// The operator that a data set is ordered by.
+pub(crate) fn operator(set: DataSet) -> &'static str {
+    match set.metric() {
+        Metric::Cosine => "<=>",
+        Metric::L2 => "<->",
+    }
+}
+
+/// The end of the name of its operator class.
+pub(crate) fn operators(set: DataSet) -> &'static str {
+    match set.metric() {
+        Metric::Cosine => "cosine_ops",
+        Metric::L2 => "l2_ops",
     }
 }
 

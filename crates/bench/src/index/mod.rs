@@ -6,6 +6,7 @@
 
 mod cpu;
 mod figures;
+pub(crate) mod filters;
 pub(crate) mod libraries;
 mod memory;
 mod method;

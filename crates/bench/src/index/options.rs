@@ -192,7 +192,12 @@ impl Plan {
 
     /// The settings at which a method is searched, ascending.
     pub(crate) fn efforts(&self, method: Method) -> Vec<u32> {
-        let mut efforts = or_all(&self.efforts, method.efforts());
+        self.efforts_or(method.efforts())
+    }
+
+    /// The settings that were asked for, or else these, ascending.
+    pub(crate) fn efforts_or(&self, usual: &[u32]) -> Vec<u32> {
+        let mut efforts = or_all(&self.efforts, usual);
         efforts.sort_unstable();
         efforts.dedup();
         efforts

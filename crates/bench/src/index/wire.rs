@@ -53,19 +53,37 @@ pub(crate) fn copy(
     base: &Matrix<f32>,
     ids: impl Iterator<Item = usize>,
 ) -> Result<(), Error> {
+    copy_with(client, table, "", base, ids, |_| Vec::new())
+}
+
+/// The same with further columns, whose values `more` gives in the binary format of their types.
+pub(crate) fn copy_with(
+    client: &mut Client,
+    table: &str,
+    columns: &str,
+    base: &Matrix<f32>,
+    ids: impl Iterator<Item = usize>,
+    more: impl Fn(usize) -> Vec<Vec<u8>>,
+) -> Result<(), Error> {
+    let comma = if columns.is_empty() { "" } else { ", " };
     let mut output = client.copy_in(&format!(
-        "COPY {table} (id, embedding) FROM STDIN (FORMAT binary)"
+        "COPY {table} (id, embedding{comma}{columns}) FROM STDIN (FORMAT binary)"
     ))?;
     output.write_all(b"PGCOPY\n\xff\r\n\0")?;
     // Flags, and the length of the header's extension.
     output.write_all(&[0; 8])?;
     for id in ids {
         let vector = Vector(base.row(id)).bytes()?;
-        output.write_all(&2i16.to_be_bytes())?;
+        let more = more(id);
+        output.write_all(&i16::try_from(2 + more.len())?.to_be_bytes())?;
         output.write_all(&4i32.to_be_bytes())?;
         output.write_all(&i32::try_from(id)?.to_be_bytes())?;
         output.write_all(&i32::try_from(vector.len())?.to_be_bytes())?;
         output.write_all(&vector)?;
+        for value in more {
+            output.write_all(&i32::try_from(value.len())?.to_be_bytes())?;
+            output.write_all(&value)?;
+        }
     }
     output.write_all(&(-1i16).to_be_bytes())?;
     output.finish()?;

@@ -16,6 +16,7 @@ use castmatch_engine::index::hnsw::build::{
     Builder, Means, PageSink, Pushed, Sharded, Supervisor, link_pages,
 };
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
+use castmatch_engine::index::key::RowKeys;
 use castmatch_engine::index::page::PageBytes;
 use castmatch_engine::index::quantize::{CodeRef, Rankable};
 use castmatch_engine::index::{HeapTid, IndexError};
@@ -64,14 +65,20 @@ impl<'a> Assembly<'a> {
     ///
     /// # Errors
     /// Those of the engine.
-    pub fn add(&mut self, transformed: &[f32], rankable: Rankable, tid: HeapTid) -> Result<(), IndexError> {
+    pub fn add(
+        &mut self,
+        transformed: &[f32],
+        rankable: Rankable,
+        keys: &RowKeys,
+        tid: HeapTid,
+    ) -> Result<(), IndexError> {
         if let Stage::Memory(builder) = &mut self.stage {
             let factors = self.index.quantizer.encode(transformed, &mut self.code);
             let code = CodeRef {
                 factors,
                 code: &self.code,
             };
-            if builder.push(code, tid, rankable)? == Pushed::Stored {
+            if builder.push(code, keys.as_bytes(), tid, rankable)? == Pushed::Stored {
                 return Ok(());
             }
             self.move_to_pages()?;
@@ -87,6 +94,7 @@ impl<'a> Assembly<'a> {
                 rankable,
                 tid,
                 level: self.index.level(tid),
+                keys: keys.as_bytes(),
             };
             check_for_interrupts();
             inserter.store_unlinked(self.index, storage, &element, *rows)?;

@@ -97,10 +97,10 @@ fn build_typed<T: Element>(
             threads,
         },
     );
-    let mut reader = Reader::<T>::new(&index);
+    let mut reader = Reader::<T>::new(&index, Some(&plan.keys));
     let heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {
-        let added = reader.read(row, |transformed, rankable, tid| {
-            assembly.add(transformed, rankable, tid)
+        let added = reader.read(row, |transformed, rankable, keys, tid| {
+            assembly.add(transformed, rankable, keys, tid)
         });
         if let Some(Err(failure)) = added {
             index_error(relation, failure).report_error();

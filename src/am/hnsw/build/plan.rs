@@ -1,7 +1,9 @@
 //! What is to be built: the options, the operator class and the column, checked.
 
+use crate::am::hnsw::METHOD;
 use crate::am::hnsw::options;
 use crate::am::index_error;
+use crate::am::keys::Keys;
 use crate::am::opclass::{self, OpClass};
 use crate::error::{Result, error, invalid_argument};
 use crate::pg::random;
@@ -20,6 +22,8 @@ const SEED: u64 = 0x6361_7374_6d61_7463;
 pub struct Plan {
     /// Metric and element type.
     pub class: OpClass,
+    /// The filter columns.
+    pub keys: Keys,
     /// The parameters of the index.
     pub options: IndexOptions,
 }
@@ -31,6 +35,8 @@ impl Plan {
     /// 22023 for options or a column that make no sense.
     pub fn of(index: Relation) -> Result<Self> {
         let class = opclass::of(index)?;
+        let keys = Keys::of(index, METHOD)?;
+        keys.check(index, METHOD)?;
         let given = options::of(index)?;
         let (_, typmod) = index.first_column_type();
         let Some(dims) = u32::try_from(typmod).ok().filter(|&dims| dims > 0) else {
@@ -52,7 +58,9 @@ impl Plan {
                 ef_construction: given.ef_construction,
                 seed: SEED,
                 build_id: random::number(),
+                keys: keys.kinds(),
             },
+            keys,
         })
     }
 
@@ -75,10 +83,13 @@ impl Plan {
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("column has {dims} dimensions, a castmatch_hnsw index with these options can have at most {most}"),
         )
-        .set_detail(format!(
-            "The code of a vector and its {} neighbours must fit on one page.",
-            2 * m
-        ))
+        .set_detail(match self.options.keys.count() {
+            0 => format!("The code of a vector and its {} neighbours must fit on one page.", 2 * m),
+            columns => format!(
+                "The code of a vector, its {} neighbours and its {columns} filter columns must fit on one page.",
+                2 * m
+            ),
+        })
         // A build does not know whether its statement gives the options or an earlier one has, by ALTER INDEX.
         .set_hint(if self.options.bits == CodeBits::Four {
             "Use a smaller m; an index that exists takes it from ALTER INDEX ... SET (m = ...) or RESET (m)."

@@ -2,15 +2,17 @@
 
 use super::plan::Plan;
 use crate::am::index_error;
+use crate::am::keys::Keys;
 use crate::error::Result;
 use crate::pg::array::ReportError;
-use crate::pg::index::{Part, TableRow, scan_table};
+use crate::pg::index::{Columns, Part, TableRow, scan_table};
 use crate::pg::memory::RowMemory;
 use crate::pg::relation::Relation;
 use crate::pg::vector::VectorArg;
 use crate::pg::{varlena, xact};
 use castmatch_engine::index::HeapTid;
 use castmatch_engine::index::hnsw::Index;
+use castmatch_engine::index::key::RowKeys;
 use castmatch_engine::index::quantize::{CenterBuilder, Quantizer, Rankable};
 use castmatch_engine::vector::{Element, VectorError};
 use core::marker::PhantomData;
@@ -34,14 +36,14 @@ pub fn sample_center<T: Element>(
     }
     let mut center =
         CenterBuilder::new(plan.options.dims as usize).map_err(|failure| index_error(relation, failure))?;
-    let mut reader = Reader::<T>::new(index);
+    let mut reader = Reader::<T>::new(index, None);
     let blocks = table.blocks();
     let ranges = blocks.div_ceil(SAMPLE_RANGE_BLOCKS).min(SAMPLE_RANGES);
     for range in 0..ranges {
         let first = (u64::from(blocks) * u64::from(range) / u64::from(ranges)) as u32;
         let count = SAMPLE_RANGE_BLOCKS.min(blocks - first);
         scan_table(table, relation, info, Part::Blocks(first, count), &mut |row| {
-            reader.read(row, |transformed, rankable, _| {
+            reader.read(row, |transformed, rankable, _, _| {
                 if rankable == Rankable::Yes {
                     center.add(transformed);
                 }
@@ -58,16 +60,18 @@ pub fn sample_center<T: Element>(
 /// Turns rows of the table into what the engine indexes.
 pub struct Reader<'a, T: Element> {
     index: &'a Index,
+    keys: Option<&'a Keys>,
     transformed: Vec<f32>,
     memory: RowMemory,
     element: PhantomData<T>,
 }
 
 impl<'a, T: Element> Reader<'a, T> {
-    /// For an index with these parameters.
-    pub fn new(index: &'a Index) -> Self {
+    /// For an index with these parameters. Without `keys` rows come with none.
+    pub fn new(index: &'a Index, keys: Option<&'a Keys>) -> Self {
         Self {
             index,
+            keys,
             transformed: vec![0.0; index.quantizer.dims()],
             memory: RowMemory::new(),
             element: PhantomData,
@@ -79,19 +83,23 @@ impl<'a, T: Element> Reader<'a, T> {
         self.memory.delete();
     }
 
-    /// Hands the transformed vector of a row to `take`; nothing for NULL.
-    pub fn read<R>(&mut self, row: TableRow, take: impl FnOnce(&[f32], Rankable, HeapTid) -> R) -> Option<R> {
-        let datum = row.value?;
+    /// Hands the transformed vector of a row and its keys to `take`; nothing for a vector that is NULL.
+    pub fn read<R>(
+        &mut self,
+        row: TableRow<'_>,
+        take: impl FnOnce(&[f32], Rankable, &RowKeys, HeapTid) -> R,
+    ) -> Option<R> {
+        row.columns.get(0)?;
         let tid = HeapTid {
             block: row.block,
             offset: row.offset,
         };
-        let (index, transformed) = (self.index, &mut self.transformed);
+        let (index, keys, transformed) = (self.index, self.keys, &mut self.transformed);
         self.memory.with(|| {
-            let vector = if row.alive {
-                read_vector::<T>(datum)
+            let (vector, keys) = if row.alive {
+                read_values::<T>(row.columns, keys)?
             } else {
-                read_vector_of_dead_row::<T>(datum)?
+                read_dead_values::<T>(row.columns, keys)?
             };
             let elements = vector.elements();
             if elements.len() != transformed.len() {
@@ -100,29 +108,34 @@ impl<'a, T: Element> Reader<'a, T> {
                     .report_error();
             }
             let rankable = index.quantizer.transform(elements, transformed);
-            Some(take(transformed, rankable, tid))
+            Some(take(transformed, rankable, &keys, tid))
         })
     }
 }
 
-fn read_vector<T: Element>(datum: pg_sys::Datum) -> VectorArg<T> {
+/// The vector of a row, none if it is NULL, and its keys.
+fn read_values<T: Element>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(VectorArg<T>, RowKeys)> {
+    let datum = row.get(0)?;
     // SAFETY: the server gives a value of the column's type, which the operator class fixes.
     #[allow(unsafe_code)]
     let vector = unsafe { VectorArg::<T>::from_datum(datum) };
-    match vector {
-        Ok(vector) => vector,
+    let keys = keys.map_or_else(|| Ok(RowKeys::new(0)), |keys| keys.encode(row));
+    match vector.and_then(|vector| keys.map(|keys| (vector, keys))) {
+        Ok(values) => Some(values),
         Err(report) => report.report_error(),
     }
 }
 
-/// The vector of a row that is deleted but may be visible to an old snapshot. If its TOAST chunks are gone, vacuum has found meanwhile that
+/// The same of a row that is deleted but may be visible to an old snapshot. If its TOAST chunks are gone, vacuum has found meanwhile that
 /// no snapshot can see it: none.
-fn read_vector_of_dead_row<T: Element>(datum: pg_sys::Datum) -> Option<VectorArg<T>> {
+fn read_dead_values<T: Element>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(VectorArg<T>, RowKeys)> {
     // SAFETY: a non-NULL value of a varlena type.
     #[allow(unsafe_code)]
-    let outside = unsafe { varlena::is_stored_outside(datum) };
-    if !outside {
-        return Some(read_vector(datum));
+    let outside = unsafe { varlena::is_stored_outside(row.get(0)?) };
+    if !outside && !keys.is_some_and(|keys| keys.any_stored_outside(row)) {
+        return read_values(row, keys);
     }
-    xact::in_subtransaction(|| Ok(read_vector(datum))).ok()
+    xact::in_subtransaction(|| Ok(read_values(row, keys)))
+        .ok()
+        .flatten()
 }

@@ -16,6 +16,7 @@ mod index_crash_build;
 mod index_damage;
 mod index_docs;
 mod index_file;
+mod index_filter;
 mod index_kill;
 mod index_memory;
 mod index_pgvector;

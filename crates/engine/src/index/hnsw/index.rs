@@ -1,6 +1,7 @@
 //! What does not change while an index exists.
 
 use super::level::level_of;
+use crate::index::key::KeyKinds;
 use crate::index::page::{EntrySet, Layout, Meta, center_blocks, center_range, read_center};
 use crate::index::quantize::{CodeBits, Quantizer};
 use crate::index::storage::PageRead;
@@ -25,6 +26,8 @@ pub struct IndexOptions {
     pub seed: u64,
     /// Random, another one for each build.
     pub build_id: u64,
+    /// The key columns.
+    pub keys: KeyKinds,
 }
 
 /// The parameters of an index with its quantiser; shared by all that work on it.
@@ -48,6 +51,8 @@ pub struct Index {
     pub seed: u64,
     /// Another one after each build.
     pub build_id: u64,
+    /// The key columns.
+    pub keys: KeyKinds,
     /// The centre of the vectors in the quantiser's space; empty: zero.
     center: Vec<f32>,
 }
@@ -67,9 +72,10 @@ impl Index {
             ef_construction,
             seed,
             build_id,
+            keys,
         } = *options;
         let quantizer = Quantizer::new(metric, dims as usize, bits, seed, &center)?;
-        let layout = Layout::new(quantizer.code_bytes(), m, 0)?;
+        let layout = Layout::new(quantizer.code_bytes(), m, keys.key_bytes())?;
         Ok(Index {
             layout,
             quantizer,
@@ -80,6 +86,7 @@ impl Index {
             ef_construction,
             seed,
             build_id,
+            keys,
             center,
         })
     }
@@ -112,14 +119,12 @@ impl Index {
             ef_construction: meta.ef_construction,
             seed: meta.seed,
             build_id: meta.build_id,
+            keys: meta.keys,
         };
         let index = Index::new(&options, center).map_err(|error| match error {
             IndexError::Limit { .. } => corrupt("the meta page names a size that cannot be"),
             other => other,
         })?;
-        if meta.key_bytes != 0 {
-            return Err(corrupt("the meta page names keys"));
-        }
         Ok((index, meta.entries))
     }
 
@@ -179,7 +184,7 @@ impl Index {
             dims: self.dims,
             m: self.m,
             ef_construction: self.ef_construction,
-            key_bytes: 0,
+            keys: self.keys,
             seed: self.seed,
             build_id: self.build_id,
             center_blocks: self.center_blocks(),

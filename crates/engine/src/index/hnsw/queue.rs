@@ -86,6 +86,33 @@ impl Window {
         reserve(&mut self.sorted, self.capacity, "window of a search")
     }
 
+    /// Makes it a smaller one, which hands what it has no room for to `backlog`.
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`].
+    pub fn shrink(&mut self, capacity: usize, backlog: &mut Backlog) -> Result<(), IndexError> {
+        let capacity = capacity.max(1);
+        let excess = self.sorted.len().saturating_sub(capacity);
+        backlog.reserve(excess)?;
+        self.sorted
+            .drain(self.sorted.len() - excess..)
+            .for_each(|fallen| backlog.push(fallen));
+        self.capacity = self.capacity.min(capacity);
+        self.cursor = self.cursor.min(self.sorted.len());
+        Ok(())
+    }
+
+    /// Makes it a larger one.
+    ///
+    /// # Errors
+    /// [`IndexError::OutOfMemory`].
+    pub fn grow(&mut self, capacity: usize) -> Result<(), IndexError> {
+        let additional = capacity.saturating_sub(self.sorted.len());
+        reserve(&mut self.sorted, additional, "window of a search")?;
+        self.capacity = self.capacity.max(capacity);
+        Ok(())
+    }
+
     /// The candidate as this window packs it.
     #[inline]
     pub(crate) fn pack(&self, key: f32, id: SlotId) -> u64 {

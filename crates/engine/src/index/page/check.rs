@@ -7,6 +7,7 @@ use super::{
     Layout, MAX_LEVEL, MAX_TID_OFFSET, NeighbourList, NodePage, PageError, PageKind, SlotRef, SlotState,
     UpperId, UpperPage, UpperRecord, page_kind,
 };
+use crate::index::key::find_fault;
 use crate::index::{HeapTid, IndexError, SlotId};
 
 /// Something that is wrong on a page.
@@ -48,6 +49,9 @@ pub enum Problem {
     /// A neighbour, or the owner of an upper record, is not an id of this index.
     #[error("id out of range")]
     IdRange,
+    /// The keys of a slot cannot have been written so: a reserved bit, or a value of a column that is NULL.
+    #[error("impossible keys")]
+    Keys,
     /// A list names the same neighbour twice.
     #[error("neighbour is listed twice")]
     Duplicate,
@@ -169,6 +173,9 @@ impl PageChecker {
             report(Problem::Level);
         } else if !self.upper_fits(head.upper, head.level) {
             report(Problem::Upper);
+        }
+        if find_fault(slot.keys, self.layout.key_count()).is_some() {
+            report(Problem::Keys);
         }
         self.check_list(own, slot.neighbours, report);
     }

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use super::slot::{CODE_OFFSET, TID_OFFSET};
 use super::{BODY_BYTES, HEADER_BYTES, M_MAX, MAX_LEVEL};
+use crate::index::key::{MAX_KEYS, key_bytes};
 use crate::index::storage::Place;
 use crate::index::{IndexError, SlotId};
 
@@ -101,6 +102,14 @@ impl Layout {
     #[must_use]
     pub fn key_bytes(&self) -> usize {
         usize::from(self.key_bytes)
+    }
+
+    /// How many key columns those bytes are for.
+    #[must_use]
+    pub fn key_count(&self) -> usize {
+        (0..=MAX_KEYS)
+            .find(|count| key_bytes(*count) >= self.key_bytes())
+            .unwrap_or(MAX_KEYS)
     }
 
     /// Bytes of a slot.
@@ -241,6 +250,13 @@ impl Layout {
     #[inline]
     pub fn tid_place(&self, id: SlotId) -> Place {
         self.slot_place(id, TID_OFFSET)
+    }
+
+    /// Where the keys of a slot stand ([`Layout::key_bytes`]).
+    #[must_use]
+    #[inline]
+    pub fn keys_place(&self, id: SlotId) -> Place {
+        self.slot_place(id, self.keys_offset())
     }
 
     /// Where the neighbours of level 0 stand, [`Layout::neighbours_bytes`] of level 0.

@@ -6,6 +6,7 @@ use super::{
     BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_DIMS, PageError, PageKind, bytes, center_blocks,
     check_ef_construction, check_m, written, written_mut,
 };
+use crate::index::key::{KeyKinds, MAX_KEYS};
 use crate::index::{ElementKind, Metric};
 
 const FORMAT_OFFSET: usize = 0;
@@ -22,7 +23,8 @@ const CENTER_BLOCKS_OFFSET: usize = 32;
 
 const _: () = assert!(CENTER_BLOCKS_OFFSET + 8 == ENTRIES_OFFSET);
 const _: () = assert!(ENTRIES_OFFSET + ENTRIES_BYTES == UPPER_ROOM_OFFSET);
-const _: () = assert!(UPPER_ROOM_OFFSET + UPPER_ROOM_BYTES <= BODY_BYTES);
+const KEY_KINDS_OFFSET: usize = UPPER_ROOM_OFFSET + UPPER_ROOM_BYTES;
+const _: () = assert!(KEY_KINDS_OFFSET + MAX_KEYS <= BODY_BYTES);
 
 /// What the meta page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +41,8 @@ pub struct Meta {
     pub m: u16,
     /// Candidates of an insertion.
     pub ef_construction: u16,
-    /// Bytes of the keys in a slot.
-    pub key_bytes: u16,
+    /// The key columns.
+    pub keys: KeyKinds,
     /// The seed of the rotation and of the levels.
     pub seed: u64,
     /// Another one after each build: what is cached of an index is worthless when this changes.
@@ -71,6 +73,11 @@ impl Meta {
         }
         let wrong = PageError::content;
         let m = bytes::get_u16(body, M_OFFSET)?;
+        let keys = KeyKinds::from_bytes(*bytes::array(body, KEY_KINDS_OFFSET)?)
+            .ok_or(wrong("unknown kind of a key column"))?;
+        if usize::from(bytes::get_u16(body, KEY_BYTES_OFFSET)?) != keys.key_bytes() {
+            return Err(wrong("length of the keys does not fit the key columns"));
+        }
         let meta = Self {
             metric: Metric::from_u8(bytes::get_u8(body, METRIC_OFFSET)?).ok_or(wrong("unknown metric"))?,
             element: ElementKind::from_u8(bytes::get_u8(body, ELEMENT_OFFSET)?)
@@ -79,7 +86,7 @@ impl Meta {
             dims: bytes::get_u32(body, DIMS_OFFSET)?,
             m,
             ef_construction: bytes::get_u16(body, EF_CONSTRUCTION_OFFSET)?,
-            key_bytes: bytes::get_u16(body, KEY_BYTES_OFFSET)?,
+            keys,
             seed: bytes::get_u64(body, SEED_OFFSET)?,
             build_id: bytes::get_u64(body, BUILD_ID_OFFSET)?,
             center_blocks: bytes::get_u32(body, CENTER_BLOCKS_OFFSET)?,
@@ -103,7 +110,10 @@ impl Meta {
         bytes::put(body, DIMS_OFFSET, &self.dims.to_le_bytes())?;
         bytes::put(body, M_OFFSET, &self.m.to_le_bytes())?;
         bytes::put(body, EF_CONSTRUCTION_OFFSET, &self.ef_construction.to_le_bytes())?;
-        bytes::put(body, KEY_BYTES_OFFSET, &self.key_bytes.to_le_bytes())?;
+        let key_bytes = u16::try_from(self.keys.key_bytes())
+            .map_err(|_| PageError::content("length of the keys is out of range"))?;
+        bytes::put(body, KEY_BYTES_OFFSET, &key_bytes.to_le_bytes())?;
+        bytes::put(body, KEY_KINDS_OFFSET, &self.keys.to_bytes())?;
         bytes::put(body, SEED_OFFSET, &self.seed.to_le_bytes())?;
         bytes::put(body, BUILD_ID_OFFSET, &self.build_id.to_le_bytes())?;
         bytes::put(body, CENTER_BLOCKS_OFFSET, &self.center_blocks.to_le_bytes())?;
@@ -125,9 +135,6 @@ impl Meta {
         }
         if check_ef_construction(i64::from(self.ef_construction), self.m).is_err() {
             return wrong("ef_construction is out of range");
-        }
-        if usize::from(self.key_bytes) > BODY_BYTES {
-            return wrong("length of the keys is out of range");
         }
         if self.center_blocks != 0 && self.center_blocks != center_blocks(self.dims) {
             return wrong("number of center pages does not fit the dimensions");

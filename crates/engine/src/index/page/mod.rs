@@ -37,6 +37,7 @@
 //! |             36 |     4 | zero                                                                     |
 //! |             40 |   128 | 16 entries of 8 bytes: slot id (4; all ones: free), level (1), zero (3)  |
 //! |            168 |   256 | 64 blocks of upper pages that probably have room (4 each), 0: none        |
+//! |            424 |     8 | kinds of the key columns, see [`super::key::KeyKind`]; 0: none             |
 //!
 //! # Body of a center page
 //!
@@ -55,7 +56,7 @@
 //! |                 8 |          4 | id of the upper record of level 1; all ones at level 0                  |
 //! |                12 |         20 | factors of the code                                                     |
 //! |                32 | code bytes | code                                                                    |
-//! |         32 + code | key bytes  | keys                                                                    |
+//! |         32 + code | key bytes  | keys, see [`super::key`]                                                |
 //! |  32 + code + keys |         8m | 2m neighbours of level 0 (4 each), from the front, the rest all ones    |
 //!
 //! # Body of an upper page

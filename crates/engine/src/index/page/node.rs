@@ -5,8 +5,8 @@ use super::slot::{
     CODE_OFFSET, FACTORS_OFFSET, LEVEL_OFFSET, STATE_OFFSET, TID_OFFSET, UPPER_OFFSET, tid_to_bytes,
 };
 use super::{
-    Layout, MAX_LEVEL, NewSlot, PageBytes, PageError, PageKind, SlotRef, SlotState, UpperId, bytes, written,
-    written_mut,
+    Layout, MAX_LEVEL, NewSlot, PageBytes, PageError, PageKind, SPECIAL_BYTES, SPECIAL_OFFSET, SlotRef,
+    SlotState, UpperId, bytes, written, written_mut,
 };
 use crate::index::{HeapTid, SlotId};
 
@@ -62,6 +62,39 @@ impl<'a> NodePage<'a> {
     pub fn slots(&self) -> impl Iterator<Item = (u16, Result<SlotRef<'a>, PageError>)> + use<'a> {
         let page = *self;
         (0..self.layout.slots_per_page()).map(move |index| (index, page.slot(index)))
+    }
+
+    /// Copies what stands before the neighbours of the slots whose keys are wanted to the same places of another page, which becomes a
+    /// node page. All its other slots become free ones. Returns how many were copied.
+    ///
+    /// # Errors
+    /// [`PageError`] for a layout that no page has.
+    pub fn copy_wanted(
+        &self,
+        to: &mut PageBytes,
+        mut wanted: impl FnMut(&[u8]) -> bool,
+    ) -> Result<u16, PageError> {
+        let layout = &self.layout;
+        let (head, length) = (layout.head_bytes(), layout.neighbours_offset());
+        let mut copied = 0_u16;
+        for index in 0..layout.slots_per_page() {
+            let at = layout.slot_offset(index);
+            let slot = bytes::range(self.page, at, length)?;
+            if wanted(slot.get(head..).unwrap_or_default()) {
+                bytes::put(to, at, slot)?;
+                copied = copied.saturating_add(1);
+            } else {
+                bytes::put(to, at.saturating_add(STATE_OFFSET), &[SlotState::Free.to_u8()])?;
+            }
+        }
+        if copied > 0 {
+            bytes::put(
+                to,
+                SPECIAL_OFFSET,
+                bytes::range(self.page, SPECIAL_OFFSET, SPECIAL_BYTES)?,
+            )?;
+        }
+        Ok(copied)
     }
 
     /// How many slots are in which state.
@@ -180,6 +213,19 @@ impl<'a> NodePageMut<'a> {
         let slot = self.slot_mut(index)?;
         bytes::put(slot, LEVEL_OFFSET, &[level])?;
         bytes::put(slot, UPPER_OFFSET, &upper.0.to_le_bytes())
+    }
+
+    /// Replaces the keys of a slot.
+    ///
+    /// # Errors
+    /// [`PageError`] if the page has no such slot, or the keys do not have the length of the layout.
+    #[cfg(test)]
+    pub fn set_keys(&mut self, index: u16, keys: &[u8]) -> Result<(), PageError> {
+        let layout = self.layout;
+        if keys.len() != layout.key_bytes() {
+            return Err(PageError::content("keys do not have the length of this index"));
+        }
+        bytes::put(self.slot_mut(index)?, layout.keys_offset(), keys)
     }
 
     /// Replaces the neighbours of level 0.

@@ -102,6 +102,11 @@ impl<T> Chunked<T> {
         Ok(())
     }
 
+    /// How many items a record has.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// How many records there is room for.
     pub(super) fn capacity(&self) -> usize {
         self.chunks.len() * self.size.elements()

@@ -5,6 +5,7 @@
 
 use super::chunks::{ChunkSize, Chunked, Lists};
 use crate::index::hnsw::Index;
+use crate::index::key::key_bytes;
 use crate::index::quantize::{CodeRef, Factors, Quantizer};
 use crate::index::{HeapTid, IndexError, SlotId};
 use crate::kernels::prefetch;
@@ -60,6 +61,8 @@ pub(super) struct Elements {
     count: u32,
     /// Head and code of each element.
     records: Chunked<u8>,
+    /// Keys of each element: apart, as only the end of a build reads them.
+    keys: Chunked<u8>,
     /// Lists of level 0, by element.
     base: Lists,
     /// Lists of the levels above, numbered by [`Row::upper`].
@@ -73,16 +76,20 @@ pub(super) fn slack(m: usize) -> usize {
 }
 
 impl Elements {
-    pub(super) fn new(index: &Index, memory_limit_bytes: usize) -> Self {
+    /// Elements with the keys of so many columns.
+    pub(super) fn new(index: &Index, memory_limit_bytes: usize, key_columns: usize) -> Self {
         let chunk_bytes = (memory_limit_bytes / 64).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end());
         let m = usize::from(index.m);
         let record_bytes = HEAD_BYTES + index.quantizer.code_bytes();
         let (base_degree, upper_degree) = (2 * m + slack(m), m + slack(m));
-        let size = ChunkSize::for_bytes(chunk_bytes, record_bytes + base_degree * size_of::<u32>());
+        let key_bytes = key_bytes(key_columns);
+        let element_bytes = record_bytes + key_bytes + base_degree * size_of::<u32>();
+        let size = ChunkSize::for_bytes(chunk_bytes, element_bytes);
         let upper_size = ChunkSize::for_bytes(chunk_bytes / 16, upper_degree * size_of::<u32>());
         Elements {
             count: 0,
             records: Chunked::new(size, record_bytes),
+            keys: Chunked::new(size, key_bytes),
             base: Lists::new(size, base_degree),
             upper: Lists::new(upper_size, upper_degree),
             upper_count: 0,
@@ -93,7 +100,7 @@ impl Elements {
     pub(super) fn growth_bytes(&self, level: u8) -> usize {
         let mut bytes = 0;
         if self.count as usize == self.records.capacity() {
-            bytes += self.records.chunk_bytes() + self.base.chunk_bytes();
+            bytes += self.element_chunk_bytes();
         }
         if self.upper_count as usize + usize::from(level) > self.upper.capacity() {
             bytes += self.upper.chunk_bytes();
@@ -101,10 +108,21 @@ impl Elements {
         bytes
     }
 
-    /// Adds an element.
+    /// What a chunk of elements takes beside lists above level 0.
+    fn element_chunk_bytes(&self) -> usize {
+        let keys = if self.keys.stride() == 0 {
+            0
+        } else {
+            self.keys.chunk_bytes()
+        };
+        self.records.chunk_bytes() + keys + self.base.chunk_bytes()
+    }
+
+    /// Adds an element. Keys of another length than these elements have are filled up or cut off.
     pub(super) fn push(
         &mut self,
         code: CodeRef<'_>,
+        keys: &[u8],
         tid: HeapTid,
         level: u8,
         ranked: bool,
@@ -120,6 +138,9 @@ impl Elements {
         let id = self.count;
         if id as usize == self.records.capacity() {
             self.records.grow(0, "codes of an index build")?;
+            if self.keys.stride() > 0 {
+                self.keys.grow(0, "keys of an index build")?;
+            }
             self.base.grow()?;
         }
         while self.upper_count as usize + usize::from(level) > self.upper.capacity() {
@@ -136,6 +157,12 @@ impl Elements {
         head.copy_from_slice(&row.to_bytes(&code.factors));
         for (to, from) in own_code.iter_mut().zip(code.code) {
             *to = *from;
+        }
+        if self.keys.stride() > 0 {
+            let own_keys = self.keys.record_mut(id);
+            for (to, from) in own_keys.iter_mut().zip(keys) {
+                *to = *from;
+            }
         }
         self.upper_count += u32::from(level);
         self.count += 1;
@@ -168,6 +195,14 @@ impl Elements {
             .last_chunk()
             .map_or_else(Factors::default, Factors::from_bytes);
         CodeRef { factors, code }
+    }
+
+    /// The keys of an element.
+    pub(super) fn keys(&self, id: SlotId) -> &[u8] {
+        if self.keys.stride() == 0 {
+            return &[];
+        }
+        self.keys.record(id.0)
     }
 
     #[inline]
@@ -222,15 +257,15 @@ impl Elements {
         // Levels are geometric: an element has 1 / (m - 1) lists above level 0.
         let upper = count / usize::from(index.m.saturating_sub(1).max(1));
         let upper = upper + upper / 8 + 64;
-        chunks(
-            count,
-            self.records.chunk_elements(),
-            self.records.chunk_bytes() + self.base.chunk_bytes(),
-        ) + chunks(upper, self.upper.chunk_elements(), self.upper.chunk_bytes())
+        chunks(count, self.records.chunk_elements(), self.element_chunk_bytes())
+            + chunks(upper, self.upper.chunk_elements(), self.upper.chunk_bytes())
     }
 
     /// What the elements occupy.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.records.memory_bytes() + self.base.memory_bytes() + self.upper.memory_bytes()
+        self.records.memory_bytes()
+            + self.keys.memory_bytes()
+            + self.base.memory_bytes()
+            + self.upper.memory_bytes()
     }
 }

@@ -31,6 +31,7 @@ use self::reach::Reach;
 use self::team::Stop;
 use self::write::Writer;
 use super::Index;
+use crate::index::key::find_fault;
 use crate::index::page::{Entry, EntrySet};
 use crate::index::quantize::{CodeRef, Rankable};
 use crate::index::{HeapTid, IndexError};
@@ -59,28 +60,50 @@ impl<'a> Builder<'a> {
     pub fn new(index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
         Builder {
             index,
-            elements: Elements::new(index, memory_limit_bytes),
+            elements: Elements::new(index, memory_limit_bytes, index.keys.count()),
             memory_limit_bytes,
             threads,
         }
     }
 
-    /// Stores a coded vector. One without a rank is stored, but no search will come by.
+    /// As [`Builder::new`], of elements whose slots are written already: it holds no keys.
+    fn of_written(index: &'a Index, memory_limit_bytes: usize, threads: usize) -> Self {
+        Builder {
+            index,
+            elements: Elements::new(index, memory_limit_bytes, 0),
+            memory_limit_bytes,
+            threads,
+        }
+    }
+
+    /// Stores a coded vector with the keys of its row, see [`crate::index::key::RowKeys`]. One without a rank is stored, but no search
+    /// will come by.
     ///
     /// # Errors
-    /// [`IndexError::OutOfMemory`], [`IndexError::Limit`] for more elements than an index numbers.
-    pub fn push(&mut self, code: CodeRef<'_>, tid: HeapTid, rank: Rankable) -> Result<Pushed, IndexError> {
+    /// [`IndexError::OutOfMemory`], [`IndexError::Limit`] for more elements than an index numbers, [`IndexError::Failed`] for keys that
+    /// are not those of this index.
+    pub fn push(
+        &mut self,
+        code: CodeRef<'_>,
+        keys: &[u8],
+        tid: HeapTid,
+        rank: Rankable,
+    ) -> Result<Pushed, IndexError> {
+        if let Some(what) = find_fault(keys, self.index.keys.count()) {
+            return Err(IndexError::Failed { what });
+        }
         let level = match rank {
             Rankable::Yes => self.index.level(tid),
             Rankable::No => 0,
         };
-        self.push_at(code, tid, level, rank)
+        self.push_at(code, keys, tid, level, rank)
     }
 
     /// As [`Builder::push`], at a level that the caller chooses.
     fn push_at(
         &mut self,
         code: CodeRef<'_>,
+        keys: &[u8],
         tid: HeapTid,
         level: u8,
         rank: Rankable,
@@ -90,7 +113,8 @@ impl<'a> Builder<'a> {
         if growth > 0 && self.memory_bytes() + growth > self.memory_limit_bytes {
             return Ok(Pushed::Full);
         }
-        self.elements.push(code, tid, level, rank == Rankable::Yes)?;
+        self.elements
+            .push(code, keys, tid, level, rank == Rankable::Yes)?;
         Ok(Pushed::Stored)
     }
 

@@ -171,7 +171,7 @@ impl Writer<'_> {
             upper,
             factors: &code.factors.to_bytes(),
             code: code.code,
-            keys: &[],
+            keys: self.elements.keys(number),
             neighbours,
         };
         node.write_slot(index, &slot)

@@ -23,6 +23,7 @@ mod place;
 mod plan;
 mod ways;
 
+use crate::index::key::find_fault;
 use crate::index::page::{FACTORS_BYTES, NewSlot, SlotState, UpperId};
 use crate::index::quantize::{CodeRef, Factors, Query, Rankable};
 use crate::index::storage::PageWrite;
@@ -47,6 +48,8 @@ pub struct NewElement<'a> {
     pub tid: HeapTid,
     /// The highest level of the element, see [`Index::level`].
     pub level: u8,
+    /// The keys of the row, see [`crate::index::key::RowKeys`]; empty for an index without key columns.
+    pub keys: &'a [u8],
 }
 
 /// Inserts elements; keeps its memory from one to the next.
@@ -76,7 +79,7 @@ impl Inserter {
         element: &NewElement<'_>,
         entropy: u64,
     ) -> Result<SlotId, IndexError> {
-        let factors = self.begin(index, element.transformed)?;
+        let factors = self.begin(index, element)?;
         if element.rankable == Rankable::No {
             return self.store(index, storage, element, &factors.to_bytes(), entropy);
         }
@@ -109,7 +112,7 @@ impl Inserter {
         element: &NewElement<'_>,
         entropy: u64,
     ) -> Result<SlotId, IndexError> {
-        let factors = self.begin(index, element.transformed)?;
+        let factors = self.begin(index, element)?;
         let id = self.store(index, storage, element, &factors.to_bytes(), entropy)?;
         if element.rankable == Rankable::Yes {
             let level = element.level.min(crate::index::page::MAX_LEVEL);
@@ -119,13 +122,17 @@ impl Inserter {
     }
 
     /// Encodes the vector into `self.code`, and clears the lists.
-    fn begin(&mut self, index: &Index, transformed: &[f32]) -> Result<Factors, IndexError> {
+    fn begin(&mut self, index: &Index, element: &NewElement<'_>) -> Result<Factors, IndexError> {
+        let transformed = element.transformed;
         if transformed.len() != index.quantizer.dims() {
             return Err(IndexError::Limit {
                 what: "number of dimensions of the vector",
                 value: transformed.len() as u64,
                 limit: u64::from(index.dims),
             });
+        }
+        if let Some(what) = find_fault(element.keys, index.keys.count()) {
+            return Err(IndexError::Failed { what });
         }
         for list in &mut self.lists {
             list.clear();
@@ -157,7 +164,7 @@ impl Inserter {
             upper: UpperId::NONE,
             factors,
             code: &self.code,
-            keys: &[],
+            keys: element.keys,
             neighbours: self.lists.first().map(Vec::as_slice).unwrap_or_default(),
         };
         place::store_slot(index, storage, &slot, entropy)

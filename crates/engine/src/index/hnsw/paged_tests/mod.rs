@@ -8,6 +8,7 @@
 
 mod checks;
 mod crash;
+mod filters;
 mod recall;
 mod scan_end;
 pub(super) mod storages;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use super::insert::{Inserter, NewElement};
 use super::scan::{HeapRows, Hit, Scan, ScanOptions};
 use super::{Index, IndexOptions};
+use crate::index::key::{KeyKinds, RowKeys};
 use crate::index::page::{EntrySet, PageKind, init_page};
 use crate::index::quantize::{CodeBits, Rankable, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
@@ -76,6 +78,7 @@ pub(super) struct Kind {
     pub bits: CodeBits,
     pub m: u16,
     pub ef_construction: u16,
+    pub keys: KeyKinds,
 }
 
 impl Kind {
@@ -86,6 +89,7 @@ impl Kind {
             bits: CodeBits::default_for(metric, dims),
             m: 16,
             ef_construction: 64,
+            keys: KeyKinds::NONE,
         }
     }
 }
@@ -101,6 +105,7 @@ pub(super) fn empty_index(kind: Kind) -> (Arc<Index>, MemoryStorage) {
         ef_construction: kind.ef_construction,
         seed: 42,
         build_id: 7,
+        keys: kind.keys,
     };
     let index = Index::new(&options, Vec::new()).unwrap();
     let mut storage = MemoryStorage::new();
@@ -130,6 +135,8 @@ pub(super) fn row_of(tid: HeapTid) -> usize {
 #[derive(Default)]
 pub(super) struct Insertions {
     pub inserter: Inserter,
+    /// The keys of a row, in an index that has some.
+    pub keys: Option<fn(usize) -> RowKeys>,
     random: Option<Random>,
     transformed: Vec<f32>,
 }
@@ -145,11 +152,13 @@ impl Insertions {
         self.transformed.resize(vector.len(), 0.0);
         let rankable = index.quantizer.transform(vector, &mut self.transformed);
         let tid = tid_of(row);
+        let keys = self.keys.map_or(RowKeys::new(0), |keys| keys(row));
         let element = NewElement {
             transformed: &self.transformed,
             rankable,
             tid,
             level: index.level(tid),
+            keys: keys.as_bytes(),
         };
         let entropy = self.random.get_or_insert(Random(99)).next();
         self.inserter.insert(index, storage, &element, entropy)
@@ -227,7 +236,7 @@ pub(super) fn rescan<S: PageRead>(scan: &mut Scan, index: &Index, storage: &mut 
         Rankable::Yes => Some(transformed.as_slice()),
         Rankable::No => None,
     };
-    scan.rescan(storage, query).unwrap();
+    scan.rescan(storage, query, None).unwrap();
 }
 
 /// The first rows of a scan.

@@ -254,7 +254,7 @@ fn interrupts_stop_a_scan_that_can_go_on() {
 fn a_query_of_other_dimensions_is_refused() {
     let (index, mut storage, _, _) = small(Metric::L2, 3);
     let mut scan = Scan::new(index, with_ef(20));
-    let refused = scan.rescan(&mut storage, Some(&[1.0; 5]));
+    let refused = scan.rescan(&mut storage, Some(&[1.0; 5]), None);
     assert!(matches!(
         refused,
         Err(IndexError::Limit {

@@ -3,7 +3,7 @@
 //! The walk has the whole limit to itself but for what a window takes to be read and ordered; the sweep has what the walk leaves, which
 //! is mostly all. Beside it there is the set of the rows that were returned.
 
-use crate::index::SlotId;
+use crate::index::hnsw::queue::Candidate;
 use crate::index::page::FRONT_BYTES;
 use crate::index::storage::Place;
 
@@ -14,12 +14,14 @@ use super::{PagedScratch, Phase, Scan};
 const SPARE_SHARE: usize = 8;
 /// The least number of rows of a pass of the sweep.
 const BATCH_MIN: usize = 64;
+/// The least number of rows of the first pass of a sweep with a filter; each further pass takes eight times as many.
+const FIRST_BATCH: usize = 512;
 /// The largest number of rows of a pass of the sweep.
 const BATCH_MAX: usize = 1 << 20;
 /// What a row of a pass may occupy: twice on the list (see `sweep`), and once with its exact key.
 const BATCH_ROW_BYTES: usize = 2 * size_of::<Listed>() + size_of::<Fetched>();
-/// What a row of a window occupies beside the walk: its id, then as a row of a pass, once.
-const WINDOW_ROW_BYTES: usize = size_of::<SlotId>() + size_of::<Listed>() + size_of::<Fetched>();
+/// What a row of a window occupies beside the walk: a candidate, then as a row of a pass, once.
+const WINDOW_ROW_BYTES: usize = size_of::<Candidate>() + size_of::<Listed>() + size_of::<Fetched>();
 /// How many rows of a window are read at once.
 pub(super) const ROWS_AT_ONCE: usize = 256;
 
@@ -35,14 +37,18 @@ impl Scan {
         self.walk_bytes() + self.list.memory_bytes() + self.sweep.memory_bytes()
     }
 
-    fn walk_bytes(&self) -> usize {
-        self.beam.memory_bytes() + self.scratch.memory_bytes() + self.ids.capacity() * size_of::<SlotId>()
+    pub(super) fn walk_bytes(&self) -> usize {
+        self.beam.memory_bytes()
+            + self.filtered.memory_bytes()
+            + self.scratch.memory_bytes()
+            + self.found.capacity() * size_of::<Candidate>()
     }
 
     pub(super) fn release_walk(&mut self) {
         self.beam.release();
+        self.filtered.release();
         self.scratch = PagedScratch::default();
-        self.ids = Vec::new();
+        self.found = Vec::new();
     }
 
     /// Leaves to the beam what a window of so many rows and the neighbours of a step do not need.
@@ -68,7 +74,16 @@ impl Scan {
     /// How many rows the next pass of the sweep may take.
     pub(super) fn rows_of_pass(&self) -> usize {
         let others = self.limited_bytes().saturating_sub(self.list.memory_bytes());
-        let batch = self.options.memory_limit_bytes.saturating_sub(others) / BATCH_ROW_BYTES;
-        batch.clamp(BATCH_MIN, BATCH_MAX)
+        let most = self.options.memory_limit_bytes.saturating_sub(others) / BATCH_ROW_BYTES;
+        let most = most.clamp(BATCH_MIN, BATCH_MAX);
+        match &self.filter {
+            // With a filter a sweep is often all of a scan, and what it has no use for need not be put in order.
+            Some(_) => {
+                let first = self.options.ef.saturating_mul(4).max(FIRST_BATCH);
+                let factor = 8_usize.saturating_pow(self.passes);
+                most.min(first.saturating_mul(factor))
+            }
+            None => most,
+        }
     }
 }

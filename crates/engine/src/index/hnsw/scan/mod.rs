@@ -10,32 +10,34 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod filtered;
 mod memory;
+mod refill;
 mod rows;
 mod shortlist;
 mod sweep;
 
+pub use filtered::{Approach, FilterCounts};
 pub use rows::{HeapRows, Hit};
 
 use std::sync::Arc;
 
-use crate::index::page::{FRONT_BYTES, SlotHead, SlotState};
-use crate::index::quantize::{Factors, Query};
+use crate::index::IndexError;
+use crate::index::key::Filter;
+use crate::index::page::SlotState;
+use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
-use crate::index::{IndexError, SlotId};
 
 use super::Index;
-use super::paged::{EntryList, PagedGraph, PagedScratch, peek_entries};
-use super::queue::{Candidate, reserve};
+use super::paged::PagedScratch;
+use super::queue::Candidate;
 use super::visited::VisitedSet;
-use super::walk::{Beam, Overflow, descend};
-use memory::ROWS_AT_ONCE;
+use super::walk::{Beam, Overflow};
+use filtered::FilteredWalk;
 use rows::{beyond_table, existing, read_row};
 use shortlist::{Fetched, Listed, Shortlist, Step};
-use sweep::{Ranking, Sweep};
+use sweep::Sweep;
 
-/// A later window is twice as large as the one before, up to this (or up to the first one, if that is larger).
-const WINDOW_MAX: usize = 2048;
 /// How a scan is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScanOptions {
@@ -91,10 +93,17 @@ pub struct Scan {
     window: usize,
     beam: Beam,
     scratch: PagedScratch,
-    ids: Vec<SlotId>,
+    /// What is to be listed of a window.
+    found: Vec<Candidate>,
     list: Shortlist,
     settled: VisitedSet,
     sweep: Sweep,
+    /// What rows must satisfy.
+    filter: Option<Filter>,
+    approach: Approach,
+    filtered: FilteredWalk,
+    /// Passes of the sweep so far.
+    passes: u32,
     /// Whether the rows of the list come from pages under their lock, and not from peeks.
     list_is_checked: bool,
 }
@@ -113,10 +122,14 @@ impl Scan {
             window: 0,
             beam: Beam::new(Overflow::Keep),
             scratch: PagedScratch::default(),
-            ids: Vec::new(),
+            found: Vec::new(),
             list: Shortlist::default(),
             settled: VisitedSet::default(),
             sweep: Sweep::default(),
+            filter: None,
+            approach: Approach::default(),
+            filtered: FilteredWalk::default(),
+            passes: 0,
             list_is_checked: false,
         }
     }
@@ -126,15 +139,22 @@ impl Scan {
         self.options = options;
     }
 
+    /// Says how queries with a filter are searched.
+    pub fn set_approach(&mut self, approach: Approach) {
+        self.approach = approach;
+    }
+
     /// Begins anew with this query, transformed by the quantiser; without one, for a query that is NULL or has no rank, all rows come
-    /// in any order.
+    /// in any order. With a filter, only rows whose keys pass it come.
     ///
     /// # Errors
-    /// [`IndexError::Limit`] for a query of other dimensions than the index, [`IndexError::OutOfMemory`], those of the storage.
+    /// [`IndexError::Limit`] for a query of other dimensions than the index, [`IndexError::Failed`] for a filter on columns that the
+    /// index does not have, [`IndexError::OutOfMemory`], those of the storage.
     pub fn rescan<S: PageRead>(
         &mut self,
         storage: &mut S,
         transformed: Option<&[f32]>,
+        filter: Option<Filter>,
     ) -> Result<(), IndexError> {
         self.phase = Phase::End;
         self.list.clear();
@@ -143,10 +163,23 @@ impl Scan {
             self.release_walk();
             self.list = Shortlist::default();
         }
+        self.filter = filter.filter(|filter| !filter.is_always());
+        if let Some(filter) = &self.filter {
+            if !filter.fits(&self.index.keys) {
+                return Err(IndexError::Failed {
+                    what: "filter on a key column that the index does not have",
+                });
+            }
+            if filter.is_never() {
+                return Ok(());
+            }
+        }
         self.blocks = storage.blocks()?;
         self.id_bound = self.index.layout.id_bound(self.blocks)?;
         self.settled.reset(self.id_bound)?;
         self.sweep.reset(&self.index);
+        self.passes = 0;
+        self.filtered.forget_counts();
         self.window = self.options.ef.max(1);
         let Some(transformed) = transformed else {
             self.phase = Phase::Unordered;
@@ -202,8 +235,15 @@ impl Scan {
         listed: Listed,
     ) -> Result<(), IndexError> {
         let (id, peeked) = (listed.id(), !self.list_is_checked);
-        if let Some(tid) = existing(&self.index, storage, rows, id, listed.tid, peeked)?
-            && let Some(key) = rows.exact_key(tid)?
+        if let Some(tid) = existing(
+            &self.index,
+            storage,
+            rows,
+            id,
+            listed.tid,
+            peeked,
+            self.filter.as_ref(),
+        )? && let Some(key) = rows.exact_key(tid)?
         {
             self.list.fetched(Fetched { key, id, tid })?;
         }
@@ -221,7 +261,7 @@ impl Scan {
             return Ok(true);
         }
         self.settled.reserve(1)?;
-        let Some(tid) = read_row(&self.index, storage, fetched.id)? else {
+        let Some(tid) = read_row(&self.index, storage, fetched.id, self.filter.as_ref())? else {
             return Ok(false);
         };
         if tid == fetched.tid {
@@ -229,116 +269,12 @@ impl Scan {
             return Ok(true);
         }
         let id = fetched.id;
-        if let Some(tid) = existing(&self.index, storage, rows, id, tid, false)?
+        if let Some(tid) = existing(&self.index, storage, rows, id, tid, false, self.filter.as_ref())?
             && let Some(key) = rows.exact_key(tid)?
         {
             self.list.fetched(Fetched { key, id, tid })?;
         }
         Ok(false)
-    }
-
-    /// Takes a step towards more rows on the list.
-    fn refill<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        match self.phase {
-            Phase::Descend => self.descend(storage),
-            Phase::Walk => self.walk(storage),
-            Phase::Advance => self.advance(),
-            _ => self.sweep(storage),
-        }
-    }
-
-    fn descend<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        let entries = EntryList::new(&peek_entries(storage)?);
-        self.limit_beam(self.window);
-        let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        descend(
-            &mut self.beam,
-            &mut graph,
-            &self.query,
-            entries.as_slice(),
-            0,
-            self.window,
-        )?;
-        self.phase = Phase::Walk;
-        Ok(())
-    }
-
-    /// Fills the window, and puts the live ones of it on the list.
-    fn walk<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        self.beam.run(&mut graph, &self.query, 0)?;
-        if self.beam.found().len() < self.window && self.settled.is_empty() {
-            // The walk could not even fill a window: the index is small, or the graph is not whole. A sweep costs little in the one
-            // case and finds what the walk cannot reach in the other.
-            self.begin_sweep();
-            return Ok(());
-        }
-        self.list_window(storage)?;
-        self.phase = Phase::Advance;
-        Ok(())
-    }
-
-    fn list_window<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        self.list.clear();
-        self.list_is_checked = false;
-        let found = self.beam.found();
-        self.ids.clear();
-        reserve(&mut self.ids, found.len(), "rows of a search")?;
-        self.list.reserve(found.len())?;
-        self.ids.extend(found.map(|candidate| candidate.id));
-        let mut found = self.beam.found();
-        for ids in self.ids.chunks(ROWS_AT_ONCE) {
-            let places = ids.iter().map(|id| self.index.layout.head_place(*id));
-            let bytes = self.scratch.peek(storage, places, FRONT_BYTES)?;
-            for (front, Candidate { key, id }) in bytes.chunks_exact(FRONT_BYTES).zip(found.by_ref()) {
-                if let Some(head) = SlotHead::parse_front(front).filter(|head| head.state == SlotState::Live)
-                {
-                    let factors = Factors::from_bytes(head.factors);
-                    self.list.push(Listed {
-                        packed: Listed::pack(key, id),
-                        tid: head.tid,
-                        lower: self.query.lower_bound(key, &factors, self.options.epsilon),
-                    });
-                }
-            }
-        }
-        self.list.seal();
-        Ok(())
-    }
-
-    fn advance(&mut self) -> Result<(), IndexError> {
-        let most = self.options.ef.max(WINDOW_MAX);
-        self.window = self.window.saturating_mul(2).min(most);
-        // The list is used up. A window's needs other sizes than a pass's.
-        self.list = Shortlist::default();
-        self.limit_beam(self.window);
-        if self.beam.advance(self.window)? {
-            self.phase = Phase::Walk;
-        } else {
-            self.begin_sweep();
-        }
-        Ok(())
-    }
-
-    fn sweep<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        self.list_is_checked = true;
-        let ranking = Ranking {
-            query: &self.query,
-            epsilon: self.options.epsilon,
-            settled: &self.settled,
-            batch: self.rows_of_pass(),
-        };
-        let more = self
-            .sweep
-            .pass(&self.index, storage, self.blocks, &ranking, &mut self.list)?;
-        if !more {
-            self.phase = if self.sweep.saw_unranked() {
-                Phase::Unranked
-            } else {
-                Phase::End
-            };
-        }
-        Ok(())
     }
 
     fn next_unordered<S: PageRead, R: HeapRows>(
@@ -348,7 +284,10 @@ impl Scan {
     ) -> Result<Option<Hit>, IndexError> {
         let all = self.phase == Phase::Unordered;
         let wanted = |state| state == SlotState::Unranked || (all && state == SlotState::Live);
-        let row = self.sweep.next_row(&self.index, storage, self.blocks, wanted)?;
+        let filter = self.filter.as_ref();
+        let row = self
+            .sweep
+            .next_row(&self.index, storage, self.blocks, filter, wanted)?;
         let Some((block, tid)) = row else {
             self.phase = Phase::End;
             return Ok(None);
@@ -357,6 +296,15 @@ impl Scan {
             return Err(beyond_table(block));
         }
         Ok(Some(Hit { tid, key: f64::NAN }))
+    }
+
+    /// What scans with a filter did since the last one began.
+    #[must_use]
+    pub fn filter_counts(&self) -> FilterCounts {
+        FilterCounts {
+            sweeps: u64::from(self.passes),
+            ..self.filtered.counts()
+        }
     }
 
     /// How many elements the walk expanded and estimated since the scan was made.

@@ -1,6 +1,7 @@
 //! The table's rows, as a scan sees them, and the slots that name them.
 
 use crate::index::hnsw::Index;
+use crate::index::key::Filter;
 use crate::index::page::{NodePage, PageError, PageKind, SlotState, page_kind};
 use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError, SlotId};
@@ -36,12 +37,13 @@ pub(super) fn existing<S: PageRead, R: HeapRows>(
     id: SlotId,
     seen: HeapTid,
     peeked: bool,
+    filter: Option<&Filter>,
 ) -> Result<Option<HeapTid>, IndexError> {
     if rows.contains(seen) {
         return Ok(Some(seen));
     }
     let row = if peeked {
-        read_row(index, storage, id)?
+        read_row(index, storage, id, filter)?
     } else {
         Some(seen)
     };
@@ -62,12 +64,13 @@ pub(super) fn beyond_table(block: u32) -> IndexError {
     }
 }
 
-/// The row that a slot stands for now; none if it stands for none. An id that a torn peek made up may be of a page of another
-/// kind.
+/// The row that a slot stands for now; none if it stands for none, or for one that the filter refuses. An id that a torn peek made
+/// up may be of a page of another kind.
 pub(super) fn read_row<S: PageRead>(
     index: &Index,
     storage: &mut S,
     id: SlotId,
+    filter: Option<&Filter>,
 ) -> Result<Option<HeapTid>, IndexError> {
     let (block, at) = index.layout.slot(id);
     storage
@@ -75,8 +78,9 @@ pub(super) fn read_row<S: PageRead>(
             if page_kind(bytes)? != Some(PageKind::Node) {
                 return Ok(None);
             }
-            let head = NodePage::open(bytes, &index.layout)?.slot(at)?.head;
-            Ok((head.state == SlotState::Live).then_some(head.tid))
+            let slot = NodePage::open(bytes, &index.layout)?.slot(at)?;
+            let passes = filter.is_none_or(|filter| filter.matches(slot.keys));
+            Ok((slot.head.state == SlotState::Live && passes).then_some(slot.head.tid))
         })?
         .map_err(|error: PageError| error.at(block))
 }

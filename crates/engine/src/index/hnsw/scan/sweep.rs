@@ -8,12 +8,16 @@ use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::code_of;
 use crate::index::hnsw::queue::reserve;
 use crate::index::hnsw::visited::VisitedSet;
-use crate::index::page::{NodePage, PAGE_BYTES, PageKind, SlotState, page_kind};
+use crate::index::key::Filter;
+use crate::index::page::{NodePage, PAGE_BYTES, PageError, PageKind, SlotState, page_kind};
 use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError};
 
 use super::shortlist::{Listed, Shortlist};
+
+/// Cannot be: the copy of a page is as long as a page.
+const NO_ROOM: PageError = PageError::content("page does not fit its copy");
 
 /// Where a sweep is.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ pub(super) struct Ranking<'a> {
     pub epsilon: f32,
     /// Rows that were handed out before the sweep.
     pub settled: &'a VisitedSet,
+    /// What rows must satisfy.
+    pub filter: Option<&'a Filter>,
     /// How many rows a pass takes.
     pub batch: usize,
 }
@@ -76,7 +82,7 @@ impl Sweep {
         }
         while self.block < blocks {
             storage.check_interrupts()?;
-            if self.copy_page(storage)? {
+            if self.copy_page(index, storage, ranking.filter)? {
                 self.rank_page(index, ranking, list)?;
             }
             self.block = self.block.saturating_add(1);
@@ -101,10 +107,14 @@ impl Sweep {
         let page = NodePage::open(&self.page, &index.layout).map_err(|error| error.at(block))?;
         list.reserve(usize::from(index.layout.slots_per_page()))?;
         for (at, slot) in page.slots() {
-            let head = slot.map_err(|error| error.at(block))?.head;
+            let slot = slot.map_err(|error| error.at(block))?;
+            let head = slot.head;
             let Some(id) = index.layout.id(block, at) else {
                 continue;
             };
+            if ranking.filter.is_some_and(|filter| !filter.matches(slot.keys)) {
+                continue;
+            }
             self.saw_unranked |= head.state == SlotState::Unranked;
             if head.state != SlotState::Live || ranking.settled.contains(id) {
                 continue;
@@ -135,12 +145,13 @@ impl Sweep {
         }
     }
 
-    /// The next row that `wanted` holds for, in the order of the pages, and the block that names it.
+    /// The next row that `wanted` holds for and the filter lets pass, in the order of the pages, and the block that names it.
     pub fn next_row<S: PageRead>(
         &mut self,
         index: &Index,
         storage: &mut S,
         blocks: u32,
+        filter: Option<&Filter>,
         wanted: impl Fn(SlotState) -> bool,
     ) -> Result<Option<(u32, HeapTid)>, IndexError> {
         loop {
@@ -152,15 +163,15 @@ impl Sweep {
                 return Ok(None);
             }
             storage.check_interrupts()?;
-            if self.copy_page(storage)? {
+            if self.copy_page(index, storage, filter)? {
                 let block = self.block;
                 let page = NodePage::open(&self.page, &index.layout).map_err(|error| error.at(block))?;
                 let slots = usize::from(index.layout.slots_per_page());
                 reserve(&mut self.tids, slots, "rows of a search")?;
                 for (_, slot) in page.slots() {
-                    let head = slot.map_err(|error| error.at(block))?.head;
-                    if wanted(head.state) {
-                        self.tids.push(head.tid);
+                    let slot = slot.map_err(|error| error.at(block))?;
+                    if wanted(slot.head.state) && filter.is_none_or(|filter| filter.matches(slot.keys)) {
+                        self.tids.push(slot.head.tid);
                     }
                 }
             }
@@ -168,23 +179,33 @@ impl Sweep {
         }
     }
 
-    /// Copies the page, so that the lock is short. Returns whether it is one of elements.
-    fn copy_page<S: PageRead>(&mut self, storage: &mut S) -> Result<bool, IndexError> {
+    /// Copies the page, so that the lock is short. Returns whether it is one of elements, of which the filter lets one pass.
+    fn copy_page<S: PageRead>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        filter: Option<&Filter>,
+    ) -> Result<bool, IndexError> {
         if self.page.is_empty() {
             reserve(&mut self.page, PAGE_BYTES, "page of a search")?;
             self.page.resize(PAGE_BYTES, 0);
         }
         let (block, copy) = (self.block, &mut self.page);
-        let kind = storage
+        storage
             .read(block, |bytes| {
-                let kind = page_kind(bytes)?;
-                if kind == Some(PageKind::Node) {
-                    copy.copy_from_slice(bytes);
+                if page_kind(bytes)? != Some(PageKind::Node) {
+                    return Ok(false);
                 }
-                Ok(kind)
+                let Some(filter) = filter else {
+                    copy.copy_from_slice(bytes);
+                    return Ok(true);
+                };
+                // Few slots of a page, mostly none, are worth the copy.
+                let page = NodePage::open(bytes, &index.layout)?;
+                let copy = copy.as_mut_slice().try_into().map_err(|_| NO_ROOM)?;
+                Ok(page.copy_wanted(copy, |keys| filter.matches(keys))? > 0)
             })?
-            .map_err(|error: crate::index::page::PageError| error.at(block))?;
-        Ok(kind == Some(PageKind::Node))
+            .map_err(|error: PageError| error.at(block))
     }
 
     /// What the sweep occupies.

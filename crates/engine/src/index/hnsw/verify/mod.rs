@@ -101,7 +101,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Checks the whole index. Memory: a few bits for each slot and eight bytes for each row.
+/// Checks the whole index. Memory: a few bits for each slot and eight bytes for each row, sixteen with key columns.
 ///
 /// # Errors
 /// Those of the storage, [`IndexError::OutOfMemory`]. What is wrong with the index is not an error but a check that failed.

@@ -70,12 +70,17 @@ impl Pages {
             let (Ok(slot), Some(id)) = (slot, index.layout.id(block, number)) else {
                 continue;
             };
-            self.count_slot(id, &slot.head)?;
+            self.count_slot(id, &slot.head, slot.keys)?;
         }
         Ok(())
     }
 
-    fn count_slot(&mut self, id: SlotId, head: &crate::index::page::SlotHead<'_>) -> Result<(), IndexError> {
+    fn count_slot(
+        &mut self,
+        id: SlotId,
+        head: &crate::index::page::SlotHead<'_>,
+        keys: &[u8],
+    ) -> Result<(), IndexError> {
         match head.state {
             SlotState::Free => self.free += 1,
             SlotState::Dead => {
@@ -83,11 +88,11 @@ impl Pages {
             }
             SlotState::Unranked => {
                 self.unranked += 1;
-                self.rows.push(head.tid)?;
+                self.rows.push(head.tid, keys)?;
             }
             SlotState::Live => {
                 self.live.insert(id)?;
-                self.rows.push(head.tid)?;
+                self.rows.push(head.tid, keys)?;
             }
         }
         Ok(())

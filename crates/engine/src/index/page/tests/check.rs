@@ -217,3 +217,42 @@ fn an_index_of_too_many_blocks_has_no_checker() {
     assert!(PageChecker::new(&layout, 0, layout.max_blocks() + 1).is_err());
     assert!(PageChecker::new(&layout, u32::MAX, 1).is_ok());
 }
+
+#[test]
+fn keys_are_judged() {
+    let layout = Layout::new(192, 16, 20).unwrap();
+    let problems_of = |state, keys: &[u8]| {
+        let new = NewSlot {
+            state,
+            level: 0,
+            tid: HeapTid { block: 1, offset: 1 },
+            upper: UpperId::NONE,
+            factors: &[0; FACTORS_BYTES],
+            code: &[0; 192],
+            keys,
+            neighbours: &[],
+        };
+        let mut page = page_of(PageKind::Node);
+        let mut node = NodePageMut::open(&mut page, &layout).unwrap();
+        node.write_slot(3, &new).unwrap();
+        let mut findings = Vec::new();
+        let checker = PageChecker::new(&layout, 1, BLOCKS).unwrap();
+        checker.check(5, &page, &mut findings);
+        findings
+            .iter()
+            .map(|finding| (finding.problem, finding.index))
+            .collect::<Vec<_>>()
+    };
+    let good = [0b10, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(problems_of(SlotState::Live, &good), []);
+    for (at, byte) in [(0, 0b100), (1, 1), (3, 9), (15, 1)] {
+        let mut bad = good;
+        bad[at] ^= byte;
+        assert_eq!(problems_of(SlotState::Live, &bad), at_slot(Problem::Keys), "{at}");
+        assert_eq!(
+            problems_of(SlotState::Free, &bad),
+            [],
+            "what is free holds nothing"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::index::key::{KeyKind, KeyKinds, MAX_KEYS};
 use crate::index::{ElementKind, Metric};
 
 pub(super) fn usual_meta() -> Meta {
@@ -13,7 +14,7 @@ pub(super) fn usual_meta() -> Meta {
         dims: 384,
         m: 16,
         ef_construction: 128,
-        key_bytes: 0,
+        keys: KeyKinds::NONE,
         seed: 0x0102_0304_0506_0708,
         build_id: 0x1112_1314_1516_1718,
         center_blocks: 1,
@@ -89,10 +90,6 @@ fn values_out_of_range_are_neither_read_nor_written() {
         },
         Meta {
             ef_construction: 1001,
-            ..good
-        },
-        Meta {
-            key_bytes: 8161,
             ..good
         },
         Meta {
@@ -213,7 +210,7 @@ proptest! {
     #[test]
     fn the_meta_page_comes_back_as_written(
         (metric, element, eight, dims) in (1_u8..=4, 1_u8..=2, any::<bool>(), 1..=MAX_DIMS),
-        (m, extra, key_bytes, centered) in (M_MIN..=M_MAX, 0_u16..800, 0_u16..8160, any::<bool>()),
+        (m, extra, kinds, centered) in (M_MIN..=M_MAX, 0_u16..800, proptest::collection::vec(1_u8..=4, 0..=MAX_KEYS), any::<bool>()),
         (seed, build_id) in any::<(u64, u64)>(),
         offers in proptest::collection::vec((any::<u32>(), any::<u8>()), 0..40),
     ) {
@@ -229,7 +226,7 @@ proptest! {
             dims,
             m,
             ef_construction: (2 * m).max(EF_CONSTRUCTION_MIN) + extra,
-            key_bytes,
+            keys: KeyKinds::new(&kinds.iter().map(|code| KeyKind::from_u8(*code).unwrap()).collect::<Vec<_>>()).unwrap(),
             seed,
             build_id,
             center_blocks: if centered { center_blocks(dims) } else { 0 },
@@ -240,4 +237,22 @@ proptest! {
         prop_assert_eq!(Meta::parse(&page), Ok(meta));
         prop_assert_eq!(&page[..HEADER_BYTES], &[0xEE; HEADER_BYTES]);
     }
+}
+
+#[test]
+fn key_columns_stand_behind_the_room() {
+    let mut page = page_of(PageKind::Meta);
+    let keys = KeyKinds::new(&[KeyKind::Ordered, KeyKind::Signature]).unwrap();
+    Meta { keys, ..usual_meta() }.write(&mut page).unwrap();
+    let body = &page[HEADER_BYTES..];
+    assert_eq!(body[12..14], [20, 0]);
+    assert_eq!(body[424..432], [1, 4, 0, 0, 0, 0, 0, 0]);
+    for (at, byte) in [(12, 12), (424, 5), (424, 0), (427, 1), (431, 1)] {
+        let mut damaged = page.clone();
+        damaged[HEADER_BYTES + at] = byte;
+        assert!(Meta::parse(&damaged).is_err(), "{at}");
+    }
+    // What stood there belongs to no index any more.
+    usual_meta().write(&mut page).unwrap();
+    assert_eq!(Meta::parse(&page), Ok(usual_meta()));
 }

@@ -180,7 +180,7 @@ struct Work<'a> {
 
 impl<'a> Work<'a> {
     fn builder(&self) -> Builder<'a> {
-        Builder::new(self.index, self.means.memory_bytes, self.means.threads)
+        Builder::of_written(self.index, self.means.memory_bytes, self.means.threads)
     }
 
     /// How many elements a shard may have: what the builder takes less the ids that belong to its elements.
@@ -280,7 +280,7 @@ impl<'a> Shard<'a> {
         let level = member.level.saturating_sub(self.level);
         let pushed = self
             .builder
-            .push_at(member.code, member.tid, level, Rankable::Yes)?;
+            .push_at(member.code, &[], member.tid, level, Rankable::Yes)?;
         if pushed == Pushed::Stored {
             super::super::queue::reserve(&mut self.ids, 1, "ids of a part of an index build")?;
             self.ids.push(member.id);

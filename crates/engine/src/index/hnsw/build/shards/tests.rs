@@ -2,22 +2,23 @@
 
 use std::cell::Cell;
 
-use super::super::tests::data::{InterruptAfter, build, clustered, index, options, push_all, tid};
+use super::super::tests::data::{InterruptAfter, build, clustered, index, keys_of, options, push_all, tid};
 use super::super::{Builder, PageSink};
 use super::members::members;
 use super::nearest::{Frontier, MOST_ESTIMATES};
 use super::regions::Regions;
 use super::{Means, Sharded, Tape, link_pages};
-use crate::index::hnsw::Index;
 use crate::index::hnsw::insert::{Inserter, NewElement};
 use crate::index::hnsw::paged::{PagedGraph, PagedScratch, peek_entries};
 use crate::index::hnsw::reach::Reach;
-use crate::index::hnsw::sweep::{PageCopy, sweep};
+use crate::index::hnsw::sweep::{Content, PageCopy, sweep};
 use crate::index::hnsw::walk::{Beam, Overflow, descend};
-use crate::index::page::PageBytes;
+use crate::index::hnsw::{Index, IndexOptions};
+use crate::index::key::{KeyKind, KeyKinds};
+use crate::index::page::{PageBytes, SlotState};
 use crate::index::quantize::{Query, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead};
-use crate::index::{IndexError, Metric};
+use crate::index::{HeapTid, IndexError, Metric};
 use crate::interrupt::NeverInterrupted;
 
 /// A tape in memory.
@@ -77,11 +78,13 @@ fn store(index: &Index, vectors: &[Vec<f32>], memory_bytes: usize, threads: usiz
     let mut transformed = vec![0.0; index.dims as usize];
     for (row, vector) in vectors.iter().enumerate().skip(taken) {
         let rankable = index.quantizer.transform(vector, &mut transformed);
+        let keys = keys_of(index, row);
         let element = NewElement {
             transformed: &transformed,
             rankable,
             tid: tid(row),
             level: index.level(tid(row)),
+            keys: keys.as_bytes(),
         };
         inserter
             .store_unlinked(index, &mut storage, &element, row as u64)
@@ -356,4 +359,35 @@ fn an_interruption_or_a_failing_tape_ends_the_build() {
         let ended = link_pages(&index, &mut storage, &mut tape, means, &NeverInterrupted);
         assert!(matches!(ended, Err(IndexError::Failed { .. })), "{ended:?}");
     }
+}
+
+#[test]
+fn keys_stay_with_their_rows_in_a_build_of_parts() {
+    let vectors = clustered(3_000, 24, 3);
+    let options = IndexOptions {
+        keys: KeyKinds::new(&[KeyKind::Ordered, KeyKind::Hashed]).unwrap(),
+        ..options(Metric::L2, 24, 8, 24)
+    };
+    let index = index(&options, &vectors);
+    let (mut storage, sharded) = build_in(&index, &vectors, 250_000, 2);
+    assert!(sharded.shards > 2);
+    let mut rows = 0;
+    sweep(&index, &mut storage, &mut PageCopy::new(), |_, copy| {
+        let Content::Nodes(page) = copy.content(&index)? else {
+            return Ok(());
+        };
+        for (_, slot) in page.slots() {
+            let slot = slot.unwrap();
+            if slot.head.state == SlotState::Live {
+                let HeapTid { block, offset } = slot.head.tid;
+                let row = block as usize * 50 + usize::from(offset) - 1;
+                assert_eq!(slot.keys, keys_of(&index, row).as_bytes());
+                rows += 1;
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(rows, 3_000);
+    assert!(crate::index::hnsw::verify::verify(&mut storage).unwrap().is_ok());
 }

@@ -6,6 +6,7 @@ use crate::index::hnsw::build::{Builder, Built, Pushed, Supervisor};
 use crate::index::hnsw::hash::mix;
 use crate::index::hnsw::walk::{Beam, Overflow};
 use crate::index::hnsw::{Index, IndexOptions};
+use crate::index::key::{KeyKinds, RowKeys};
 use crate::index::quantize::{CenterBuilder, CodeBits, CodeRef, Quantizer, exact_key};
 use crate::index::{ElementKind, HeapTid, IndexError, Metric};
 use crate::interrupt::{Interrupt, Interrupted, NeverInterrupted};
@@ -72,7 +73,16 @@ pub(in crate::index::hnsw::build) fn options(
         ef_construction,
         seed: 42,
         build_id: 1,
+        keys: KeyKinds::NONE,
     }
+}
+
+/// The keys of a row in an index that may have key columns.
+pub(in crate::index::hnsw::build) fn keys_of(index: &Index, row: usize) -> RowKeys {
+    let mut keys = RowKeys::new(index.keys.count());
+    keys.set(0, Some(row as u64));
+    keys.set(1, (!row.is_multiple_of(3)).then_some(row as u64 * 7));
+    keys
 }
 
 /// An index for these vectors, centred at some of them.
@@ -106,7 +116,12 @@ pub(in crate::index::hnsw::build) fn push_all(
         let rank = index.quantizer.transform(vector, &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
         if builder
-            .push(CodeRef { factors, code: &code }, tid(row), rank)
+            .push(
+                CodeRef { factors, code: &code },
+                keys_of(index, row).as_bytes(),
+                tid(row),
+                rank,
+            )
             .unwrap()
             == Pushed::Full
         {

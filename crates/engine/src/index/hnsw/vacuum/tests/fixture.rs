@@ -6,10 +6,12 @@ use crate::index::hnsw::build::{Builder, PageSink, Pushed};
 use crate::index::hnsw::insert::{Inserter, NewElement};
 use crate::index::hnsw::paged::{PagedGraph, PagedScratch, peek_entries};
 use crate::index::hnsw::statistics::Statistics;
+use crate::index::hnsw::sweep::{Content, PageCopy, sweep};
 use crate::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
 use crate::index::hnsw::verify::{Verification, verify};
 use crate::index::hnsw::walk::{Beam, descend};
 use crate::index::hnsw::{Index, IndexOptions};
+use crate::index::key::{KeyKind, KeyKinds, RowKeys, hash_bytes};
 use crate::index::page::{Entry, PageBytes, SlotState};
 use crate::index::quantize::{CodeBits, CodeRef, exact_key};
 use crate::index::storage::{MemoryStorage, PageRead, PageWrite};
@@ -57,6 +59,17 @@ pub fn row_of(tid: HeapTid) -> u32 {
         .wrapping_sub(1)
 }
 
+/// The keys of the row of a number: the number itself, and a hash of it that is now and then NULL.
+pub fn keys_of(row: u32) -> RowKeys {
+    let mut keys = RowKeys::new(2);
+    keys.set(0, Some(u64::from(row)));
+    keys.set(
+        1,
+        (!row.is_multiple_of(3)).then(|| hash_bytes(&row.to_le_bytes())),
+    );
+    keys
+}
+
 pub struct Sink<'a>(pub &'a mut MemoryStorage);
 
 impl PageSink for Sink<'_> {
@@ -94,6 +107,7 @@ impl Shape {
             ef_construction: self.ef_construction,
             seed: 42,
             build_id: 1,
+            keys: KeyKinds::new(&[KeyKind::Ordered, KeyKind::Hashed]).unwrap(),
         };
         Index::new(&options, Vec::new()).unwrap()
     }
@@ -116,7 +130,12 @@ impl Fixture {
             let rank = index.quantizer.transform(vector, &mut transformed);
             let factors = index.quantizer.encode(&transformed, &mut code);
             let pushed = builder
-                .push(CodeRef { factors, code: &code }, tid(*row), rank)
+                .push(
+                    CodeRef { factors, code: &code },
+                    keys_of(*row).as_bytes(),
+                    tid(*row),
+                    rank,
+                )
                 .unwrap();
             assert_eq!(pushed, Pushed::Stored);
         }
@@ -215,7 +234,7 @@ impl Fixture {
     pub fn verify(&mut self) -> Verification {
         let mut verification = verify(&mut self.storage).unwrap();
         for row in self.rows.keys() {
-            verification.rows.expect(tid(*row));
+            verification.rows.expect(tid(*row), &[]);
         }
         let check = verification.rows.check();
         verification.checks.push(check);
@@ -237,6 +256,25 @@ impl Fixture {
     pub fn assert_clean(&mut self) {
         let verification = self.verify();
         assert!(verification.is_ok(), "{:#?}", verification.checks);
+        self.assert_keys();
+    }
+
+    /// Every row stands beside its own keys, whatever was moved, freed and used again.
+    fn assert_keys(&mut self) {
+        let index = &self.index;
+        sweep(index, &mut self.storage, &mut PageCopy::new(), |_, copy| {
+            let Content::Nodes(page) = copy.content(index)? else {
+                return Ok(());
+            };
+            for (_, slot) in page.slots() {
+                let slot = slot.unwrap();
+                if matches!(slot.head.state, SlotState::Live | SlotState::Unranked) {
+                    assert_eq!(slot.keys, keys_of(row_of(slot.head.tid)).as_bytes());
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
     }
 
     /// As after a build or a vacuum with nobody else at work: nothing is wrong, nothing is left to do, every element can be reached,
@@ -274,11 +312,13 @@ pub fn insert<S: PageWrite>(
 ) -> Result<SlotId, IndexError> {
     let mut transformed = vec![0.0; vector.len()];
     let rankable = index.quantizer.transform(vector, &mut transformed);
+    let keys = keys_of(row);
     let element = NewElement {
         transformed: &transformed,
         rankable,
         tid: tid(row),
         level,
+        keys: keys.as_bytes(),
     };
     Inserter::default().insert(index, storage, &element, u64::from(row))
 }

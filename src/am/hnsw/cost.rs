@@ -38,9 +38,11 @@ const PASSING_MICROSECONDS: f64 = 0.1;
 /// Results that a walk keeps of those that it keeps without conditions: this power of the share that passes, but not fewer than that.
 const WINDOW_POWER: f64 = 0.35;
 const WINDOW_LEAST: f64 = 12.0;
-/// Cost of a microsecond that conditions add. A row of a btree's answer takes about one when its page is cached, and the server counts
-/// it as the read of a page, 1 to 4: weighed by less, a sweep would seem cheaper than a btree and a sort that are faster.
-const COST_PER_MICROSECOND: f64 = 3.0;
+/// Cost of a microsecond that conditions add to a walk.
+const WALK_COST: f64 = 1.0;
+/// Cost of a microsecond of a sweep. A row of a btree's answer takes about one when its page is cached, and the server counts it as the
+/// read of a page, 1 to 4: weighed by less, a sweep would seem cheaper than a btree and a sort that are faster.
+const SWEEP_COST: f64 = 3.0;
 /// Share of page reads that miss even if the index fits the cache.
 const COLD_SHARE: f64 = 0.01;
 
@@ -84,13 +86,11 @@ fn from_path(path: &IndexPath, ef: f64) -> Estimate {
             let failing = 1.0 / passing.max(f64::MIN_POSITIVE) - 1.0;
             let walking = results * (RESULT_MICROSECONDS + failing * FAILING_MICROSECONDS);
             let sweeping = path.rows * KEY_MICROSECONDS + rows * PASSING_MICROSECONDS;
-            let added = (walking.min(sweeping) - ef * RESULT_MICROSECONDS).max(0.0);
-            let pages = if sweeping < walking {
-                path.pages * cold * path.sequential_page_cost
+            if sweeping < walking {
+                walk + path.pages * cold * path.sequential_page_cost + sweeping * SWEEP_COST
             } else {
-                0.0
-            };
-            walk + pages + added * COST_PER_MICROSECOND
+                walk + (walking - ef * RESULT_MICROSECONDS).max(0.0) * WALK_COST
+            }
         }
     };
     let total = startup + rows * (path.index_row_cost + path.operator_cost);

@@ -16,6 +16,7 @@ use castmatch_engine::index::hnsw::paged::{PagedGraph, PagedScratch, peek_entrie
 use castmatch_engine::index::hnsw::vacuum::{VacuumStats, bulk_delete, cleanup};
 use castmatch_engine::index::hnsw::walk::{Beam, Graph, descend};
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
+use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::page::{Entry, EntrySet, NodePage, PageKind, SlotState, init_page, page_kind};
 use castmatch_engine::index::quantize::{CodeBits, Query, exact_key};
 use castmatch_engine::index::storage::{MemoryStorage, PageRead, PageWrite, SharedMemoryStorage};
@@ -88,6 +89,7 @@ fn new_index(dims: usize, m: usize, ef_construction: usize) -> (Index, SharedMem
         ef_construction: ef_construction as u16,
         seed: 42,
         build_id: 1,
+        keys: KeyKinds::NONE,
     };
     let index = Index::new(&options, Vec::new()).unwrap();
     let mut storage = MemoryStorage::new();
@@ -123,6 +125,7 @@ fn insert(
                         rankable,
                         tid: tid(*row),
                         level: index.level(tid(*row)),
+                        keys: &[],
                     };
                     inserter
                         .insert(index, &mut storage, &element, random.next())

@@ -13,7 +13,7 @@ use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{IndexError, SlotId};
 
 use super::codes::Codes;
-use super::own::Own;
+use super::own::{IfFull, Own};
 use super::plan::{Outcome, Plan};
 use super::ways::Ways;
 
@@ -109,7 +109,7 @@ impl BackLinks {
             if let Some(dropped) = plan.dropped()
                 && !targets.contains(&dropped)
             {
-                own.name(index, storage, dropped)?;
+                own.name(index, storage, &[dropped], IfFull::Replace)?;
             }
             self.write_lists(index, storage, named.id, 0, false)?;
             if self

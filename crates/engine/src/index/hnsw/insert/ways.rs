@@ -11,6 +11,7 @@ use crate::index::hnsw::Index;
 use crate::index::hnsw::paged::PagedScratch;
 use crate::index::hnsw::queue::reserve;
 
+use crate::index::page::parse_neighbours;
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
@@ -18,6 +19,8 @@ use super::plan::Plan;
 
 /// A link, from one element to another.
 const ID_BYTES: usize = size_of::<SlotId>();
+/// So many of its neighbours must name an element that is dropped without a way around.
+const ENOUGH: usize = 3;
 
 type Link = (SlotId, SlotId);
 
@@ -27,6 +30,7 @@ pub(super) struct Ways {
     scratch: PagedScratch,
     /// Links that plans drop.
     drops: Vec<Link>,
+    members: Vec<SlotId>,
     /// Links because of which others are dropped.
     relied: Vec<Link>,
 }
@@ -60,10 +64,6 @@ impl Ways {
             let places = plan.old.iter().map(|member| layout.neighbours_place(*member));
             let length = layout.neighbours_bytes(0);
             let lists = self.scratch.peek(storage, places, length)?;
-            let leads = |from: &[u8], to: SlotId| {
-                let (places, _) = from.as_chunks::<ID_BYTES>();
-                places.contains(&to.0.to_le_bytes())
-            };
             let around = |to: SlotId| {
                 let mut members = plan.old.iter().zip(lists.chunks_exact(length.max(1)));
                 members.find_map(|(member, list)| {
@@ -75,7 +75,7 @@ impl Ways {
                 self.relied.push(link);
                 continue;
             }
-            let others = plan.new.iter().rev().copied();
+            let others = plan.new.iter().skip(plan.diverse).rev().copied();
             let mut others = others.filter(|other| *other != id && !self.relied.contains(&(target, *other)));
             let found = others.find_map(|other| {
                 if own.contains(&other) {
@@ -84,6 +84,9 @@ impl Ways {
                     around(other).map(|link| (other, Some(link)))
                 }
             });
+            if found.is_none() && plan.is_diverse(id) && self.is_named(index, storage, dropped)? {
+                continue;
+            }
             self.drops.retain(|(from, _)| *from != target);
             match found {
                 Some((other, link)) => {
@@ -96,4 +99,32 @@ impl Ways {
         }
         Ok(())
     }
+
+    /// Whether of the neighbours of an element enough name it, after all that is dropped.
+    fn is_named<S: PageRead>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        id: SlotId,
+    ) -> Result<bool, IndexError> {
+        let layout = &index.layout;
+        let length = layout.neighbours_bytes(0);
+        let id_bound = layout.id_bound(storage.blocks()?)?;
+        let place = std::iter::once(layout.neighbours_place(id));
+        let list = self.scratch.peek(storage, place, length)?;
+        self.members.clear();
+        reserve(&mut self.members, layout.max_neighbours(0), "back links")?;
+        parse_neighbours(list, id_bound, &mut self.members);
+        let places = self.members.iter().map(|member| layout.neighbours_place(*member));
+        let lists = self.scratch.peek(storage, places, length)?;
+        let lists = self.members.iter().zip(lists.chunks_exact(length.max(1)));
+        let naming = lists.filter(|(member, list)| leads(list, id) && !self.drops.contains(&(**member, id)));
+        Ok(naming.take(ENOUGH).count() == ENOUGH)
+    }
+}
+
+/// Whether the peeked list of an element names another.
+fn leads(list: &[u8], to: SlotId) -> bool {
+    let (places, _) = list.as_chunks::<ID_BYTES>();
+    places.contains(&to.0.to_le_bytes())
 }

@@ -8,6 +8,7 @@
 
 mod checks;
 mod crash;
+mod links;
 mod recall;
 mod scan_end;
 mod storages;

@@ -6,9 +6,12 @@
 //! 1. the slot with its neighbours of level 0: an element of level 0 that nothing leads to; vacuum links it again;
 //! 2. the upper records, if it has any: records that no slot claims; vacuum raises their element;
 //! 3. the slot's level and upper id: as after 1;
-//! 4. its own lists again, if members of them were freed meanwhile;
+//! 4. its own lists again, if members of them were freed meanwhile, or if a second search finds more;
 //! 5. the back links, a record a page: the element can be reached from the first one on;
 //! 6. the entry set, if the element belongs there.
+//!
+//! At level 0 a list names the new element in the end, whether any wanted it or not (`back`), and none drops a member that nothing
+//! else leads to (`ways`). So what was reachable stays so. Not under the inner product, see `back`.
 //!
 //! What is peeked may be torn: then links are poorer than they could be, and nothing else.
 
@@ -31,7 +34,7 @@ use crate::index::{HeapTid, IndexError, SlotId};
 use super::Index;
 use super::paged::PagedScratch;
 use super::queue::reserve;
-use back::{BackLinks, Named};
+use back::{BackLinks, Named, keeps_reachable};
 use codes::Codes;
 use find::{Finder, Lists, Sought};
 use own::{IfFull, Own};
@@ -232,7 +235,8 @@ impl Inserter {
         own.drop_gone(index, storage, &mut self.lists, &mut self.scratch)
     }
 
-    /// Links the neighbours back, from the highest level downwards. Returns whether one at level 0 names the element.
+    /// Links the neighbours back, from the highest level downwards. Returns false if one at level 0 should
+    /// name the element and none does.
     fn link_back<S: PageWrite>(
         &mut self,
         index: &Index,
@@ -253,6 +257,8 @@ impl Inserter {
             linked = back_links.link(index, storage, named, level, targets, codes)?;
         }
         let targets = self.lists.first().map(Vec::as_slice).unwrap_or_default();
-        Ok(linked > 0 || back_links.insist(index, storage, own, named, targets, codes)?)
+        Ok(linked > 0
+            || !keeps_reachable(index)
+            || back_links.insist(index, storage, own, named, targets, codes)?)
     }
 }

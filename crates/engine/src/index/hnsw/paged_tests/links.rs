@@ -34,7 +34,7 @@ fn an_element_that_every_list_would_refuse_is_reachable() {
 
 #[test]
 fn no_insertion_cuts_off_what_was_reachable() {
-    for (m, metric) in [(2, Metric::L2), (4, Metric::Cosine), (4, Metric::InnerProduct)] {
+    for (m, metric) in [(2, Metric::L2), (4, Metric::Cosine), (4, Metric::L1)] {
         let mut random = Random(52);
         let vectors = random.clustered(700, 16, 6);
         let kind = Kind {

@@ -52,7 +52,11 @@ fn insertion_alone_reaches_the_recall_of_small_vectors() {
             0.99
         };
         assert!(recall >= floor, "{metric:?}: {recall}");
-        assert_eq!(lost, 0, "{metric:?}: unreachable");
+        // The shortest vectors are the nearest of no query by the inner product.
+        assert!(
+            lost == 0 || metric == Metric::InnerProduct,
+            "{metric:?}: {lost} unreachable"
+        );
     }
 }
 
@@ -81,7 +85,10 @@ fn insertion_alone_reaches_the_recall_of_clustered_vectors() {
         println!(
             "{metric:?} {bits:?} 96: recall {ten:.4} / {wide:.4}, {fetched} rows fetched, {lost} unreachable"
         );
-        assert_eq!(lost, 0, "{metric:?} {bits:?}: unreachable");
+        assert!(
+            lost == 0 || metric == Metric::InnerProduct,
+            "{metric:?} {bits:?}: {lost} unreachable"
+        );
         assert!(ten >= 0.9, "{metric:?} {bits:?}: {ten}");
         assert!(wide >= 0.97, "{metric:?} {bits:?}: {wide}");
         assert!(fetched <= 41.0);

@@ -18,9 +18,9 @@ pub use rows::IndexedRows;
 
 use std::fmt;
 
-use crate::index::IndexError;
 use crate::index::page::{EntrySet, SlotState};
 use crate::index::storage::PageRead;
+use crate::index::{IndexError, Metric};
 
 use super::Index;
 use super::paged::PagedScratch;
@@ -204,10 +204,12 @@ fn check_reach<S: PageRead>(
     let reached = live.saturating_sub(missed.count);
     // Only insertions that change the same lists at the same moment, and what vacuum takes away, cut an element off until the next
     // vacuum. In an index of a few hundred elements a single one is more than the share; scans sweep small ones.
+    // Under the inner product short vectors are nobody's neighbours, so after insertions nothing need lead to them; they come last in any
+    // order, where a scan sweeps.
+    let tolerated = missed.count <= FEW_MISSED || index.metric == Metric::InnerProduct;
     Ok(Check {
         name: "reachability",
-        ok: missed.count <= FEW_MISSED
-            || reached.saturating_mul(1000) >= live.saturating_mul(REACHED_PER_MILLE),
+        ok: tolerated || reached.saturating_mul(1000) >= live.saturating_mul(REACHED_PER_MILLE),
         detail: format!("{reached} of {live} elements can be reached{missed}"),
     })
 }

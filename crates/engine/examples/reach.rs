@@ -1,7 +1,7 @@
 //! How many elements of an index that was filled by insertions nothing leads to, over pages in memory.
 //!
 //! `cargo run --release -p castmatch-engine --no-default-features --example reach -- [rows=2000] [dims=16] [seeds=10] [rounds=10]
-//! [ef_construction=32] [m=2,4,6,8] [threads=1,4]` inserts rows, then so many times deletes three in ten, vacuums and inserts as
+//! [ef_construction=32] [queries=50] [m=2,4,6,8] [threads=1,4] [ip]` inserts rows, then so many times deletes three in ten, vacuums and inserts as
 //! many; with several threads the vacuum runs beside the first half of that. Printed are the elements that cannot be reached after the first
 //! insertions and after each round, before the next vacuum mends them: how many in a million of all, how many of these no list names, the most in
 //! one index, and how many indexes had more than 3 in 1000. Recall@10 is that of ef 40, after the first insertions and in the end.
@@ -79,11 +79,11 @@ fn row_of(tid: HeapTid) -> usize {
     tid.block as usize * 100 + usize::from(tid.offset) - 1
 }
 
-fn new_index(dims: usize, m: usize, ef_construction: usize) -> (Index, SharedMemoryStorage) {
+fn new_index(metric: Metric, dims: usize, m: usize, ef_construction: usize) -> (Index, SharedMemoryStorage) {
     let options = IndexOptions {
-        metric: Metric::L2,
+        metric,
         element: ElementKind::Vector,
-        bits: CodeBits::default_for(Metric::L2, dims),
+        bits: CodeBits::default_for(metric, dims),
         dims: dims as u32,
         m: m as u16,
         ef_construction: ef_construction as u16,
@@ -229,7 +229,7 @@ fn recall(
     for query in queries {
         let mut exact: Vec<f64> = rows
             .values()
-            .map(|vector| exact_key(Metric::L2, query, vector))
+            .map(|vector| exact_key(index.metric, query, vector))
             .collect();
         exact.sort_by(f64::total_cmp);
         let bound = exact[9];
@@ -245,7 +245,7 @@ fn recall(
             .flatten()
             .filter(|head| {
                 rows.get(&row_of(head.tid))
-                    .is_some_and(|vector| exact_key(Metric::L2, query, vector) <= bound)
+                    .is_some_and(|vector| exact_key(index.metric, query, vector) <= bound)
             })
             .count();
     }
@@ -270,6 +270,11 @@ fn main() {
         number("seeds", "10"),
         number("rounds", "10"),
     );
+    let metric = if std::env::args().any(|argument| argument == "ip") {
+        Metric::InnerProduct
+    } else {
+        Metric::L2
+    };
     let ef_construction = number("ef_construction", "32");
     for threads in numbers("threads", "1,4") {
         for m in numbers("m", "2,4,6,8") {
@@ -277,8 +282,8 @@ fn main() {
             let mut recalls = [0.0; 2];
             for seed in 1..=seeds as u64 {
                 let mut source = Source::new(seed, dims);
-                let queries: Vec<_> = (0..50).map(|_| source.next()).collect();
-                let (index, storage) = new_index(dims, m, ef_construction);
+                let queries: Vec<_> = (0..number("queries", "50")).map(|_| source.next()).collect();
+                let (index, storage) = new_index(metric, dims, m, ef_construction);
                 let mut next = count;
                 let new: Vec<_> = (0..count).map(|row| (row, source.next())).collect();
                 insert(&index, &storage, &new, threads, seed);

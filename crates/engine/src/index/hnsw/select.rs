@@ -17,6 +17,8 @@ use crate::index::{IndexError, SlotId};
 pub struct Selector {
     kept: Vec<Candidate>,
     others: Vec<Candidate>,
+    /// How many of `kept` are diverse.
+    diverse: usize,
 }
 
 impl Selector {
@@ -44,6 +46,12 @@ impl Selector {
         between: impl FnMut(SlotId, SlotId) -> f32,
     ) -> &[Candidate] {
         self.select_by(owner, candidates, limit, fill, between, |candidate| candidate.key)
+    }
+
+    /// How many of those that were selected last are diverse; they come first.
+    #[must_use]
+    pub fn diverse(&self) -> usize {
+        self.diverse
     }
 
     /// As [`Selector::select`], but places are filled in ascending order of `fill_key`, see
@@ -76,6 +84,7 @@ impl Selector {
                 self.kept.push(candidate)
             }
         }
+        self.diverse = self.kept.len();
         let room = limit.min(fill).saturating_sub(self.kept.len());
         if room < self.others.len() {
             self.others

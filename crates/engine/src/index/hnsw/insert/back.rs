@@ -10,10 +10,10 @@ use crate::index::hnsw::queue::reserve;
 use crate::index::page::{SlotState, UpperId, UpperRecord};
 use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageRead, PageWrite};
-use crate::index::{IndexError, SlotId};
+use crate::index::{IndexError, Metric, SlotId};
 
 use super::codes::Codes;
-use super::own::Own;
+use super::own::{IfFull, Own};
 use super::plan::{Outcome, Plan};
 use super::ways::Ways;
 
@@ -41,6 +41,13 @@ pub(super) struct Named<'a> {
     pub code: CodeRef<'a>,
 }
 
+/// Whether insertions see to it that every element is reachable. Under the inner product short vectors are nobody's neighbours; to keep
+/// them in the lists of long ones, which are the neighbours of all, costs the room that better links need: two points of recall with
+/// vectors of 3 dimensions. They come last in any order, where a scan sweeps.
+pub(super) fn keeps_reachable(index: &Index) -> bool {
+    index.metric != Metric::InnerProduct
+}
+
 impl BackLinks {
     /// Has the lists of `targets` at `level` name the element. Returns how many do.
     pub fn link<S: PageWrite>(
@@ -66,7 +73,7 @@ impl BackLinks {
             for plan in self.plans.iter_mut().take(self.count) {
                 plan.work_out(index, storage, named, level, codes)?;
             }
-            if level == 0 {
+            if level == 0 && keeps_reachable(index) {
                 let plans = self.plans.get_mut(..self.count).unwrap_or_default();
                 self.ways.keep(index, storage, plans, named.id, targets)?;
             }
@@ -109,7 +116,7 @@ impl BackLinks {
             if let Some(dropped) = plan.dropped()
                 && !targets.contains(&dropped)
             {
-                own.name(index, storage, dropped)?;
+                own.name(index, storage, &[dropped], IfFull::Replace)?;
             }
             self.write_lists(index, storage, named.id, 0, false)?;
             if self

@@ -135,6 +135,11 @@ impl Codes {
         Ok(())
     }
 
+    /// How many of those that were selected last are diverse; they come first.
+    pub fn diverse(&self) -> usize {
+        self.selector.diverse()
+    }
+
     /// The farthest of the ranked elements that is not among the selected ones.
     pub fn left_out(&self, selected: &[SlotId]) -> Option<SlotId> {
         let ranked = self.ranked.iter().rev();

@@ -51,6 +51,8 @@ pub(super) struct Sought<'a> {
     pub query: &'a Query,
     pub tid: HeapTid,
     pub level: u8,
+    /// The element itself, which may be met once it is on its page.
+    pub own: Option<SlotId>,
     pub entropy: u64,
 }
 
@@ -158,7 +160,9 @@ impl Finder {
         let layout = &index.layout;
         codes.load(layout, storage, self.found.iter().map(|candidate| candidate.id))?;
         for (at, candidate) in self.found.iter().enumerate() {
-            let head = codes.head(at, layout);
+            let head = codes
+                .head(at, layout)
+                .filter(|_| Some(candidate.id) != sought.own);
             if head.is_some_and(|head| head.state == SlotState::Live && head.level >= level) {
                 codes.rank(at, candidate.key);
             }
@@ -203,7 +207,7 @@ impl Finder {
         codes: &mut Codes,
         lists: &mut Lists,
     ) -> Result<(), IndexError> {
-        self.find_strays(index, storage, sought.entropy)?;
+        self.find_strays(index, storage, sought)?;
         if self.strays.is_empty() {
             return Ok(());
         }
@@ -222,8 +226,9 @@ impl Finder {
         &mut self,
         index: &Index,
         storage: &mut S,
-        entropy: u64,
+        sought: &Sought<'_>,
     ) -> Result<(), IndexError> {
+        let entropy = sought.entropy;
         self.strays.clear();
         reserve(
             &mut self.strays,
@@ -251,6 +256,7 @@ impl Finder {
                     Ok(())
                 })?
                 .map_err(|error: crate::index::page::PageError| error.at(block))?;
+            strays.retain(|id| Some(*id) != sought.own);
             if !strays.is_empty() {
                 return Ok(());
             }

@@ -6,9 +6,12 @@
 //! 1. the slot with its neighbours of level 0: an element of level 0 that nothing leads to; vacuum links it again;
 //! 2. the upper records, if it has any: records that no slot claims; vacuum raises their element;
 //! 3. the slot's level and upper id: as after 1;
-//! 4. its own lists again, if members of them were freed meanwhile;
+//! 4. its own lists again, if members of them were freed meanwhile, or if a second search finds more;
 //! 5. the back links, a record a page: the element can be reached from the first one on;
 //! 6. the entry set, if the element belongs there.
+//!
+//! At level 0 a list names the new element in the end, whether any wanted it or not (`back`), and none drops a member that nothing
+//! else leads to (`ways`). So what was reachable stays so. Not under the inner product, see `back`.
 //!
 //! What is peeked may be torn: then links are poorer than they could be, and nothing else.
 
@@ -32,10 +35,10 @@ use crate::index::{HeapTid, IndexError, SlotId};
 use super::Index;
 use super::paged::PagedScratch;
 use super::queue::reserve;
-use back::{BackLinks, Named};
+use back::{BackLinks, Named, keeps_reachable};
 use codes::Codes;
 use find::{Finder, Lists, Sought};
-use own::Own;
+use own::{IfFull, Own};
 
 /// What is inserted.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +91,7 @@ impl Inserter {
             query: &self.query,
             tid: element.tid,
             level: element.level.min(crate::index::page::MAX_LEVEL),
+            own: None,
             entropy,
         };
         self.finder
@@ -96,7 +100,18 @@ impl Inserter {
         let id = self.store(index, storage, element, &factors.to_bytes(), entropy)?;
         let own = self.raise(index, storage, id, element.tid, level, entropy)?;
         own.drop_gone(index, storage, &mut self.lists, &mut self.scratch)?;
-        self.link_back(index, storage, &own, factors)?;
+        let few = self
+            .lists
+            .first()
+            .is_none_or(|list| list.len() < usize::from(index.m));
+        if few {
+            self.look_again(index, storage, &own, entropy)?;
+        }
+        if !self.link_back(index, storage, &own, factors)? {
+            // All of its neighbours are gone, or there are none.
+            self.look_again(index, storage, &own, entropy)?;
+            self.link_back(index, storage, &own, factors)?;
+        }
         entry::offer_entry(index, storage, id, own.level, &mut self.scratch)?;
         Ok(id)
     }
@@ -195,14 +210,47 @@ impl Inserter {
         Ok(own)
     }
 
-    /// Links the neighbours back, from the highest level downwards.
+    /// Searches once more for neighbours at level 0, now that the element is on its page. Of two insertions that begin when neither
+    /// element is there, as into an empty index, at least the one that looks last meets the other element.
+    fn look_again<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        own: &Own,
+        entropy: u64,
+    ) -> Result<(), IndexError> {
+        let Some(list) = self.lists.first_mut() else {
+            return Ok(());
+        };
+        let first = std::mem::take(list);
+        let sought = Sought {
+            query: &self.query,
+            tid: own.tid,
+            level: 0,
+            own: Some(own.id),
+            entropy,
+        };
+        self.finder
+            .find(index, storage, &sought, &mut self.codes, &mut self.lists)?;
+        let Some(list) = self.lists.first_mut() else {
+            return Ok(());
+        };
+        list.retain(|id| !first.contains(id));
+        own.name(index, storage, list, IfFull::Leave)?;
+        list.splice(..0, first);
+        list.truncate(index.layout.max_neighbours(0));
+        own.drop_gone(index, storage, &mut self.lists, &mut self.scratch)
+    }
+
+    /// Links the neighbours back, from the highest level downwards. Returns false if one at level 0 should
+    /// name the element and none does.
     fn link_back<S: PageWrite>(
         &mut self,
         index: &Index,
         storage: &mut S,
         own: &Own,
         factors: Factors,
-    ) -> Result<(), IndexError> {
+    ) -> Result<bool, IndexError> {
         let named = Named {
             id: own.id,
             code: CodeRef {
@@ -216,9 +264,8 @@ impl Inserter {
             linked = back_links.link(index, storage, named, level, targets, codes)?;
         }
         let targets = self.lists.first().map(Vec::as_slice).unwrap_or_default();
-        if linked == 0 {
-            back_links.insist(index, storage, own, named, targets, codes)?;
-        }
-        Ok(())
+        Ok(linked > 0
+            || !keeps_reachable(index)
+            || back_links.insist(index, storage, own, named, targets, codes)?)
     }
 }

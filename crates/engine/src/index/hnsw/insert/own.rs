@@ -12,6 +12,15 @@ use crate::index::page::{
 use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{HeapTid, IndexError, SlotId};
 
+/// What becomes of a further neighbour where the list is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfFull {
+    /// It is left out.
+    Leave,
+    /// It takes the place of the last one.
+    Replace,
+}
+
 /// The element that is being inserted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Own {
@@ -45,20 +54,35 @@ impl Own {
         Ok(())
     }
 
-    /// Names `other` at level 0, in place of the last neighbour if there is no room.
+    /// Names more elements at level 0.
     pub fn name<S: PageWrite>(
         &self,
         index: &Index,
         storage: &mut S,
-        other: SlotId,
+        others: &[SlotId],
+        if_full: IfFull,
     ) -> Result<(), IndexError> {
+        if others.is_empty() {
+            return Ok(());
+        }
+        let room = index.layout.max_neighbours(0);
         self.update(index, storage, |page, at| {
-            let mut list: Vec<SlotId> = page.as_ref().slot(at)?.neighbours.iter().collect();
-            if other == self.id || list.contains(&other) {
+            let found = page.as_ref().slot(at)?.neighbours;
+            let mut list: Vec<SlotId> = found.iter().collect();
+            for other in others {
+                if *other == self.id || list.contains(other) {
+                    continue;
+                }
+                if if_full == IfFull::Replace {
+                    list.truncate(room.saturating_sub(1));
+                }
+                if list.len() < room {
+                    list.push(*other);
+                }
+            }
+            if found.equals(&list) {
                 return Ok(Change::None);
             }
-            list.truncate(index.layout.max_neighbours(0).saturating_sub(1));
-            list.push(other);
             page.set_neighbours(at, &list)?;
             Ok(Change::Made)
         })

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub old: Vec<SlotId>,
     /// What it is to become.
     pub new: Vec<SlotId>,
+    /// How many of these, from the first on, lie in directions of their own.
+    pub diverse: usize,
     /// The member that it loses.
     dropped: Option<SlotId>,
     pub outcome: Outcome,
@@ -75,6 +77,7 @@ impl Plan {
         self.select(index, storage, named, level, codes)?;
         if self.new.contains(&named.id) {
             self.dropped = codes.left_out(&self.new);
+            self.diverse = codes.diverse();
         } else {
             self.outcome = Outcome::Refused;
         }
@@ -100,10 +103,15 @@ impl Plan {
             // Another member is gone.
             return Ok(());
         }
-        let ranked = left_out.into_iter().chain(self.new.iter().rev().copied());
-        let mut ranked = ranked.filter(|member| *member != named.id);
-        let dropped = ranked.clone().find(|member| own.contains(member));
-        self.dropped = dropped.or_else(|| ranked.next()).or(self.old.last().copied());
+        // One of a direction of its own is worth more than the record that it takes to lead on to another.
+        let least = left_out.into_iter().chain(self.new.iter().rev().copied());
+        let mut least = least.filter(|member| *member != named.id);
+        let fillers = self.new.len().saturating_sub(codes.diverse()).saturating_add(1);
+        let mut led_to = least.clone().take(fillers).filter(|member| own.contains(member));
+        self.dropped = led_to
+            .next()
+            .or_else(|| least.next())
+            .or(self.old.last().copied());
         self.new.clear();
         let kept = self.old.iter().copied();
         self.new
@@ -147,6 +155,11 @@ impl Plan {
     /// The member that is to make room, of a list that is to be written.
     pub fn dropped(&self) -> Option<SlotId> {
         self.dropped.filter(|_| self.outcome == Outcome::Pending)
+    }
+
+    /// Whether an element of the new list lies in a direction of its own.
+    pub fn is_diverse(&self, id: SlotId) -> bool {
+        self.new.iter().take(self.diverse).any(|member| *member == id)
     }
 
     /// Keeps the member that was to be dropped, in the place of another.

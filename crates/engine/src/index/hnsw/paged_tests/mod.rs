@@ -9,6 +9,7 @@
 mod checks;
 mod crash;
 mod filters;
+mod links;
 mod recall;
 mod scan_end;
 pub(super) mod storages;

@@ -136,7 +136,7 @@ fn c1_killed_server_keeps_what_was_committed_and_its_index() {
     let tables = [
         (
             Index::table(client, "crash_l2", VECTOR_L2, 16),
-            "m = 6, ef_construction = 32",
+            "m = 8, ef_construction = 32",
         ),
         (
             Index::table(client, "crash_cosine", HALFVEC_COSINE, 24).filtered(),

@@ -134,22 +134,22 @@ impl Index {
         level_of(self.seed, tid, self.m)
     }
 
-    /// How many neighbours an element is given at each level when an index is built: m above level 0, a quarter more there. Later
+    /// How many neighbours an element is given at each level when an index is built: m above level 0, half as many again there. Later
     /// elements add to its lists, so that they fill; to give it the 2m of level 0 at once costs more and finds no more per distance of a
     /// search. docs/design/hnsw.md has the numbers, and those of [`Index::build_candidates`].
     #[must_use]
     pub fn new_neighbours(&self, level: u8) -> usize {
         let m = usize::from(self.m);
-        let wanted = if level == 0 { m.saturating_add(m / 4) } else { m };
+        let wanted = if level == 0 { m.saturating_add(m / 2) } else { m };
         self.layout.max_neighbours(level).min(wanted)
     }
 
-    /// How many candidates a build keeps for each element: half as many again as an insertion, since a graph that is built at once is
-    /// searched more often than it was built.
+    /// How many candidates a build keeps for each element: twice as many as an insertion. It has the time, since it computes between
+    /// codes and on all threads.
     #[must_use]
     pub fn build_candidates(&self) -> usize {
         let ef = usize::from(self.ef_construction);
-        ef.saturating_add(ef / 2)
+        ef.saturating_mul(2)
     }
 
     /// The pages that hold the centre, from block 1.

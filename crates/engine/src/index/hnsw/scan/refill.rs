@@ -45,16 +45,8 @@ impl Scan {
                 return Ok(());
             }
             self.filtered.reset(self.id_bound, self.window)?;
-            let mut view = View {
-                index: &self.index,
-                storage,
-                query: &self.query,
-                filter,
-                id_bound: self.id_bound,
-                approach: self.approach,
-                ef: self.options.ef.max(1),
-                memory_limit_bytes: self.options.memory_limit_bytes,
-            };
+            let graph = (&*self.index, self.id_bound);
+            let mut view = View::new(graph, storage, &self.query, filter, self.approach, &self.options);
             let starts = self.beam.found().map(|candidate| candidate.id);
             self.filtered.start(&mut view, starts)?;
         }
@@ -64,44 +56,25 @@ impl Scan {
 
     /// Fills the window, and puts the live ones of it on the list.
     fn walk<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
-        if let Some(filter) = &self.filter {
-            let mut view = View {
-                index: &self.index,
-                storage,
-                query: &self.query,
-                filter,
-                id_bound: self.id_bound,
-                approach: self.approach,
-                ef: self.options.ef.max(1),
-                memory_limit_bytes: self.options.memory_limit_bytes,
-            };
+        let worthwhile = if let Some(filter) = &self.filter {
+            let graph = (&*self.index, self.id_bound);
+            let mut view = View::new(graph, storage, &self.query, filter, self.approach, &self.options);
             let end = self.filtered.run(&mut view)?;
             self.window = self.filtered.window();
-            let short = self.filtered.found().len() < self.window && self.settled.is_empty();
-            if end == End::GivenUp || short {
-                self.begin_sweep();
-                return Ok(());
-            }
-            let found = self.filtered.found();
-            self.found.clear();
-            reserve(&mut self.found, found.len(), "rows of a search")?;
-            self.found.extend(found);
-            self.list_window(storage)?;
-            self.phase = Phase::Advance;
-            return Ok(());
-        }
-        let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
-        self.beam.run(&mut graph, &self.query, 0)?;
-        if self.beam.found().len() < self.window && self.settled.is_empty() {
+            take_found(self.filtered.found(), &mut self.found)?;
+            end != End::GivenUp
+        } else {
+            let mut graph = PagedGraph::new(&self.index, storage, &mut self.scratch, self.id_bound);
+            self.beam.run(&mut graph, &self.query, 0)?;
+            take_found(self.beam.found(), &mut self.found)?;
+            true
+        };
+        if !worthwhile || (self.found.len() < self.window && self.settled.is_empty()) {
             // The walk could not even fill a window: the index is small, or the graph is not whole. A sweep costs little in the one
             // case and finds what the walk cannot reach in the other.
             self.begin_sweep();
             return Ok(());
         }
-        let found = self.beam.found();
-        self.found.clear();
-        reserve(&mut self.found, found.len(), "rows of a search")?;
-        self.found.extend(found);
         self.list_window(storage)?;
         self.phase = Phase::Advance;
         Ok(())
@@ -173,4 +146,15 @@ impl Scan {
         }
         Ok(())
     }
+}
+
+/// Replaces `out` by what a walk found.
+fn take_found(
+    found: impl ExactSizeIterator<Item = Candidate>,
+    out: &mut Vec<Candidate>,
+) -> Result<(), IndexError> {
+    out.clear();
+    reserve(out, found.len(), "rows of a search")?;
+    out.extend(found);
+    Ok(())
 }

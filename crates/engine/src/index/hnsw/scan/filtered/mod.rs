@@ -28,6 +28,7 @@ use crate::index::quantize::Query;
 use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
+use super::ScanOptions;
 use share::{Costs, Share};
 
 /// How candidates of equal keys order, see [`crate::index::hnsw::queue::pack`].
@@ -102,6 +103,29 @@ pub(super) struct View<'a, S> {
     /// The window that the caller asked for.
     pub ef: usize,
     pub memory_limit_bytes: usize,
+}
+
+impl<'a, S> View<'a, S> {
+    /// What the walk of a scan reads from: the index with the bound of its ids, and what is asked of it.
+    pub fn new(
+        (index, id_bound): (&'a Index, u32),
+        storage: &'a mut S,
+        query: &'a Query,
+        filter: &'a Filter,
+        approach: Approach,
+        options: &ScanOptions,
+    ) -> Self {
+        View {
+            index,
+            storage,
+            query,
+            filter,
+            id_bound,
+            approach,
+            ef: options.ef.max(1),
+            memory_limit_bytes: options.memory_limit_bytes,
+        }
+    }
 }
 
 /// The state of a walk; its memory is used again by the next.

@@ -25,6 +25,8 @@ pub struct IndexPath {
     pub index_row_cost: f64,
     /// Pages that the planner believes to be cached.
     pub cache_pages: f64,
+    /// Pages of the table.
+    pub table_pages: f64,
 }
 
 impl IndexPath {
@@ -70,6 +72,7 @@ impl IndexPath {
                 operator_cost: pg_sys::cpu_operator_cost,
                 index_row_cost: pg_sys::cpu_index_tuple_cost,
                 cache_pages: f64::from(pg_sys::effective_cache_size),
+                table_pages: f64::from((*(*info).rel).pages),
             }
         }
     }

@@ -190,7 +190,9 @@ fn l4_terminated_concurrent_build_leaves_an_index_that_can_be_dropped() {
     });
     run(client, &format!("SELECT pg_terminate_backend({pid})"));
     let error = building.join().unwrap();
-    assert_eq!(error.code(), Some(&SqlState::ADMIN_SHUTDOWN), "{error:?}");
+    // The message comes last before the end of the connection, and may be lost with it.
+    let ended = error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN);
+    assert!(ended, "{error:?}");
     run(old, "COMMIT");
     let valid: bool = value(
         client,

@@ -140,7 +140,8 @@ impl Index {
     #[must_use]
     pub fn new_neighbours(&self, level: u8) -> usize {
         let m = usize::from(self.m);
-        let wanted = if level == 0 { m.saturating_add(m / 2) } else { m };
+        let more = if self.is_frugal() { m / 4 } else { m / 2 };
+        let wanted = if level == 0 { m.saturating_add(more) } else { m };
         self.layout.max_neighbours(level).min(wanted)
     }
 
@@ -149,7 +150,14 @@ impl Index {
     #[must_use]
     pub fn build_candidates(&self) -> usize {
         let ef = usize::from(self.ef_construction);
-        ef.saturating_mul(2)
+        ef.saturating_add(if self.is_frugal() { ef / 2 } else { ef })
+    }
+
+    /// Whether a build gives half as much more of both. Under the inner product the nearest of many are the same few long vectors, and with
+    /// as many more as otherwise groups of identical vectors find less of each other: of 80 at each of 125 points, searches found the
+    /// 20 nearest by 0.89 instead of 0.97 or more.
+    fn is_frugal(&self) -> bool {
+        self.metric == Metric::InnerProduct
     }
 
     /// The pages that hold the centre, from block 1.

@@ -194,3 +194,10 @@ pub fn is_lost(error: &postgres::Error) -> bool {
     ];
     error.code().is_none_or(|code| endings.contains(code))
 }
+
+/// Whether the error says that the session was terminated. The message is the last before the end of the connection, and the client may
+/// notice the end first.
+#[must_use]
+pub fn is_terminated(error: &postgres::Error) -> bool {
+    error.is_closed() || error.code() == Some(&SqlState::ADMIN_SHUTDOWN)
+}

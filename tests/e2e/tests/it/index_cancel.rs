@@ -23,6 +23,8 @@ const LATENCY_LIMIT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_millis(100);
 /// Attempts to cancel a statement before it ends by itself.
 const ATTEMPTS: u32 = 8;
+/// Attempts at a moment by chance.
+const MOMENTS: u32 = 40;
 
 /// The build that is long in reading its sample.
 const SAMPLED: &str = "build, sampling";
@@ -242,12 +244,12 @@ fn waits(cluster: &Cluster, admin: &mut Client, operation: &Operation, random: &
         }
     }
     for _ in 0..repetitions * 3 {
-        let mut part = span;
-        found.extend((0..ATTEMPTS).find_map(|_| {
+        // A short statement may end before the cancel comes, or begin after it.
+        found.extend((0..MOMENTS).find_map(|attempt| {
             let begun = Instant::now();
+            let part = span / (1 + attempt % 4);
             let most = i64::try_from(part.as_micros()).unwrap().max(1);
             let moment = Duration::from_micros(random.within(0..most).unsigned_abs());
-            part /= 2;
             cancelled(cluster, admin, operation, |_, _| begun.elapsed() >= moment)
         }));
     }

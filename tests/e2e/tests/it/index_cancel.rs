@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 /// Attempts to cancel a statement before it ends by itself.
 const ATTEMPTS: u32 = 8;
 /// Attempts at a moment by chance.
-const MOMENTS: u32 = 40;
+const MOMENTS: u32 = 16;
 
 /// The build that is long in reading its sample.
 const SAMPLED: &str = "build, sampling";

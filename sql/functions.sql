@@ -36,6 +36,10 @@ CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
 
+CREATE FUNCTION castmatch.note_change() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'note_change_wrapper';
+COMMENT ON FUNCTION castmatch.note_change() IS 'trigger that castmatch.attach puts on a table';
+
 -- Whatever fills the queue, pg_restore too, has it worked on.
 CREATE FUNCTION castmatch.announce_queue() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'announce_queue_wrapper';
@@ -88,6 +92,25 @@ BEGIN ATOMIC
     SELECT count(*) FROM forgotten;
 END;
 COMMENT ON FUNCTION castmatch.forget(uuid) IS 'delete a conversation; returns how many messages it had';
+
+CREATE FUNCTION castmatch.cache_stats()
+    RETURNS TABLE (
+        kind text, level text, active boolean, requests bigint, hits bigint, misses bigint, expired bigint, outdated bigint,
+        damaged bigint, bypassed bigint, stored bigint, refused bigint, evicted bigint, waits bigint, takeovers bigint,
+        entries bigint, bytes bigint, oldest_seconds double precision
+    )
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 6 AS 'MODULE_PATHNAME', 'cache_stats_wrapper';
+COMMENT ON FUNCTION castmatch.cache_stats()
+    IS 'what the caches did since the server started and what they hold; on the local level, what this session holds';
+
+CREATE FUNCTION castmatch.cache_reset() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cache_reset_wrapper';
+COMMENT ON FUNCTION castmatch.cache_reset() IS 'empty the caches of all sessions and databases';
+
+CREATE FUNCTION castmatch.cache_invalidate(kind text, target regclass DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'cache_invalidate_wrapper';
+COMMENT ON FUNCTION castmatch.cache_invalidate(text, regclass)
+    IS 'remove the cached values of a kind, of one table or of this database; returns how many the shared cache had';
 
 CREATE FUNCTION castmatch.health() RETURNS jsonb
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'health_wrapper';

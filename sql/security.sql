@@ -31,3 +31,9 @@ CREATE POLICY own_conversations ON castmatch.conversations
     USING (owner OPERATOR(pg_catalog.=) (SELECT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole));
 CREATE POLICY own_messages ON castmatch.messages
     USING (conversation_id IN (SELECT c.id FROM castmatch.conversations c));
+
+-- What removes the work of others is the administrator's.
+REVOKE EXECUTE ON FUNCTION castmatch.cache_reset() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.cache_reset() TO castmatch_admin;
+GRANT EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) TO castmatch_admin;

@@ -2,6 +2,7 @@
 //!
 //! A setting that names a file is never settable by an ordinary user: it would make the server read files for them.
 
+use core::time::Duration;
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use std::ffi::CString;
 
@@ -17,9 +18,22 @@ static WINDOW_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(3000);
 static EF_SEARCH: GucSetting<i32> = GucSetting::<i32>::new(40);
 /// How sure a scan is that it returns rows in the order of their distance.
 static RERANK_CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(3.0);
+/// Memory of the cache that all backends share, MiB.
+static SHARED_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64);
+/// Memory of the cache of a backend, KiB.
+static LOCAL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
+/// How long embeddings are kept, seconds.
+static EMBEDDING_TTL: GucSetting<i32> = GucSetting::<i32>::new(24 * 60 * 60);
+/// How long replies are kept, seconds.
+static REPLY_TTL: GucSetting<i32> = GucSetting::<i32>::new(60 * 60);
+/// Whether results of matches are kept.
+static MATCH_CACHE: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// Whether roles use each other's embeddings.
+static SHARE_EMBEDDINGS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 /// Registers every setting; called once from `_PG_init`.
 pub fn register() {
+    register_caches();
     GucRegistry::define_string_guc(
         c"castmatch.model_path",
         c"Folder that holds the folders of embedding models.",
@@ -79,6 +93,109 @@ pub fn register() {
         GucFlags::empty(),
     );
     crate::pg::signals::reserve_setting_prefix();
+}
+
+fn register_caches() {
+    GucRegistry::define_int_guc(
+        c"castmatch.shared_cache_size",
+        c"Memory of the cache that all sessions share; 0 for none.",
+        c"A change takes effect at the next start of the server. Without castmatch in shared_preload_libraries there is none.",
+        &SHARED_CACHE_SIZE,
+        0,
+        1 << 20,
+        // Only while libraries are preloaded can a setting be declared as one of server start.
+        if crate::pg::shmem::preloading() {
+            GucContext::Postmaster
+        } else {
+            GucContext::Sighup
+        },
+        GucFlags::UNIT_MB,
+    );
+    GucRegistry::define_int_guc(
+        c"castmatch.local_cache_size",
+        c"Memory of the cache of each session; 0 for none.",
+        c"It holds the values that the session used last.",
+        &LOCAL_CACHE_SIZE,
+        0,
+        1 << 20,
+        GucContext::Userset,
+        GucFlags::UNIT_KB,
+    );
+    GucRegistry::define_int_guc(
+        c"castmatch.embedding_ttl",
+        c"How long cached embeddings of texts are used; 0 turns their caching off.",
+        c"The embedding of a text changes with the model only, which ends its use in any case.",
+        &EMBEDDING_TTL,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"castmatch.reply_ttl",
+        c"How long cached replies of castmatch.chat are used; 0 turns their caching off.",
+        c"A change of the table that a reply rests on ends its use in any case.",
+        &REPLY_TTL,
+        0,
+        i32::MAX,
+        GucContext::Userset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_bool_guc(
+        c"castmatch.match_cache",
+        c"Whether castmatch.match uses cached results.",
+        c"They are used while the table has not changed.",
+        &MATCH_CACHE,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_bool_guc(
+        c"castmatch.share_embeddings",
+        c"Whether the roles of a database use each other's cached embeddings.",
+        c"How fast an embedding comes tells whether somebody has asked for the same text before.",
+        &SHARE_EMBEDDINGS,
+        GucContext::Suset,
+        GucFlags::empty(),
+    );
+}
+
+/// `castmatch.shared_cache_size` in bytes.
+pub fn shared_cache_bytes() -> usize {
+    usize::try_from(SHARED_CACHE_SIZE.get()).unwrap_or(0) << 20
+}
+
+/// Whether there would be a shared level if the library were preloaded.
+pub fn is_shared_level_wanted() -> bool {
+    SHARED_CACHE_SIZE.get() > 0
+}
+
+/// `castmatch.local_cache_size` in bytes.
+pub fn local_cache_bytes() -> usize {
+    usize::try_from(LOCAL_CACHE_SIZE.get()).unwrap_or(0) << 10
+}
+
+fn seconds(setting: &GucSetting<i32>) -> Duration {
+    Duration::from_secs(u64::try_from(setting.get()).unwrap_or(0))
+}
+
+/// `castmatch.embedding_ttl`.
+pub fn embedding_ttl() -> Duration {
+    seconds(&EMBEDDING_TTL)
+}
+
+/// `castmatch.reply_ttl`.
+pub fn reply_ttl() -> Duration {
+    seconds(&REPLY_TTL)
+}
+
+/// `castmatch.match_cache`.
+pub fn match_cache() -> bool {
+    MATCH_CACHE.get()
+}
+
+/// `castmatch.share_embeddings`.
+pub fn share_embeddings() -> bool {
+    SHARE_EMBEDDINGS.get()
 }
 
 /// `castmatch.model_path`, if it is set.

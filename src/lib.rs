@@ -1,13 +1,14 @@
 //! castmatch: matching and chat inside PostgreSQL.
 //!
 //! This package is the glue between PostgreSQL and `castmatch-engine`: what could be tested without a server stands there.
-//! Data flows one way: types -> embed -> matching -> chat; `stats` is called by them and calls none of them. Functions are
-//! declared in `sql/`, which is the truth about names, volatility and privileges.
+//! Data flows one way: types -> embed -> matching -> chat; `cache` and `stats` are called by
+//! them and call none of them. Functions are declared in `sql/`, which is the truth about names, volatility and privileges.
 
 // ErrorReport is what pgrx raises; an error is rare and boxing it would only move the cost.
 #![allow(clippy::result_large_err)]
 
 mod am;
+mod cache;
 mod chat;
 mod embed;
 mod error;
@@ -61,6 +62,9 @@ pub extern "C-unwind" fn _PG_init() {
 fn note_preloaded() {
     if let Ok(shared) = shared::attach_anew() {
         shared.preloaded.store(1, core::sync::atomic::Ordering::Release);
+    }
+    if let Err(failure) = cache::memory::start() {
+        pgrx::warning!("castmatch: {}", failure.message());
     }
 }
 

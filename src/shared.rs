@@ -5,11 +5,11 @@
 
 use crate::error::Result;
 use crate::pg::shmem::{self, SharedLayout};
-use castmatch_engine::shared::counters::Counters;
+use castmatch_engine::shared::counters::StripedCounters;
 use castmatch_engine::shared::embedder::EmbedderState;
 use castmatch_engine::shared::sync::SyncState;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 const NAME: &CStr = c"castmatch";
 
@@ -22,8 +22,10 @@ pub struct Shared {
     pub embedder: EmbedderState,
     /// The launcher of the workers that keep attached tables embedded.
     pub sync: SyncState,
+    /// Counts what made every backend forget the values that it holds.
+    pub cache_generation: AtomicU64,
     /// Counters and histograms.
-    pub counters: Counters,
+    pub counters: StripedCounters,
 }
 
 // SAFETY: atomics all the way down; zero is a valid and meaningful value of each.
@@ -60,4 +62,5 @@ pub fn attach_anew() -> Result<&'static Shared> {
 /// Asks for the space at server start.
 pub fn request_space() {
     shmem::request::<Shared>();
+    crate::cache::memory::request_space();
 }

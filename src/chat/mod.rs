@@ -7,6 +7,7 @@ mod reply;
 mod sources;
 mod store;
 
+use crate::cache::Usage;
 use crate::embed::{BUILTIN_MODEL, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::match_rows::parse_conditions;
@@ -32,6 +33,7 @@ struct Turn<'a> {
     k: usize,
     filter: Option<&'a Json>,
     prefer: Option<&'a Json>,
+    usage: Usage,
 }
 
 /// How long the parts of a turn took, in milliseconds.
@@ -68,14 +70,15 @@ fn chat(
         ));
     }
     resolve_model(model)?;
-    let (filter, prefer) = parse_conditions(filter, prefer, options)?;
+    let conditions = parse_conditions(filter, prefer, options)?;
     let turn = Turn {
         message,
         conversation: conversation_id,
         target,
         k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
-        filter: filter.as_ref(),
-        prefer: prefer.as_ref(),
+        filter: conditions.filter.as_ref(),
+        prefer: conditions.prefer.as_ref(),
+        usage: conditions.usage,
     };
     timed(Operation::Chat, || take_turn(&turn)).map(JsonB)
 }
@@ -86,7 +89,7 @@ fn take_turn(turn: &Turn) -> Result<Json> {
     let window = store::window(&conversation)?;
     let target = sources::choose_target(turn.target, conversation.target)?;
     let mut timings = Timings::default();
-    let answer = reply::answer(turn, target, &window, &mut timings)?;
+    let (answer, age) = reply::answer(turn, target, &window, &mut timings)?;
     check_for_interrupts!();
     let prompt_tokens =
         estimate_tokens(turn.message) + window.iter().map(|kept| kept.message.tokens).sum::<usize>();
@@ -104,7 +107,12 @@ fn take_turn(turn: &Turn) -> Result<Json> {
         "reply": answer.text,
         "model": BUILTIN_MODEL,
         "sources": answer.sources,
-        "cache": {"hit": false, "kind": null, "age_seconds": null, "similarity": null},
+        "cache": {
+            "hit": age.is_some(),
+            "kind": age.map(|_| "exact"),
+            "age_seconds": age.map(|age| age.as_secs_f64()),
+            "similarity": null,
+        },
         "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens},
         "degraded": [],
         "timings_ms": {

@@ -3,14 +3,18 @@
 //! A message that leans on earlier ones ("…and someone younger?") is searched together with the request that it continues,
 //! under that request's filter; a comparative becomes a condition relative to the best row shown before.
 
+use crate::cache::{self, Computed, Usage};
 use crate::chat::sources;
 use crate::chat::store::Kept;
 use crate::chat::{Timings, Turn, milliseconds};
-use crate::error::Result;
+use crate::embed::BUILTIN_MODEL;
+use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
+use crate::matching::cached::{self, Place};
 use crate::matching::rank::{self, Match, Search};
 use crate::matching::target::Target;
 use crate::pg::spi::{Access, session};
+use castmatch_engine::cache::Kind;
 use castmatch_engine::chat::compose::{RefinementNote, ReplyInput, compose};
 use castmatch_engine::chat::follow_up::{RetrievalQuery, retrieval_query};
 use castmatch_engine::chat::refine::{Refinement, apply, detect};
@@ -19,12 +23,13 @@ use castmatch_engine::filter::describe;
 use castmatch_engine::fusion::Mode;
 use pgrx::pg_sys;
 use serde_json::{Map, Value as Json, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Longest search text in characters: more than the model reads.
 const MAX_QUERY_CHARS: usize = 2000;
 
 /// A reply and what it rests on.
+#[derive(serde::Deserialize, serde::Serialize)]
 pub struct Answer {
     /// The reply.
     pub text: String,
@@ -34,14 +39,76 @@ pub struct Answer {
     pub context: Json,
 }
 
-/// Answers a turn.
+/// Answers a turn, from the caches if they have the reply; then its age comes along.
 ///
 /// # Errors
 /// Those of the search.
-pub fn answer(turn: &Turn, target: pg_sys::Oid, window: &[Kept], timings: &mut Timings) -> Result<Answer> {
+pub fn answer(
+    turn: &Turn,
+    target: pg_sys::Oid,
+    window: &[Kept],
+    timings: &mut Timings,
+) -> Result<(Answer, Option<Duration>)> {
     let (attachment, table) = session(Access::ReadOnly, |session| {
         Ok((Attachment::load(session, target)?, Target::load(session, target)?))
     })?;
+    let place = match turn.usage {
+        Usage::Bypass => None,
+        _ => place(turn, &attachment, window)?,
+    };
+    let Some(place) = place else {
+        cache::note_bypass(Kind::Reply);
+        return Ok((compute(turn, &attachment, &table, window, timings)?, None));
+    };
+    let mut computed = None;
+    let answer = cache::through(&place.key, place.epoch, turn.usage, || {
+        let answer = compute(turn, &attachment, &table, window, timings)?;
+        let bytes = serde_json::to_vec(&answer).ok();
+        computed = Some(answer);
+        Ok(Computed {
+            storable: bytes.is_some(),
+            bytes: bytes.unwrap_or_default(),
+        })
+    })?;
+    if let Some(computed) = computed {
+        return Ok((computed, None));
+    }
+    let cached = serde_json::from_slice(&answer.bytes);
+    Ok((
+        cached.map_err(|_| internal("a cached reply cannot be read"))?,
+        answer.age,
+    ))
+}
+
+/// Where the reply stands in the caches: under all that it depends on, the conversation as far as it is looked at included.
+fn place(turn: &Turn, attachment: &Attachment, window: &[Kept]) -> Result<Option<Place>> {
+    let json = |value: Option<&Json>| value.map(Json::to_string);
+    let place = cached::place(Kind::Reply, attachment)?;
+    Ok(place.map(|place| {
+        let key = place
+            .key
+            .with(BUILTIN_MODEL.as_bytes())
+            .with(turn.message.as_bytes())
+            .with_number(turn.k as u64)
+            .with_text(json(turn.filter).as_deref())
+            .with_text(json(turn.prefer).as_deref());
+        let key = window.iter().fold(key, |key, kept| {
+            key.with_number(u64::from(kept.message.role == Role::User))
+                .with(kept.message.content.as_bytes())
+                .with(kept.context.to_string().as_bytes())
+        });
+        Place { key, ..place }
+    }))
+}
+
+fn compute(
+    turn: &Turn,
+    attachment: &Attachment,
+    table: &Target,
+    window: &[Kept],
+    timings: &mut Timings,
+) -> Result<Answer> {
+    let target = attachment.target;
     let earlier: Vec<&Kept> = window
         .iter()
         .filter(|kept| kept.message.role == Role::User)
@@ -52,7 +119,7 @@ pub fn answer(turn: &Turn, target: pg_sys::Oid, window: &[Kept], timings: &mut T
     let same_table = |kept: &&Kept| kept.context.get("target") == Some(&json!(target.to_u32()));
     let filter = effective_filter(turn, &query, earlier.iter().rev().copied().find(same_table));
     let shown = if query.cue.is_some() {
-        previously_shown(window, &attachment, target)?
+        previously_shown(window, attachment, target)?
     } else {
         Vec::new()
     };
@@ -68,12 +135,13 @@ pub fn answer(turn: &Turn, target: pg_sys::Oid, window: &[Kept], timings: &mut T
         filter: Some(&conditions),
         prefer: turn.prefer,
         mode: Mode::Hybrid,
+        usage: turn.usage,
     })?;
     timings.embed = found.embed_ms;
     timings.matching = milliseconds(started) - found.embed_ms;
 
     let composing = Instant::now();
-    let rows = load_sources(&attachment, &found.matches)?;
+    let rows = load_sources(attachment, &found.matches)?;
     let highlighted: Vec<String> = attachment
         .filters
         .iter()

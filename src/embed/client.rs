@@ -83,6 +83,21 @@ pub fn dimensions() -> Result<usize> {
     Ok(state.dimensions.load(Ordering::Acquire) as usize)
 }
 
+/// The loaded model's version: another one may give other vectors. Loads the model if none was loaded yet.
+///
+/// # Errors
+/// As for [`embed`].
+pub fn model_version() -> Result<u64> {
+    let state = &shared()?.embedder;
+    match state.model_version.load(Ordering::Acquire) {
+        0 => {
+            await_model(state)?;
+            Ok(state.model_version.load(Ordering::Acquire))
+        }
+        version => Ok(version),
+    }
+}
+
 fn bounded(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT_BYTES))
         .unwrap_or(text)

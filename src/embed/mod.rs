@@ -3,13 +3,20 @@
 pub mod client;
 pub mod worker;
 
+use crate::cache::{self, Computed, Usage};
 use crate::error::{Result, error, internal, invalid_argument};
+use crate::guc;
 use crate::pg::array::ArrayArg;
-use crate::pg::catalog;
 use crate::pg::vector::{VectorArrayOut, VectorOut};
+use crate::pg::{catalog, role};
 use crate::stats::{Operation, timed};
+use castmatch_engine::cache::Kind;
+use castmatch_engine::cache::key::Key;
+use castmatch_engine::cache::text::normalize;
 use castmatch_engine::shared::embedder::Urgency;
 use pgrx::prelude::*;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Name of the model that comes with castmatch.
 pub const BUILTIN_MODEL: &str = "builtin";
@@ -44,14 +51,98 @@ fn check_kind(kind: Option<&str>) -> Result<()> {
     }
 }
 
-/// The embedding of one text for a user who waits.
+/// The key of a text's embedding; the text in the form of [`normalize`].
+fn key(text: &str, version: u64) -> Key {
+    let role = if guc::share_embeddings() {
+        0
+    } else {
+        role::current().to_u32()
+    };
+    Key::new(Kind::Embedding, catalog::my_database().to_u32(), 0)
+        .with_number(u64::from(role))
+        .with(BUILTIN_MODEL.as_bytes())
+        .with_number(version)
+        .with(text.as_bytes())
+}
+
+/// A vector as it is cached.
+fn to_bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|element| element.to_le_bytes()).collect()
+}
+
+fn from_bytes(bytes: &[u8]) -> Vec<f32> {
+    let (elements, _) = bytes.as_chunks::<4>();
+    elements
+        .iter()
+        .map(|&element| f32::from_le_bytes(element))
+        .collect()
+}
+
+/// The embedding of one text for a user who waits, from the caches or computed.
 ///
 /// # Errors
 /// As for [`client::embed`].
-pub fn embed_query(text: &str) -> Result<Vec<f32>> {
-    client::embed(&[text], Urgency::Interactive)?
-        .pop()
-        .ok_or_else(|| internal("no vector came back for a text"))
+pub fn embed_query(text: &str, usage: Usage) -> Result<Vec<f32>> {
+    catalog::require_utf8()?;
+    let text = normalize(text);
+    let version = client::model_version()?;
+    let answer = cache::through(&key(&text, version), 0, usage, || {
+        let vector = client::embed(&[&text], Urgency::Interactive)?
+            .pop()
+            .ok_or_else(|| internal("no vector came back for a text"))?;
+        Ok(Computed {
+            bytes: to_bytes(&vector),
+            // The model may have been changed meanwhile.
+            storable: client::model_version()? == version,
+        })
+    })?;
+    Ok(from_bytes(&answer.bytes))
+}
+
+/// The embeddings of texts, in order: those that the caches have, the others computed together, each text once.
+fn embed_texts(texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+    catalog::require_utf8()?;
+    let version = client::model_version()?;
+    let texts: Vec<Cow<str>> = texts.iter().map(|text| normalize(text)).collect();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let mut distinct: Vec<&str> = Vec::new();
+    for text in &texts {
+        numbers.entry(text).or_insert_with(|| {
+            distinct.push(text);
+            distinct.len() - 1
+        });
+    }
+    let keys: Vec<Key> = distinct.iter().map(|text| key(text, version)).collect();
+    let mut vectors: Vec<Option<Vec<f32>>> = cache::look_up_all(&keys)
+        .into_iter()
+        .map(|found| found.map(|bytes| from_bytes(&bytes)))
+        .collect();
+    let is_missing = |number: &usize| vectors.get(*number).is_some_and(Option::is_none);
+    let missing: Vec<usize> = (0..distinct.len()).filter(is_missing).collect();
+    let wanted: Vec<&str> = missing
+        .iter()
+        .filter_map(|&number| distinct.get(number).copied())
+        .collect();
+    // A batch takes its turn behind single queries, as a background job does.
+    let computed = client::embed(&wanted, Urgency::Background)?;
+    let storable = client::model_version()? == version;
+    for (number, vector) in missing.into_iter().zip(computed) {
+        if let Some(key) = keys.get(number).filter(|_| storable) {
+            cache::keep(key, &to_bytes(&vector));
+        }
+        if let Some(place) = vectors.get_mut(number) {
+            *place = Some(vector);
+        }
+    }
+    texts
+        .iter()
+        .map(|text| {
+            let number = numbers.get(text.as_ref());
+            number
+                .and_then(|&number| vectors.get(number)?.clone())
+                .ok_or_else(|| internal("no vector came back for a text"))
+        })
+        .collect()
 }
 
 #[pg_extern(sql = false)]
@@ -59,7 +150,7 @@ fn embed(input: Option<&str>, model: Option<&str>, kind: Option<&str>) -> Result
     check_kind(kind)?;
     resolve_model(model)?;
     let Some(input) = input else { return Ok(None) };
-    timed(Operation::Embed, || embed_query(input)).map(|vector| Some(VectorOut(vector)))
+    timed(Operation::Embed, || embed_query(input, Usage::Normal)).map(|vector| Some(VectorOut(vector)))
 }
 
 #[pg_extern(sql = false)]
@@ -83,10 +174,7 @@ fn embed_batch(
         .set_hint("Call it for parts of the array."));
     }
     let present: Vec<&str> = texts.iter().flatten().copied().collect();
-    // A batch takes its turn behind single queries, as a background job does.
-    let vectors = timed(Operation::EmbedBatch, || {
-        Ok(client::embed(&present, Urgency::Background)?)
-    })?;
+    let vectors = timed(Operation::EmbedBatch, || embed_texts(&present))?;
     let mut vectors = vectors.into_iter();
     let placed: Vec<Option<Vec<f32>>> = texts
         .iter()

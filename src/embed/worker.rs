@@ -181,6 +181,7 @@ impl Worker {
                 self.state
                     .dimensions
                     .store(model.dimensions() as u32, Ordering::Release);
+                self.state.model_version.store(model.version(), Ordering::Release);
                 self.state.set_condition(Condition::Ready, model.name());
                 self.model = Some(model);
             }

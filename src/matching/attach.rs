@@ -1,6 +1,6 @@
 //! `castmatch.attach`: what makes a table matchable. Its undoing is in `detach`.
 //!
-//! attach adds the embedding column if it is missing, the trigger that queues changed rows and the text search index, notes all
+//! attach adds the embedding column if it is missing, the triggers that queue changed rows and that keep the caches right, and the text search index, notes all
 //! that in `castmatch.registrations` and queues the rows that have no embedding yet; in one transaction, under the
 //! table lock of ALTER TABLE. DDL runs as the caller, who must own the table; the extension's own tables are written as
 //! their owner.
@@ -9,6 +9,7 @@ use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, internal, invalid_argument, null_argument, unsupported};
 use crate::matching::attachment::{relation_name, tsvector_expression};
 use crate::matching::target;
+use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, current};
 use crate::pg::setting::with_settings;
@@ -257,6 +258,7 @@ fn carry_out(plan: &Plan, dimensions: usize) -> Result<()> {
             quote_identifier(&index),
             tsvector_expression(&plan.text_config, &content, "")
         ))?;
+        create_change_triggers(session, plan)?;
         if background {
             create_trigger(session, plan)?;
         }
@@ -323,6 +325,25 @@ fn free_index_name(session: &Session, plan: &Plan) -> Result<String> {
         }
     }
     Err(internal(format!("no free index name like \"{base}\"")))
+}
+
+/// The triggers that keep the caches right, for changes of every kind, those that logical replication applies too.
+fn create_change_triggers(session: &Session, plan: &Plan) -> Result<()> {
+    let table = &plan.target.name;
+    for (name, events) in [
+        (
+            CHANGE_TRIGGER,
+            "INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW",
+        ),
+        (TRUNCATE_TRIGGER, "TRUNCATE ON {table} FOR EACH STATEMENT"),
+    ] {
+        let events = events.replace("{table}", table);
+        session.run_utility(&format!(
+            "CREATE TRIGGER {name} AFTER {events} EXECUTE FUNCTION castmatch.note_change()"
+        ))?;
+        session.run_utility(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))?;
+    }
+    Ok(())
 }
 
 fn create_trigger(session: &Session, plan: &Plan) -> Result<()> {

@@ -14,8 +14,7 @@ use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
 use crate::pg::vector::vector_datum;
 use crate::pg::xact::in_subtransaction;
-use crate::shared::shared;
-use crate::stats::{Operation, timed};
+use crate::stats::{self, Operation, timed};
 use castmatch_engine::shared::embedder::Urgency;
 use core::sync::atomic::Ordering;
 use pgrx::bgworkers::BackgroundWorker;
@@ -331,10 +330,11 @@ fn note_written(
          WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
         &[Value::oid(work.attachment.target), Value::of(embedded as i64)],
     )?;
-    shared()?
-        .counters
-        .rows_embedded
-        .fetch_add(done.len() as u64, Ordering::Relaxed);
+    if let Some(counters) = stats::counters() {
+        counters
+            .rows_embedded
+            .fetch_add(done.len() as u64, Ordering::Relaxed);
+    }
     Ok(())
 }
 
@@ -363,8 +363,11 @@ fn note_failure(session: &Session, entries: &[i64], message: &str) -> Result<()>
             Value::of(MAX_TRIES),
         ],
     )?;
-    if !failed.is_empty() && failed.require::<bool>(0, 1)? {
-        shared()?.counters.rows_failed.fetch_add(1, Ordering::Relaxed);
+    if !failed.is_empty()
+        && failed.require::<bool>(0, 1)?
+        && let Some(counters) = stats::counters()
+    {
+        counters.rows_failed.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

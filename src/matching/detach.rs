@@ -1,8 +1,10 @@
 //! `castmatch.detach`: takes away what attach put on a table, each part only if it is still there.
 
+use crate::cache::epoch;
 use crate::error::{Result, null_argument};
 use crate::matching::attach::{TRIGGER, require_owner};
 use crate::matching::attachment::not_attached;
+use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, quote_identifier, session};
@@ -51,8 +53,10 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
             .is_empty())
     };
     session(Access::ReadWrite, |session| {
-        if exists(session, TRIGGER_SQL, TRIGGER)? {
-            session.run_utility(&format!("DROP TRIGGER {TRIGGER} ON {schema}.{name}"))?;
+        for trigger in [TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
+            if exists(session, TRIGGER_SQL, trigger)? {
+                session.run_utility(&format!("DROP TRIGGER {trigger} ON {schema}.{name}"))?;
+            }
         }
         if let Some(index) = index
             && exists(session, INDEX_SQL, &index)?
@@ -65,6 +69,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         }
         Ok(())
     })?;
+    epoch::note_change(table);
     let owner = catalog::extension_types()?.owner;
     act_as(owner, Restriction::LocalChange, || {
         session(Access::ReadWrite, |session| {

@@ -1,5 +1,6 @@
 //! `castmatch.match`: arguments in, rows out.
 
+use crate::cache::Usage;
 use crate::error::{Result, invalid_argument, null_argument};
 use crate::matching::rank::{self, Search};
 use crate::pg::json::JsonArg;
@@ -8,29 +9,56 @@ use castmatch_engine::fusion::Mode;
 use pgrx::JsonB;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// Filter and preferences of a call, with its options checked. Options are for later versions: an unknown one is refused
-/// now, so that a misspelt one is noticed then.
+/// What a search is asked beside its text.
+pub struct Conditions {
+    /// Hard conditions.
+    pub filter: Option<Value>,
+    /// Soft preferences.
+    pub prefer: Option<Value>,
+    /// How the caches are used.
+    pub usage: Usage,
+}
+
+/// Filter, preferences and options of a call. An unknown option is refused, so that a misspelt one is noticed.
 ///
 /// # Errors
-/// 54000 for JSON that is nested too deeply, 22023 for options other than NULL and an empty object.
+/// 54000 for JSON that is nested too deeply, 22023 for wrong options.
 pub fn parse_conditions(
     filter: Option<JsonArg>,
     prefer: Option<JsonArg>,
     options: Option<JsonArg>,
-) -> Result<(Option<Value>, Option<Value>)> {
+) -> Result<Conditions> {
     let parse = |argument: Option<JsonArg>, name| argument.map(|argument| argument.parse(name)).transpose();
-    match parse(options, "options")? {
-        None => {}
-        Some(Value::Object(options)) => {
-            if let Some(name) = options.keys().next() {
-                return Err(invalid_argument(format!("unknown option \"{name}\"")));
-            }
-        }
+    let usage = match parse(options, "options")? {
+        None => Usage::default(),
+        Some(Value::Object(options)) => usage(&options)?,
         Some(_) => return Err(invalid_argument("options must be a JSON object")),
+    };
+    Ok(Conditions {
+        filter: parse(filter, "filter")?,
+        prefer: parse(prefer, "prefer")?,
+        usage,
+    })
+}
+
+fn usage(options: &Map<String, Value>) -> Result<Usage> {
+    let mut usage = Usage::default();
+    for (name, value) in options {
+        if name != "cache" {
+            return Err(
+                invalid_argument(format!("unknown option \"{name}\"")).set_hint("The option is \"cache\".")
+            );
+        }
+        let wanted = Usage::NAMES.iter().find(|(name, _)| value == name);
+        usage = wanted.map(|&(_, usage)| usage).ok_or_else(|| {
+            let names = Usage::NAMES.map(|(name, _)| format!("\"{name}\""));
+            invalid_argument(format!("option \"cache\" cannot be {value}"))
+                .set_hint(format!("It is one of {}.", names.join(", ")))
+        })?;
     }
-    Ok((parse(filter, "filter")?, parse(prefer, "prefer")?))
+    Ok(usage)
 }
 
 #[pg_extern(sql = false)]
@@ -60,14 +88,15 @@ fn match_rows(
     let mode: Mode = mode
         .parse()
         .map_err(|failure: castmatch_engine::fusion::FusionError| invalid_argument(failure.to_string()))?;
-    let (filter, prefer) = parse_conditions(filter, prefer, options)?;
+    let conditions = parse_conditions(filter, prefer, options)?;
     let search = Search {
         target: target.ok_or_else(|| null_argument("target"))?,
         query: query.ok_or_else(|| null_argument("query"))?,
         k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
-        filter: filter.as_ref(),
-        prefer: prefer.as_ref(),
+        filter: conditions.filter.as_ref(),
+        prefer: conditions.prefer.as_ref(),
         mode,
+        usage: conditions.usage,
     };
     let matches = timed(Operation::Match, || rank::search(&search))?.matches;
     let rank_number = |rank: Option<u32>| rank.map(|rank| rank as i32);

@@ -1,13 +1,16 @@
 //! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
 
+use crate::cache::{self, Computed, Usage};
 use crate::embed;
-use crate::error::{Result, invalid_argument, prefer_error};
+use crate::error::{Result, internal, invalid_argument, prefer_error};
 use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::cached;
 use crate::matching::legs::{self, BoundFilter, Word};
 use crate::matching::target::{self, Target};
 use crate::pg::json;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
+use castmatch_engine::cache::Kind;
 use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
 use castmatch_engine::prefer::{self, Preference};
 use pgrx::pg_sys;
@@ -38,10 +41,12 @@ pub struct Search<'a> {
     pub prefer: Option<&'a Json>,
     /// Which legs count.
     pub mode: Mode,
+    /// How the caches are used.
+    pub usage: Usage,
 }
 
 /// A row of the result.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 pub struct Match {
     /// The row's key as text.
     pub key: String,
@@ -93,7 +98,15 @@ pub fn row_count(k: i32) -> Result<usize> {
         .ok_or_else(|| invalid_argument(format!("k must be between 0 and {MAX_K}, not {k}")))
 }
 
-/// Runs the search as the current role, under the calling query's snapshot.
+/// A search whose arguments are checked.
+struct Checked<'a> {
+    search: &'a Search<'a>,
+    attachment: Attachment,
+    filter: BoundFilter,
+    preferences: Vec<Preference>,
+}
+
+/// Runs the search as the current role, under the calling query's snapshot, or takes its result from the caches.
 ///
 /// # Errors
 /// 55000 for a table that is not attached, 22023 and 42703 for wrong arguments, those of embedding, and those that the
@@ -120,64 +133,129 @@ pub fn search(search: &Search) -> Result<Found> {
             embed_ms: 0.0,
         });
     }
-    let started = Instant::now();
-    // Outside the SPI session: waiting for the model must not hold its memory.
-    let vector = if search.mode == Mode::Text {
-        None
-    } else {
-        Some(embed::embed_query(search.query)?)
+    let checked = Checked {
+        search,
+        attachment,
+        filter,
+        preferences,
     };
-    let embed_ms = started.elapsed().as_secs_f64() * 1e3;
-    let matches = session(Access::ReadOnly, |session| {
-        let words = legs::words(session, &attachment, search.query)?;
-        let fused = run_legs(
-            session,
-            search,
-            &attachment,
-            &filter,
-            vector.as_deref(),
-            &words,
-            &preferences,
-        )?;
-        explain(session, search, &attachment, &filter, &preferences, &words, fused)
+    let place = match search.usage {
+        Usage::Bypass => None,
+        _ => cached::of_search(&checked.attachment, search)?,
+    };
+    let Some(place) = place else {
+        cache::note_bypass(Kind::Match);
+        return checked.run();
+    };
+    let mut found = None;
+    let answer = cache::through(&place.key, place.epoch, search.usage, || {
+        let computed = checked.run()?;
+        let bytes = cached::to_bytes(&computed.matches);
+        found = Some(computed);
+        Ok(Computed {
+            storable: bytes.is_some(),
+            bytes: bytes.unwrap_or_default(),
+        })
     })?;
-    Ok(Found { matches, embed_ms })
+    match found {
+        Some(found) => Ok(found),
+        None => Ok(Found {
+            matches: cached::from_bytes(&answer.bytes)
+                .ok_or_else(|| internal("a cached result cannot be read"))?,
+            embed_ms: 0.0,
+        }),
+    }
 }
 
-fn run_legs(
-    session: &Session,
-    search: &Search,
-    attachment: &Attachment,
-    filter: &BoundFilter,
-    vector: Option<&[f32]>,
-    words: &[Word],
-    preferences: &[Preference],
-) -> Result<Vec<Fused>> {
-    let candidates = search
-        .k
-        .saturating_mul(CANDIDATES_PER_ROW)
-        .clamp(MIN_CANDIDATES, MAX_CANDIDATES);
-    let semantic = match vector {
-        Some(vector) => legs::semantic(session, attachment, filter, vector, candidates)?,
-        None => Vec::new(),
-    };
-    let text = match search.mode {
-        Mode::Semantic => Vec::new(),
-        Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, words, candidates)?,
-    };
-    // Preferences may lift any candidate into the result.
-    let kept = if preferences.is_empty() {
-        search.k
-    } else {
-        candidates.saturating_mul(2)
-    };
-    Ok(fusion::fuse(
-        &semantic,
-        &text,
-        search.mode,
-        kept,
-        &Fusion::default(),
-    ))
+impl Checked<'_> {
+    fn run(&self) -> Result<Found> {
+        let started = Instant::now();
+        // Outside the SPI session: waiting for the model must not hold its memory.
+        let vector = if self.search.mode == Mode::Text {
+            None
+        } else {
+            Some(embed::embed_query(self.search.query, self.search.usage)?)
+        };
+        let embed_ms = started.elapsed().as_secs_f64() * 1e3;
+        let matches = session(Access::ReadOnly, |session| {
+            let words = legs::words(session, &self.attachment, self.search.query)?;
+            let fused = self.run_legs(session, vector.as_deref(), &words)?;
+            self.explain(session, &words, fused)
+        })?;
+        Ok(Found { matches, embed_ms })
+    }
+
+    fn run_legs(&self, session: &Session, vector: Option<&[f32]>, words: &[Word]) -> Result<Vec<Fused>> {
+        let Self {
+            search,
+            attachment,
+            filter,
+            preferences,
+        } = self;
+        let candidates = search
+            .k
+            .saturating_mul(CANDIDATES_PER_ROW)
+            .clamp(MIN_CANDIDATES, MAX_CANDIDATES);
+        let semantic = match vector {
+            Some(vector) => legs::semantic(session, attachment, filter, vector, candidates)?,
+            None => Vec::new(),
+        };
+        let text = match search.mode {
+            Mode::Semantic => Vec::new(),
+            Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, words, candidates)?,
+        };
+        // Preferences may lift any candidate into the result.
+        let kept = if preferences.is_empty() {
+            search.k
+        } else {
+            candidates.saturating_mul(2)
+        };
+        Ok(fusion::fuse(
+            &semantic,
+            &text,
+            search.mode,
+            kept,
+            &Fusion::default(),
+        ))
+    }
+
+    /// Turns the fused legs into the result: preferences weighed in, the best `k` explained.
+    fn explain(&self, session: &Session, words: &[Word], fused: Vec<Fused>) -> Result<Vec<Match>> {
+        let Self {
+            search,
+            attachment,
+            filter,
+            preferences,
+        } = self;
+        let shown: BTreeSet<&String> = filter.columns().iter().chain(&attachment.filters).collect();
+        let mut columns = shown.clone();
+        columns.extend(preferences.iter().map(|preference| &preference.column));
+        let keys: Vec<String> = fused.iter().map(|row| row.key.clone()).collect();
+        let values = column_values(session, attachment, &columns, &keys)?;
+        let scored = score(fused, preferences, &values, search.k);
+        let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
+        let matched = matched_terms(session, attachment, words, &keys)?;
+        Ok(scored
+            .into_iter()
+            .map(|scored| {
+                let terms = matched
+                    .get(&scored.row.key)
+                    .map(Vec::as_slice)
+                    .unwrap_or_default();
+                let columns = values.get(&scored.row.key);
+                let reasons = reasons(&scored, search.mode, preferences, &shown, columns, terms);
+                let Scored { row, score, .. } = scored;
+                Match {
+                    key: row.key,
+                    score,
+                    similarity: row.similarity,
+                    semantic_rank: row.semantic_rank,
+                    text_rank: row.text_rank,
+                    reasons,
+                }
+            })
+            .collect())
+    }
 }
 
 /// The values of the columns that reasons or preferences speak of, by key.
@@ -359,44 +437,4 @@ fn reasons(
         "preferences": preferred,
         "columns": shown,
     })
-}
-
-/// Turns the fused legs into the result: preferences weighed in, the best `k` explained.
-fn explain(
-    session: &Session,
-    search: &Search,
-    attachment: &Attachment,
-    filter: &BoundFilter,
-    preferences: &[Preference],
-    words: &[Word],
-    fused: Vec<Fused>,
-) -> Result<Vec<Match>> {
-    let shown: BTreeSet<&String> = filter.columns().iter().chain(&attachment.filters).collect();
-    let mut columns = shown.clone();
-    columns.extend(preferences.iter().map(|preference| &preference.column));
-    let keys: Vec<String> = fused.iter().map(|row| row.key.clone()).collect();
-    let values = column_values(session, attachment, &columns, &keys)?;
-    let scored = score(fused, preferences, &values, search.k);
-    let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
-    let matched = matched_terms(session, attachment, words, &keys)?;
-    Ok(scored
-        .into_iter()
-        .map(|scored| {
-            let terms = matched
-                .get(&scored.row.key)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let columns = values.get(&scored.row.key);
-            let reasons = reasons(&scored, search.mode, preferences, &shown, columns, terms);
-            let Scored { row, score, .. } = scored;
-            Match {
-                key: row.key,
-                score,
-                similarity: row.similarity,
-                semantic_rank: row.semantic_rank,
-                text_rank: row.text_rank,
-                reasons,
-            }
-        })
-        .collect())
 }

@@ -3,18 +3,36 @@
 //! Arguments of the trigger are the key column and the content columns. It runs for every writer, whatever their rights on the
 //! queue, hence as the queue's owner for that one INSERT.
 
+use crate::cache::epoch;
 use crate::error::{Result, error, internal};
 use crate::matching::attachment::column_gone;
 use crate::matching::launcher;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
-use crate::pg::trigger::{RowTrigger, TriggerResult};
+use crate::pg::trigger::{self, RowTrigger, TriggerResult};
 use crate::pg::value::Value;
 use crate::pg::xact;
 use crate::pg::{catalog, latch};
 use crate::shared::shared;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+
+/// Names of the triggers on an attached table that note its changes for the caches: of each row, and of TRUNCATE.
+pub const CHANGE_TRIGGER: &str = "castmatch_note_change";
+pub const TRUNCATE_TRIGGER: &str = "castmatch_note_truncate";
+
+/// Trigger of attached tables: this transaction has changed the table, so that nothing cached about it is current once it has committed.
+#[pg_extern(sql = false)]
+fn note_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
+    let table = trigger::table_of_call(fcinfo).ok_or_else(|| {
+        error(
+            PgSqlErrorCode::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            "castmatch.note_change must be called by a trigger",
+        )
+    })?;
+    epoch::note_change(table);
+    Ok(TriggerResult)
+}
 
 #[pg_extern(sql = false)]
 fn enqueue_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {

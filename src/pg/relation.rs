@@ -181,3 +181,57 @@ impl Relation {
         unsafe { self.data().rd_options.cast::<T>().as_ref() }
     }
 }
+
+/// A table locked as a query that reads it does, until the transaction ends.
+pub struct OpenTable(pg_sys::Relation);
+
+impl OpenTable {
+    /// Locks a table. A table that does not exist raises an ERROR.
+    pub fn lock(table: pg_sys::Oid) -> Self {
+        // SAFETY: opens by number; closed when the result goes.
+        Self(unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) })
+    }
+
+    /// Whether the current role does not see all rows, or an error in place of some.
+    pub fn has_row_security(&self) -> bool {
+        // SAFETY: an open relation; asks without raising an error for row_security = off.
+        let state = unsafe { pg_sys::check_enable_rls((*self.0).rd_id, pg_sys::InvalidOid, true) };
+        state != pg_sys::CheckEnableRlsResult::RLS_NONE as i32
+    }
+
+    /// Bytes that change with the table's columns, its file and its indexes.
+    pub fn shape(&self) -> Vec<u8> {
+        let mut shape = Vec::new();
+        // SAFETY: an open relation and its descriptor.
+        let (descriptor, file) = unsafe { ((*self.0).rd_att, (*(*self.0).rd_rel).relfilenode) };
+        shape.extend_from_slice(&file.to_u32().to_le_bytes());
+        // SAFETY: a descriptor, of which a copy is made.
+        let columns = unsafe { pgrx::PgTupleDesc::from_pg_copy(descriptor) };
+        for column in columns.iter() {
+            shape.extend_from_slice(&column.atttypid.to_u32().to_le_bytes());
+            shape.extend_from_slice(&column.atttypmod.to_le_bytes());
+            shape.push(u8::from(column.attisdropped));
+            // SAFETY: a name ends with a zero byte.
+            let name = unsafe { core::ffi::CStr::from_ptr(column.attname.data.as_ptr()) };
+            shape.extend_from_slice(name.to_bytes_with_nul());
+        }
+        // SAFETY: an open relation; the list is the caller's.
+        let indexes = unsafe { pg_sys::RelationGetIndexList(self.0) };
+        // SAFETY: a list of numbers, or null for an empty one.
+        let indexes = unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg(indexes) };
+        for index in indexes.iter_oid() {
+            shape.extend_from_slice(&index.to_u32().to_le_bytes());
+        }
+        shape
+    }
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        // An abort closes it by itself.
+        if !std::thread::panicking() {
+            // SAFETY: opened in `lock`; the lock stays until the transaction ends.
+            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock as i32) };
+        }
+    }
+}

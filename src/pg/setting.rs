@@ -37,3 +37,11 @@ pub fn with_settings<R>(settings: &[(&'static CStr, &'static CStr)], f: impl FnO
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
 }
+
+/// The value of a setting as text, if there is such a setting.
+pub fn value(name: &CStr) -> Option<String> {
+    // SAFETY: a NUL-terminated name; an unknown one gives null.
+    let value = unsafe { pg_sys::GetConfigOption(name.as_ptr(), true, false) };
+    // SAFETY: null or a NUL-terminated string that stays until the setting changes.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned())
+}

@@ -60,3 +60,28 @@ pub fn preloading() -> bool {
     // SAFETY: a plain global of the server, read on the main thread.
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
 }
+
+/// Asks for so many bytes at server start; to be called from a shmem_request_hook.
+pub fn request_bytes(bytes: usize) {
+    // SAFETY: only called while process_shared_preload_libraries runs its request hooks.
+    unsafe { pg_sys::RequestAddinShmemSpace(bytes) };
+}
+
+/// Zeroed memory of that name and size, aligned to a cache line; to be called by the postmaster when it makes shared memory.
+///
+/// # Errors
+/// 53200 if it was not asked for.
+pub fn attach_bytes(name: &'static CStr, bytes: usize) -> Result<*mut u8> {
+    let mut found = false;
+    // SAFETY: no other process exists yet, so the lock that others would need is not needed; `found` outlives the call.
+    let address = unsafe { pg_sys::ShmemInitStruct(name.as_ptr(), bytes, &mut found) }.cast::<u8>();
+    if address.is_null() {
+        return Err(error(
+            PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+            format!("out of shared memory: castmatch needs {bytes} bytes"),
+        ));
+    }
+    // SAFETY: a fresh allocation of exactly this size.
+    unsafe { core::ptr::write_bytes(address, 0, bytes) };
+    Ok(address)
+}

@@ -5,6 +5,16 @@ use crate::pg::varlena;
 use core::ffi::CStr;
 use pgrx::pg_sys;
 
+/// The table whose trigger called the function, if a trigger did.
+pub fn table_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<pg_sys::Oid> {
+    // SAFETY: the server passes a valid call; the check tells whether its context is TriggerData.
+    if !unsafe { pgrx::trigger_support::called_as_trigger(fcinfo) } {
+        return None;
+    }
+    // SAFETY: checked above; the relation is open during the call.
+    Some(unsafe { (*(*(*fcinfo).context.cast::<pg_sys::TriggerData>()).tg_relation).rd_id })
+}
+
 /// The call of a row trigger after an INSERT or UPDATE.
 pub struct RowTrigger {
     data: *mut pg_sys::TriggerData,

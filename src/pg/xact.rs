@@ -8,6 +8,33 @@ thread_local! {
     static ENQUEUED_IN: RefCell<Vec<pg_sys::SubTransactionId>> = const { RefCell::new(Vec::new()) };
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
     static ON_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
+    static BEFORE_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
+    static AT_END: Cell<Option<fn()>> = const { Cell::new(None) };
+    /// Whether the functions that run before a commit have run.
+    static COMMITTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has `before` run before the commit of this transaction, or its preparation for one, becomes visible to others, and `after` when
+/// the transaction has ended in any way, which must not fail. One pair for all transactions.
+pub fn at_commit(before: fn(), after: fn()) {
+    BEFORE_COMMIT.set(Some(before));
+    AT_END.set(Some(after));
+    register_callbacks();
+}
+
+/// Whether this transaction is past the functions that run before its commit.
+pub fn is_committing() -> bool {
+    COMMITTING.get()
+}
+
+fn register_callbacks() {
+    if !REGISTERED.replace(true) {
+        // SAFETY: the callbacks are static functions that stay for the backend's life; the argument is unused.
+        unsafe {
+            pg_sys::RegisterXactCallback(Some(at_transaction_end), core::ptr::null_mut());
+            pg_sys::RegisterSubXactCallback(Some(at_subtransaction_end), core::ptr::null_mut());
+        }
+    }
 }
 
 /// Notes that this transaction queued rows for embedding; `on_commit` runs after its commit and must not fail.
@@ -20,13 +47,7 @@ pub fn note_enqueued(on_commit: fn()) {
             ids.push(current);
         }
     });
-    if !REGISTERED.replace(true) {
-        // SAFETY: the callbacks are static functions that stay for the backend's life; the argument is unused.
-        unsafe {
-            pg_sys::RegisterXactCallback(Some(at_transaction_end), core::ptr::null_mut());
-            pg_sys::RegisterSubXactCallback(Some(at_subtransaction_end), core::ptr::null_mut());
-        }
-    }
+    register_callbacks();
 }
 
 /// Whether this transaction has queued rows that no other process can see yet.
@@ -40,12 +61,23 @@ pub fn uses_one_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-/// Nothing here allocates or raises: an error after commit would take the whole server down.
+/// Nothing after the commit allocates or raises: an error there would take the whole server down.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn at_transaction_end(
     event: pg_sys::XactEvent::Type,
     _argument: *mut core::ffi::c_void,
 ) {
+    let commits = matches!(
+        event,
+        pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE
+    );
+    if commits {
+        COMMITTING.set(true);
+        if let Some(run) = BEFORE_COMMIT.get() {
+            run();
+        }
+        return;
+    }
     let committed = matches!(
         event,
         pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PREPARE
@@ -53,6 +85,10 @@ unsafe extern "C-unwind" fn at_transaction_end(
     let aborted = event == pg_sys::XactEvent::XACT_EVENT_ABORT;
     if !committed && !aborted {
         return;
+    }
+    COMMITTING.set(false);
+    if let Some(run) = AT_END.get() {
+        run();
     }
     let enqueued = has_enqueued();
     ENQUEUED_IN.with_borrow_mut(Vec::clear);

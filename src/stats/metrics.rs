@@ -1,11 +1,14 @@
 //! `castmatch.metrics()` and `castmatch.health()`: everything that is known, in one cheap call.
 
+use crate::cache::holding;
 use crate::error::Result;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
 use crate::shared::shared;
-use castmatch_engine::shared::counters::{Counters, Operation};
+use castmatch_engine::cache::Kind;
+use castmatch_engine::cache::counters::{BOUNDS_NS, Event, Level};
+use castmatch_engine::shared::counters::{BUCKET_BOUNDS_US, Operation, StripedCounters};
 use castmatch_engine::shared::embedder::Condition;
 use core::sync::atomic::Ordering;
 use pgrx::JsonB;
@@ -19,6 +22,10 @@ const REQUESTS: (&str, &str) = (
 const DURATION: (&str, &str) = (
     "castmatch_request_duration_seconds",
     "Duration of castmatch operations in seconds, failed ones included.",
+);
+const LATENCY: (&str, &str) = (
+    "castmatch_cache_request_duration_seconds",
+    "Time in seconds until a call had its value, from a cache or not.",
 );
 
 /// One sample: name, kind, help, labels, value.
@@ -42,14 +49,11 @@ impl Sample {
     }
 }
 
-fn seconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1e6
-}
-
-fn operation_samples(counters: &Counters, samples: &mut Vec<Sample>) {
+fn operation_samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
     for operation in Operation::ALL {
-        let counters = counters.operation(operation);
-        for (outcome, value) in [("ok", counters.succeeded()), ("error", counters.failed())] {
+        let succeeded = counters.sum(|counters| counters.operation(operation).succeeded());
+        let failed = counters.sum(|counters| counters.operation(operation).failed());
+        for (outcome, value) in [("ok", succeeded), ("error", failed)] {
             samples.push(Sample {
                 name: REQUESTS.0.to_owned(),
                 kind: "counter",
@@ -60,30 +64,181 @@ fn operation_samples(counters: &Counters, samples: &mut Vec<Sample>) {
         }
     }
     for operation in Operation::ALL {
-        let counters = counters.operation(operation);
-        let mut sample = |suffix: &str, labels: Value, value: f64| {
-            let name = format!("{}{suffix}", DURATION.0);
-            samples.push(Sample {
-                name,
-                kind: "histogram",
-                help: DURATION.1,
-                labels,
-                value,
-            });
-        };
-        let mut count = 0;
-        for (bound, cumulative) in counters.cumulative() {
-            let bound = bound.map_or("+Inf".to_owned(), |bound| seconds(bound).to_string());
-            sample(
-                "_bucket",
-                json!({"operation": operation.name(), "le": bound}),
-                cumulative as f64,
-            );
-            count = cumulative;
+        let (sum, buckets) = counters.histogram(|counters| &counters.operation(operation).durations);
+        histogram_samples(
+            samples,
+            DURATION,
+            &json!({"operation": operation.name()}),
+            &Buckets {
+                bounds: &BUCKET_BOUNDS_US,
+                counts: &buckets,
+                sum,
+                per_second: 1e6,
+            },
+        );
+    }
+}
+
+/// A histogram's numbers, in parts of a second.
+struct Buckets<'a> {
+    bounds: &'a [u64],
+    /// One more than there are bounds.
+    counts: &'a [u64],
+    sum: u64,
+    per_second: f64,
+}
+
+/// The samples of a histogram: its buckets, each with all below it, sum and count.
+fn histogram_samples(
+    samples: &mut Vec<Sample>,
+    (name, help): (&str, &'static str),
+    labels: &Value,
+    buckets: &Buckets,
+) {
+    let mut sample = |suffix: &str, labels: Value, value: f64| {
+        samples.push(Sample {
+            name: format!("{name}{suffix}"),
+            kind: "histogram",
+            help,
+            labels,
+            value,
+        });
+    };
+    let seconds = |parts: u64| parts as f64 / buckets.per_second;
+    let bounds = buckets.bounds.iter().map(|&bound| seconds(bound).to_string());
+    let mut count = 0;
+    for (bound, bucket) in bounds
+        .chain(std::iter::once("+Inf".to_owned()))
+        .zip(buckets.counts)
+    {
+        count += bucket;
+        let mut labels = labels.clone();
+        if let Value::Object(labels) = &mut labels {
+            labels.insert("le".to_owned(), Value::String(bound));
         }
-        let labels = json!({"operation": operation.name()});
-        sample("_sum", labels.clone(), seconds(counters.total_us()));
-        sample("_count", labels, count as f64);
+        sample("_bucket", labels, count as f64);
+    }
+    sample("_sum", labels.clone(), seconds(buckets.sum));
+    sample("_count", labels.clone(), count as f64);
+}
+
+/// What is counted of the caches: name, help, and the event.
+const CACHE_EVENTS: [(&str, &str, Event); 9] = [
+    (
+        "castmatch_cache_hits_total",
+        "Look-ups that found the value, by kind and level.",
+        Event::Hit,
+    ),
+    (
+        "castmatch_cache_misses_total",
+        "Look-ups that did not find the value, by kind and level.",
+        Event::Miss,
+    ),
+    (
+        "castmatch_cache_expired_total",
+        "Misses because the value was too old.",
+        Event::Expired,
+    ),
+    (
+        "castmatch_cache_outdated_total",
+        "Misses because the table had changed since the value was stored.",
+        Event::Outdated,
+    ),
+    (
+        "castmatch_cache_damaged_total",
+        "Misses because the value's checksum was wrong.",
+        Event::Damaged,
+    ),
+    (
+        "castmatch_cache_evictions_total",
+        "Values that made room for others.",
+        Event::Evicted,
+    ),
+    (
+        "castmatch_cache_bypasses_total",
+        "Calls that were not to be served from the caches.",
+        Event::Bypassed,
+    ),
+    (
+        "castmatch_singleflight_waits_total",
+        "Misses that waited for another session's value.",
+        Event::Waited,
+    ),
+    (
+        "castmatch_singleflight_takeovers_total",
+        "Values computed because the session that was to compute them had gone.",
+        Event::TakenOver,
+    ),
+];
+
+fn cache_samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
+    let labels = |kind: Kind, level: Level| json!({"cache": kind.name(), "level": level.name()});
+    for (name, help, event) in CACHE_EVENTS {
+        // These happen on one level only.
+        let levels: &[Level] = match event {
+            Event::Bypassed => &[Level::Local],
+            Event::Waited | Event::TakenOver | Event::Damaged => &[Level::Shared],
+            _ => &Level::ALL,
+        };
+        for kind in Kind::ALL {
+            for &level in levels {
+                let value = counters.sum(|counters| counters.caches.kind(kind).events(level, event));
+                samples.push(Sample {
+                    name: name.to_owned(),
+                    kind: "counter",
+                    help,
+                    labels: if levels.len() > 1 {
+                        labels(kind, level)
+                    } else {
+                        json!({"cache": kind.name()})
+                    },
+                    value: value as f64,
+                });
+            }
+        }
+    }
+    for kind in Kind::ALL {
+        // Of the local level each session knows its own part only.
+        let Some(held) = holding(kind, Level::Shared) else {
+            continue;
+        };
+        for (name, help, value) in [
+            (
+                "castmatch_cache_entries",
+                "Values in the shared cache.",
+                held.entries,
+            ),
+            (
+                "castmatch_cache_bytes",
+                "Bytes of keys and values in the shared cache.",
+                held.bytes,
+            ),
+        ] {
+            samples.push(Sample {
+                name: name.to_owned(),
+                kind: "gauge",
+                help,
+                labels: labels(kind, Level::Shared),
+                value: value as f64,
+            });
+        }
+    }
+    for kind in Kind::ALL {
+        let hits = counters.histogram(|counters| counters.caches.kind(kind).hits());
+        let misses = counters.histogram(|counters| counters.caches.kind(kind).misses());
+        for (outcome, (sum, buckets)) in [("hit", hits), ("miss", misses)] {
+            histogram_samples(
+                samples,
+                LATENCY,
+                &json!({"cache": kind.name(), "outcome": outcome}),
+                &Buckets {
+                    bounds: &BOUNDS_NS,
+                    counts: &buckets,
+                    sum,
+                    per_second: 1e9,
+                },
+            );
+        }
     }
 }
 
@@ -143,16 +298,17 @@ fn metrics() -> Result<
             "castmatch_rows_embedded_total",
             "counter",
             "Rows of attached tables whose embedding was written.",
-            counters.rows_embedded.load(Ordering::Relaxed) as f64,
+            counters.sum(|counters| counters.rows_embedded.load(Ordering::Relaxed)) as f64,
         ),
         Sample::plain(
             "castmatch_rows_failed_total",
             "counter",
             "Rows of attached tables that were given up after all tries.",
-            counters.rows_failed.load(Ordering::Relaxed) as f64,
+            counters.sum(|counters| counters.rows_failed.load(Ordering::Relaxed)) as f64,
         ),
     ];
     operation_samples(counters, &mut samples);
+    cache_samples(counters, &mut samples);
     Ok(TableIterator::new(samples.into_iter().map(|sample| {
         (
             sample.name,

@@ -7,8 +7,23 @@ mod metrics;
 
 use crate::error::Result;
 use crate::shared::shared;
+use castmatch_engine::shared::counters::Counters;
 pub use castmatch_engine::shared::counters::Operation;
+use std::cell::Cell;
 use std::time::Instant;
+
+thread_local! {
+    /// The stripe that this process counts in.
+    static STRIPE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The counters that this process counts in, if there is memory for any.
+pub fn counters() -> Option<&'static Counters> {
+    let counters = &shared().ok()?.counters;
+    let stripe = STRIPE.get().unwrap_or_else(|| counters.assign());
+    STRIPE.set(Some(stripe));
+    Some(counters.stripe(stripe))
+}
 
 /// Counts a run that does not reach its end (an ERROR unwinds) as failed.
 struct Run {
@@ -19,11 +34,11 @@ struct Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let Ok(shared) = shared() else { return };
-        shared
-            .counters
-            .operation(self.operation)
-            .record(self.started.elapsed(), self.succeeded);
+        if let Some(counters) = counters() {
+            counters
+                .operation(self.operation)
+                .record(self.started.elapsed(), self.succeeded);
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! The parts of castmatch that need no PostgreSQL: vectors and their kernels, the embedding model, filters, the fusion of
+//! The parts of castmatch that need no PostgreSQL: vectors and their kernels, indexes, the embedding model, caches, filters, the fusion of
 //! search results, the logic of conversations.
 
 pub mod bisect;
+pub mod cache;
 pub mod chat;
 pub mod filter;
 pub mod fusion;

@@ -165,6 +165,12 @@ impl EmbeddingModel {
         &self.fingerprint
     }
 
+    /// The first 64 bits of the [`fingerprint`](Self::fingerprint), never 0.
+    pub fn version(&self) -> u64 {
+        let digits = self.fingerprint.get(..16).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or(0).max(1)
+    }
+
     /// The instruction set in use: `avx512`, `avx2` or `baseline`.
     pub fn instruction_set(&self) -> String {
         self.kernels.to_string()

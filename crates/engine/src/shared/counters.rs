@@ -1,6 +1,11 @@
-//! Counters and histograms of operations.
+//! Counters and histograms of operations and caches.
+//!
+//! They stand in several stripes; a process counts in one of them and a reader adds them up, so that processes that count all the time
+//! do not take the memory from each other.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::histogram::Histogram;
+use crate::cache::counters::CacheCounters;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is counted and timed.
@@ -47,8 +52,8 @@ pub const BUCKET_BOUNDS_US: [u64; 15] = [
 pub struct OperationCounters {
     succeeded: AtomicU64,
     failed: AtomicU64,
-    total_us: AtomicU64,
-    buckets: [AtomicU64; BUCKET_BOUNDS_US.len() + 1],
+    /// Duration of all runs, in microseconds.
+    pub durations: Histogram<{ BUCKET_BOUNDS_US.len() + 1 }>,
 }
 
 impl OperationCounters {
@@ -57,11 +62,7 @@ impl OperationCounters {
         let elapsed_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let outcome = if succeeded { &self.succeeded } else { &self.failed };
         outcome.fetch_add(1, Ordering::Relaxed);
-        self.total_us.fetch_add(elapsed_us, Ordering::Relaxed);
-        let bucket = BUCKET_BOUNDS_US.partition_point(|&bound| bound < elapsed_us);
-        if let Some(bucket) = self.buckets.get(bucket) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
+        self.durations.record(&BUCKET_BOUNDS_US, elapsed_us);
     }
 
     /// Runs that succeeded.
@@ -73,26 +74,15 @@ impl OperationCounters {
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
-
-    /// Duration of all runs, in microseconds.
-    pub fn total_us(&self) -> u64 {
-        self.total_us.load(Ordering::Relaxed)
-    }
-
-    /// Runs that took no longer than each bound, in microseconds, and at last all runs (no bound).
-    pub fn cumulative(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
-        self.buckets.iter().enumerate().scan(0, |sum, (index, bucket)| {
-            *sum += bucket.load(Ordering::Relaxed);
-            Some((BUCKET_BOUNDS_US.get(index).copied(), *sum))
-        })
-    }
 }
 
-/// All counters.
+/// All counters of a stripe.
 #[repr(C)]
 #[derive(Default)]
 pub struct Counters {
     operations: [OperationCounters; Operation::ALL.len()],
+    /// Those of the caches.
+    pub caches: CacheCounters,
     /// Rows of attached tables whose embedding was written.
     pub rows_embedded: AtomicU64,
     /// Rows of attached tables that were given up after all tries.
@@ -108,22 +98,89 @@ impl Counters {
     }
 }
 
+/// Stripes: more than there are processors on most machines, as small as a server without preloading has room for.
+const STRIPES: usize = 16;
+
+/// Counters in a place of their own: no two stripes share a line of a processor's cache.
+#[repr(C, align(128))]
+#[derive(Default)]
+struct Stripe(Counters);
+
+/// The counters of all processes.
+#[repr(C)]
+#[derive(Default)]
+pub struct StripedCounters {
+    next: AtomicU32,
+    stripes: [Stripe; STRIPES],
+}
+
+impl StripedCounters {
+    /// The number of the stripe that a process which has none yet is to count in.
+    pub fn assign(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) as usize % STRIPES
+    }
+
+    /// A stripe.
+    pub fn stripe(&self, number: usize) -> &Counters {
+        // In range by the remainder; there are stripes.
+        #[allow(clippy::indexing_slicing)]
+        &self.stripes[number % STRIPES].0
+    }
+
+    /// The sum of a number over all stripes.
+    pub fn sum(&self, number: impl Fn(&Counters) -> u64) -> u64 {
+        self.stripes
+            .iter()
+            .fold(0, |sum: u64, stripe| sum.wrapping_add(number(&stripe.0)))
+    }
+
+    /// The sum of a histogram over all stripes: of its values, and of its buckets.
+    pub fn histogram<const BUCKETS: usize>(
+        &self,
+        histogram: impl Fn(&Counters) -> &Histogram<BUCKETS>,
+    ) -> (u64, [u64; BUCKETS]) {
+        let mut sum = 0_u64;
+        let mut buckets = [0_u64; BUCKETS];
+        for stripe in &self.stripes {
+            let of_stripe = histogram(&stripe.0);
+            sum = sum.wrapping_add(of_stripe.sum());
+            for (bucket, count) in buckets.iter_mut().zip(of_stripe.buckets()) {
+                *bucket += count;
+            }
+        }
+        (sum, buckets)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_duration_on_a_bound_counts_in_that_bucket() {
-        let counters = OperationCounters::default();
-        counters.record(Duration::from_micros(250), true);
-        counters.record(Duration::from_micros(251), false);
-        counters.record(Duration::from_secs(3600), true);
-        let cumulative: Vec<_> = counters.cumulative().collect();
-        assert_eq!(cumulative.first(), Some(&(Some(250), 1)));
-        assert_eq!(cumulative.get(1), Some(&(Some(500), 2)));
-        assert_eq!(cumulative.last(), Some(&(None, 3)));
-        assert_eq!((counters.succeeded(), counters.failed()), (2, 1));
-        assert_eq!(counters.total_us(), 250 + 251 + 3_600_000_000);
+        let counters = StripedCounters::default();
+        let record = |stripe: usize, duration, succeeded| {
+            counters
+                .stripe(stripe)
+                .operation(Operation::Chat)
+                .record(duration, succeeded);
+        };
+        record(0, Duration::from_micros(250), true);
+        record(1, Duration::from_micros(251), false);
+        record(STRIPES - 1, Duration::from_secs(3600), true);
+        let (sum, buckets) = counters.histogram(|counters| &counters.operation(Operation::Chat).durations);
+        assert_eq!(buckets.first(), Some(&1));
+        assert_eq!(buckets.get(1), Some(&1));
+        assert_eq!(buckets.last(), Some(&1));
+        assert_eq!(buckets.iter().sum::<u64>(), 3);
+        assert_eq!(sum, 250 + 251 + 3_600_000_000);
+        let sum = |number: fn(&OperationCounters) -> u64| {
+            counters.sum(|counters| number(counters.operation(Operation::Chat)))
+        };
+        assert_eq!(
+            (sum(OperationCounters::succeeded), sum(OperationCounters::failed)),
+            (2, 1)
+        );
     }
 
     #[test]
@@ -133,5 +190,23 @@ mod tests {
             assert_eq!(operation as usize, index);
             assert_eq!(counters.operation(operation).succeeded(), 0);
         }
+    }
+
+    #[test]
+    fn processes_are_spread_over_the_stripes_in_turn() {
+        let counters = StripedCounters::default();
+        let first: Vec<usize> = (0..STRIPES).map(|_| counters.assign()).collect();
+        assert_eq!(first, (0..STRIPES).collect::<Vec<_>>());
+        assert_eq!(counters.assign(), 0);
+    }
+
+    #[test]
+    fn all_fits_the_memory_of_a_server_without_preloading() {
+        // The server's slack is 100 kB for all extensions.
+        assert!(
+            size_of::<StripedCounters>() < 64 << 10,
+            "{}",
+            size_of::<StripedCounters>()
+        );
     }
 }

@@ -122,6 +122,8 @@ pub struct EmbedderState {
     condition: AtomicU32,
     /// Dimensions of the loaded model's vectors.
     pub dimensions: AtomicU32,
+    /// A number that changes with everything that decides the loaded model's vectors; 0 before one was loaded.
+    pub model_version: AtomicU64,
     /// Attempts to load the model so far.
     pub load_attempts: AtomicU64,
     /// Set by a backend that wants the model loaded again.
@@ -195,6 +197,7 @@ mod tests {
             worker_latch: AtomicUsize::new(0),
             condition: AtomicU32::new(0),
             dimensions: AtomicU32::new(0),
+            model_version: AtomicU64::new(0),
             load_attempts: AtomicU64::new(0),
             load_wanted: AtomicU32::new(0),
             start_requested_ms: AtomicU64::new(0),

@@ -6,5 +6,6 @@
 
 pub mod counters;
 pub mod embedder;
+pub mod histogram;
 pub mod portion;
 pub mod sync;

@@ -1,6 +1,6 @@
 //! One statement over all queries: how fast, how good, and by which plan.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use postgres::types::ToSql;
 
@@ -11,6 +11,8 @@ use crate::index::recall;
 use crate::index::wire::Vector;
 use crate::index::{Run, method};
 
+/// A round that takes longer than this is not repeated: what disturbs it is small beside it.
+const LONG_ROUND: Duration = Duration::from_secs(3);
 /// Queries before the measured ones.
 const WARM_UP: usize = 20;
 
@@ -84,9 +86,13 @@ pub(crate) fn measure(
         for query in 0..queries {
             answers.push(answer(query)?);
         }
-        qps = qps.max(queries as f64 / started.elapsed().as_secs_f64().max(f64::MIN_POSITIVE));
+        let elapsed = started.elapsed();
+        qps = qps.max(queries as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE));
         if round == 0 {
             (recall, short) = judge(run, truth, &answers);
+        }
+        if elapsed > LONG_ROUND {
+            break;
         }
     }
     let plan = statement.plan(run, value(0))?;

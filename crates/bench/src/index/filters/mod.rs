@@ -199,6 +199,7 @@ fn pgvector(
         let limit = scan_tuples.map_or_else(String::new, |rows| {
             format!("SET hnsw.max_scan_tuples = {rows}; SET hnsw.scan_mem_multiplier = 50; ")
         });
+        let mut before: Option<Figures> = None;
         for effort in run.plan.efforts_or(&EFFORTS) {
             let statement = Statement {
                 method: THEIRS,
@@ -211,13 +212,21 @@ fn pgvector(
                 ),
             };
             let figures = measure(run, columns, Some(truth), &statement)?;
-            let reached = figures.recall >= wanted - EQUAL;
-            points.push(Figures {
+            let figures = Figures {
                 effort: Some(effort),
                 scan_tuples,
                 ..figures
+            };
+            let reached = figures.recall >= wanted - EQUAL;
+            // Where the number of rows ends the scan, a larger list changes nothing.
+            let hopeless = before.is_some_and(|before| {
+                figures.recall < before.recall + EQUAL / 2.0
+                    && figures.recall < wanted - 4.0 * EQUAL
+                    && figures.qps < 100.0
             });
-            if reached {
+            points.push(figures.clone());
+            before = Some(figures);
+            if reached || hopeless {
                 break;
             }
         }

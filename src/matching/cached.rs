@@ -1,0 +1,113 @@
+//! Results of searches in the caches: whose key they stand under, and when that is allowed at all.
+//!
+//! docs/design/caches.md proves that a cached result is one that the calling query would get.
+
+use crate::cache::{epoch, session as context};
+use crate::error::Result;
+use crate::matching::attachment::Attachment;
+use crate::matching::rank::{Match, Search};
+use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::pg::relation::OpenTable;
+use crate::pg::spi::{Access, session};
+use crate::pg::value::Value;
+use castmatch_engine::cache::Kind;
+use castmatch_engine::cache::key::Key;
+use castmatch_engine::fusion::Mode;
+use serde_json::Value as Json;
+
+/// Where a result stands in the caches.
+pub struct Place {
+    /// Its key.
+    pub key: Key,
+    /// The epoch of its table.
+    pub epoch: u64,
+}
+
+/// The versions of what the catalogs say about the table: its row, its triggers, its text search configuration and dictionaries, as the
+/// calling query sees them; and whether it may read all of the table.
+const VERSIONS_SQL: &str = "
+    SELECT c.xmin::text OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) r.xmin::text
+               OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) COALESCE((
+                   SELECT pg_catalog.string_agg(m.xmin::text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) d.xmin::text, ','
+                       ORDER BY m.maptokentype, m.mapseqno)
+                   FROM pg_catalog.pg_ts_config_map m
+                   JOIN pg_catalog.pg_ts_dict d ON d.oid OPERATOR(pg_catalog.=) m.mapdict
+                   WHERE m.mapcfg OPERATOR(pg_catalog.=) r.text_config::pg_catalog.regconfig), ''),
+           pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE'),
+           (SELECT pg_catalog.string_agg(t.xmin::text, ',' ORDER BY t.tgname)
+            FROM pg_catalog.pg_trigger t
+            WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND t.tgenabled OPERATOR(pg_catalog.=) 'A'
+              AND t.tgname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])
+            HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) 2)
+    FROM castmatch.registrations r
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
+    WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass";
+
+/// The place of a result about an attached table, before what was asked; `None` if it is not certain that a cached one is what the
+/// calling query would get.
+///
+/// # Errors
+/// As the catalog queries raise them.
+pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
+    let target = attachment.target;
+    // Locked as the search itself would, and as long: nobody changes the table's definition meanwhile.
+    let table = OpenTable::lock(target);
+    if table.has_row_security() {
+        return Ok(None);
+    }
+    let Some(epoch) = epoch::current(target) else {
+        return Ok(None);
+    };
+    let versions = session(Access::ReadOnly, |session| {
+        let triggers = vec![CHANGE_TRIGGER.to_owned(), TRUNCATE_TRIGGER.to_owned()];
+        let rows = session.run(VERSIONS_SQL, &[Value::oid(target), Value::of(triggers)])?;
+        if rows.is_empty() || !rows.require::<bool>(0, 2)? {
+            return Ok(None);
+        }
+        let triggers: Option<String> = rows.get(0, 3)?;
+        let catalog: String = rows.require(0, 1)?;
+        Ok(triggers.map(|triggers| (catalog, triggers)))
+    })?;
+    let Some((catalog, triggers)) = versions else {
+        return Ok(None);
+    };
+    let key = context::key(kind, target)
+        .with(catalog.as_bytes())
+        .with(triggers.as_bytes())
+        .with(&table.shape())
+        .with_number(attachment.estimated_rows.to_bits());
+    Ok(Some(Place { key, epoch }))
+}
+
+/// The place of the result of a search.
+///
+/// # Errors
+/// As for [`place`].
+pub fn of_search(attachment: &Attachment, search: &Search) -> Result<Option<Place>> {
+    let json = |value: Option<&Json>| value.map(Json::to_string);
+    let place = place(Kind::Match, attachment)?;
+    Ok(place.map(|place| Place {
+        key: place
+            .key
+            .with(search.query.as_bytes())
+            .with_number(search.k as u64)
+            .with_text(json(search.filter).as_deref())
+            .with_text(json(search.prefer).as_deref())
+            .with_number(match search.mode {
+                Mode::Hybrid => 0,
+                Mode::Semantic => 1,
+                Mode::Text => 2,
+            }),
+        ..place
+    }))
+}
+
+/// The rows of a result as they are cached.
+pub fn to_bytes(matches: &[Match]) -> Option<Vec<u8>> {
+    serde_json::to_vec(matches).ok()
+}
+
+/// The rows of a cached result.
+pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Match>> {
+    serde_json::from_slice(bytes).ok()
+}

@@ -62,8 +62,18 @@ pub fn current(target: pg_sys::Oid) -> Option<u64> {
         return None;
     }
     let snapshot = QuerySnapshot::active()?;
-    let view = epochs.view(table(target), snapshot::next_transaction);
+    let view = epochs.view(table(target), first_after_others);
     view.is_seen_by(&snapshot).then_some(view.epoch)
+}
+
+/// The number that every other transaction so far is below: this one, which has changed nothing of the table, does not count, or the
+/// first `castmatch.chat` about a table could not store its reply.
+fn first_after_others() -> u64 {
+    let next = snapshot::next_transaction();
+    match snapshot::own_transaction() {
+        Some(own) if own + 1 == next => own,
+        _ => next,
+    }
 }
 
 /// Ends the epoch of a table for everybody, whether it has changed or not.

@@ -17,19 +17,16 @@ fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// What is held of each kind on each level: on the local one by this backend.
-pub fn holding(kind: Kind, level: Level) -> Option<Holding> {
+/// Entries and bytes of each kind on the shared level, if there is one.
+pub fn shared_totals() -> Option<[Holding; Kind::ALL.len()]> {
+    memory::cache().map(|cache| cache.totals())
+}
+
+/// What is held of each kind: on the local level by this backend.
+fn holdings(level: Level, generation: u64) -> Option<[Holding; Kind::ALL.len()]> {
     match level {
-        Level::Local => {
-            let generation = shared().ok()?.cache_generation.load(Ordering::Acquire);
-            let held = local::holding(kind, generation);
-            Some(Holding {
-                entries: held.entries,
-                bytes: held.bytes,
-                oldest_ms: held.oldest_ms,
-            })
-        }
-        Level::Shared => memory::cache()?.holdings().get(kind as usize).copied(),
+        Level::Local => Some(Kind::ALL.map(|kind| local::holding(kind, generation))),
+        Level::Shared => memory::cache().map(|cache| cache.holdings()),
     }
 }
 
@@ -61,13 +58,15 @@ fn cache_stats() -> Result<
     >,
 > {
     let counters = &shared()?.counters;
+    let generation = shared()?.cache_generation.load(Ordering::Acquire);
     let now_ms = monotonic_ms();
+    let holdings = Level::ALL.map(|level| (level, holdings(level, generation)));
     let mut rows = Vec::new();
     for kind in Kind::ALL {
-        for level in Level::ALL {
+        for (level, holdings) in holdings {
             let events =
                 |event| bigint(counters.sum(|counters| counters.caches.kind(kind).events(level, event)));
-            let held = holding(kind, level);
+            let held = holdings.and_then(|holdings| holdings.get(kind as usize).copied());
             let oldest = held.and_then(|held| held.oldest_ms);
             let (hits, misses) = (events(Event::Hit), events(Event::Miss));
             rows.push((

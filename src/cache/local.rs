@@ -2,6 +2,7 @@
 
 use castmatch_engine::cache::Kind;
 use castmatch_engine::cache::key::Key;
+use castmatch_engine::cache::shared::Holding;
 use lru::LruCache;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -32,17 +33,6 @@ struct Local {
     bytes: usize,
 }
 
-/// What is held of a kind.
-#[derive(Clone, Copy, Default)]
-pub struct Holding {
-    /// Entries.
-    pub entries: u64,
-    /// Bytes of keys and values.
-    pub bytes: u64,
-    /// When the oldest was computed.
-    pub oldest_ms: Option<u64>,
-}
-
 thread_local! {
     static LOCAL: RefCell<Local> = RefCell::new(Local { entries: LruCache::unbounded(), bytes: 0 });
 }
@@ -51,9 +41,10 @@ fn size(key: &[u8], entry: &Entry) -> usize {
     key.len() + entry.value.bytes.len() + OVERHEAD_BYTES
 }
 
-/// The value of a key, unless it is of an earlier generation.
-pub fn get(key: &Key, generation: u64) -> Option<Value> {
+/// The value of a key, unless it is of an earlier generation or does not fit into `limit` bytes, which may have been lowered.
+pub fn get(key: &Key, generation: u64, limit: usize) -> Option<Value> {
     LOCAL.with_borrow_mut(|local| {
+        local.shrink(limit, |_| ());
         let entry = local.entries.get(key.bytes())?;
         if entry.generation == generation {
             return Some(entry.value.clone());
@@ -78,12 +69,7 @@ pub fn put(key: &Key, value: Value, generation: u64, limit: usize) -> Vec<Kind> 
             local.bytes += needed;
             local.entries.put(key.bytes().into(), entry);
         }
-        while local.bytes > limit
-            && let Some((key, entry)) = local.entries.pop_lru()
-        {
-            local.bytes -= size(&key, &entry);
-            gone.push(entry.kind);
-        }
+        local.shrink(limit, |kind| gone.push(kind));
         gone
     })
 }
@@ -114,6 +100,15 @@ pub fn holding(kind: Kind, generation: u64) -> Holding {
 }
 
 impl Local {
+    fn shrink(&mut self, limit: usize, mut gone: impl FnMut(Kind)) {
+        while self.bytes > limit
+            && let Some((key, entry)) = self.entries.pop_lru()
+        {
+            self.bytes -= size(&key, &entry);
+            gone(entry.kind);
+        }
+    }
+
     fn remove(&mut self, key: &[u8]) {
         if let Some(entry) = self.entries.pop(key) {
             self.bytes -= size(key, &entry);

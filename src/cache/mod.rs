@@ -25,7 +25,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-pub use functions::holding;
+pub use functions::shared_totals;
 
 /// How a call wants to use the caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn since_ms(limit: Duration, now_ms: u64) -> u64 {
 /// A look-up on the backend's own level, counted.
 fn look_up_locally(key: &Key, epoch: u64, since_ms: u64) -> Option<local::Value> {
     let kind = key.kind();
-    let reason = match local::get(key, generation()) {
+    let reason = match local::get(key, generation(), guc::local_cache_bytes()) {
         None => None,
         Some(value) if value.stored_ms < since_ms => Some(Event::Expired),
         Some(value) if value.epoch != epoch => Some(Event::Outdated),
@@ -275,7 +275,7 @@ fn look_up_or_board(
                 if found.is_ok() {
                     return (found, None);
                 }
-                if taken_over {
+                if taken_over || waited {
                     count(kind, Level::Shared, Event::TakenOver, 1);
                 }
                 return (Err(reason), flight);

@@ -191,6 +191,8 @@ impl Worker {
                     _ => Condition::Failed,
                 };
                 pgrx::log!("castmatch: {failure}");
+                // No cached vector is one of the model that is configured now.
+                self.state.model_version.store(0, Ordering::Release);
                 self.state.set_condition(condition, &failure.to_string());
             }
         }

@@ -52,7 +52,8 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
     let target = attachment.target;
     // Locked as the search itself would, and as long: nobody changes the table's definition meanwhile.
     let table = OpenTable::lock(target);
-    if table.has_row_security() {
+    // The triggers have not fired yet for a statement that is under way.
+    if table.has_row_security() || table.is_written_by_us() {
         return Ok(None);
     }
     let Some(epoch) = epoch::current(target) else {

@@ -192,11 +192,18 @@ impl OpenTable {
         Self(unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) })
     }
 
-    /// Whether the current role does not see all rows, or an error in place of some.
+    /// Whether this transaction may have changed the table: whoever writes holds a lock for it until the end, or until what was written
+    /// is rolled back.
+    pub fn is_written_by_us(&self) -> bool {
+        // SAFETY: an open relation; looks through this process's own locks.
+        unsafe { pg_sys::CheckRelationLockedByMe(self.0, pg_sys::RowExclusiveLock as i32, true) }
+    }
+
+    /// Whether policies hide rows from the current role. They do not from owners and superusers, unless told to.
     pub fn has_row_security(&self) -> bool {
         // SAFETY: an open relation; asks without raising an error for row_security = off.
         let state = unsafe { pg_sys::check_enable_rls((*self.0).rd_id, pg_sys::InvalidOid, true) };
-        state != pg_sys::CheckEnableRlsResult::RLS_NONE as i32
+        state == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
     }
 
     /// Bytes that change with the table's columns, its file and its indexes.

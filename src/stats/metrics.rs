@@ -1,6 +1,6 @@
 //! `castmatch.metrics()` and `castmatch.health()`: everything that is known, in one cheap call.
 
-use crate::cache::holding;
+use crate::cache::shared_totals;
 use crate::error::Result;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
@@ -166,7 +166,7 @@ const CACHE_EVENTS: [(&str, &str, Event); 9] = [
     ),
     (
         "castmatch_singleflight_takeovers_total",
-        "Values computed because the session that was to compute them had gone.",
+        "Values computed because the session that was to compute them ended without one.",
         Event::TakenOver,
     ),
 ];
@@ -197,9 +197,10 @@ fn cache_samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
             }
         }
     }
+    let totals = shared_totals();
     for kind in Kind::ALL {
         // Of the local level each session knows its own part only.
-        let Some(held) = holding(kind, Level::Shared) else {
+        let Some(held) = totals.and_then(|totals| totals.get(kind as usize).copied()) else {
             continue;
         };
         for (name, help, value) in [

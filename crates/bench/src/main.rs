@@ -1,5 +1,6 @@
 //! castmatch-bench: measures castmatch against what it replaces.
 
+mod cache;
 mod data;
 mod embed;
 mod index;
@@ -7,6 +8,7 @@ mod measure;
 mod place;
 #[cfg(test)]
 mod scratch;
+mod server;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ enum Command {
     /// Conditions beside the order, of every selectivity: castmatch's filter columns against a btree and a sort, and against pgvector's
     /// iterative scan. Of the options those of builds, inserts and vacuum have no effect.
     Filters(Box<index::Options>),
+    /// The caches: what a hit costs, beside a GET of Redis; sessions at once; the hit ratio of a trace.
+    Cache(cache::Options),
     /// Writes the report of `index` again.
     Report(index::ReportOptions),
     /// What `index` starts to measure hnsw_rs.
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Prepare(options) => data::prepare::run(&options),
         Command::Index(options) => index::run(&options),
         Command::Filters(options) => index::filters::run(&options),
+        Command::Cache(options) => cache::run(&options),
         Command::Report(options) => index::report(&options),
         #[cfg(feature = "hnsw_rs")]
         Command::Library { job } => index::libraries::run(&job),

@@ -15,7 +15,6 @@ mod recall;
 mod record;
 mod report;
 mod search;
-mod server;
 mod settings;
 mod stages;
 mod svg;
@@ -28,10 +27,10 @@ use std::path::Path;
 pub(crate) use options::{Options, Plan, ReportOptions, Stage};
 
 use crate::data::{Data, DataSet};
+use crate::server::Server;
 use crate::{Error, place};
 use method::Method;
 use record::{Key, Results};
-use server::Server;
 
 /// One data set in one server.
 #[derive(Clone, Copy)]

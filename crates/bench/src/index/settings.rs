@@ -2,7 +2,7 @@
 
 use super::Plan;
 use super::record::{Record, Results};
-use super::server::{Server, Settings};
+use crate::server::{Server, Settings};
 use crate::{Error, place};
 
 /// What is set beside PostgreSQL's defaults; durability is left as it is.

@@ -5,10 +5,10 @@
 use super::method::{Method, Side, TABLES, index_name, table_name};
 use super::record::{Record, Results};
 use super::search::{self, Point};
-use super::server::Server;
 use super::{Plan, Run, Stage, libraries, settings, table, upkeep};
 use crate::Error;
 use crate::data::manifest::Hashed;
+use crate::server::Server;
 
 /// Makes the schemas and extensions; gives the methods that can be measured here.
 pub(crate) fn available(server: &Server, plan: &Plan, results: &mut Results) -> Result<Vec<Method>, Error> {

@@ -71,7 +71,7 @@ pub enum Event {
     Refused = 7,
     /// A miss that waited for another process's value.
     Waited = 8,
-    /// A value computed because the process that was to compute it had gone.
+    /// A value computed because the process that was to compute it ended without one.
     TakenOver = 9,
     /// A call that was not to be served from the caches: not a look-up.
     Bypassed = 10,

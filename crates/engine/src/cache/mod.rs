@@ -25,6 +25,8 @@ mod pool;
 mod queue;
 mod region;
 pub mod shared;
+#[cfg(any(test, feature = "simulate"))]
+pub mod simulate;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -1,6 +1,10 @@
 //! End-to-end tests: castmatch in a real server, seen through a client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cache;
+mod cache_current;
+mod cache_flight;
+mod cache_setting;
 mod cancel;
 mod chats;
 mod companion;

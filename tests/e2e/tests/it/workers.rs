@@ -155,11 +155,13 @@ fn rows_are_embedded_while_sessions_ask_without_pause() {
             let mut session = cluster.connect("busy", "postgres");
             let over = &over;
             scope.spawn(move || {
+                let mut calls = 0;
                 while !over.load(Ordering::Relaxed) {
                     run(
                         &mut session,
-                        &format!("SELECT castmatch.embed('asker {asker} asks again')"),
+                        &format!("SELECT castmatch.embed('asker {asker} asks for the {calls}th time')"),
                     );
+                    calls += 1;
                 }
             });
         }

@@ -13,6 +13,11 @@ use crate::index::{Run, method};
 
 /// A round that takes longer than this is not repeated: what disturbs it is small beside it.
 const LONG_ROUND: Duration = Duration::from_secs(3);
+/// A round ends after this time with the queries that were answered, if they are at least so many.
+const LONGEST_ROUND: Duration = Duration::from_secs(20);
+const FEWEST: usize = 10;
+/// Warming up ends after this time.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(2);
 /// Queries before the measured ones.
 const WARM_UP: usize = 20;
 
@@ -76,7 +81,11 @@ pub(crate) fn measure(
             .collect())
     };
     let queries = run.queries();
+    let started = Instant::now();
     for query in 0..WARM_UP.min(queries) {
+        if started.elapsed() > LONGEST_WARM_UP {
+            break;
+        }
         answer(query)?;
     }
     let (mut qps, mut recall, mut short): (f64, f64, usize) = (0.0, 0.0, 0);
@@ -85,9 +94,12 @@ pub(crate) fn measure(
         let started = Instant::now();
         for query in 0..queries {
             answers.push(answer(query)?);
+            if started.elapsed() > LONGEST_ROUND && answers.len() >= FEWEST {
+                break;
+            }
         }
         let elapsed = started.elapsed();
-        qps = qps.max(queries as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE));
+        qps = qps.max(answers.len() as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE));
         if round == 0 {
             (recall, short) = judge(run, truth, &answers);
         }

@@ -10,7 +10,7 @@ export PG_CONFIG BINDIR BENCH
 
 stages := format clippy engine companion extension regress e2e long
 
-.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick stop clean distclean env help
+.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
@@ -33,6 +33,9 @@ bench: ## the index against pgvector's in one server; hours. Options of castmatc
 
 bench-quick: ## the same over a thousand rows: shows that it works, its figures say nothing
 	@scripts/bench.sh quick
+
+bench-cache: ## the caches: what a hit costs beside Redis, sessions at once, hit ratio; options of castmatch-bench cache in BENCH=
+	@scripts/bench.sh cache
 
 stop: ## stops what demo, test and bench have started
 	@scripts/state.sh stop

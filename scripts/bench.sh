@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make bench, make bench-quick: castmatch's index against pgvector's in one server, and against libraries. Sets up what
+# make bench, make bench-quick: castmatch's index against pgvector's in one server, and against libraries. make bench-cache: the
+# caches against Redis. Sets up what
 # is missing, goes on where an earlier run was stopped, and writes the report to .castmatch/bench. Options of
 # castmatch-bench index go into $BENCH.
 # shellcheck source-path=SCRIPTDIR
@@ -7,6 +8,7 @@
 . "$(dirname "$0")/model.sh"
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/pgvector.sh"
+. "$(dirname "$0")/redis.sh"
 
 work=$CASTMATCH_DATA/bench
 python=$CASTMATCH_HOME/bench/python
@@ -45,6 +47,30 @@ build() {
   logged build-bench cargo build --release -p castmatch-bench --features hnsw_rs
 }
 
+# The model is in the same installation, for castmatch.embed.
+measure_caches() {
+  step_total=6
+  step "Packages and Rust"
+  install_packages
+  check_rust
+  step "A server"
+  pgvector_fetch
+  step "The embedding model"
+  model_fetch
+  model_place "$("$pgvector_install/bin/pg_config" --sharedir)"
+  step "cargo-pgrx $pgrx_version"
+  install_cargo_pgrx
+  step "Building in release mode"
+  build
+  step "Measuring"
+  mkdir -p "$work"
+  redis_fetch
+  trap pgvector_stop EXIT
+  # shellcheck disable=SC2086 # several options
+  "$CARGO_TARGET_DIR/release/castmatch-bench" cache --pg-install "$pgvector_install" --work "$work" ${REDIS_SERVER:+--redis "$REDIS_SERVER"} ${BENCH-} 9>&-
+  step_done
+}
+
 main() {
   local quick=${1-} bench data
   local -a prepare=() index=()
@@ -59,6 +85,7 @@ main() {
   need_debian_server=no
   open_data_folder
   take_lock
+  if [ "$quick" = cache ]; then measure_caches; return; fi
   step_total=7
   step "Packages and Rust"
   install_packages

@@ -9,7 +9,7 @@ use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, internal, invalid_argument, null_argument, unsupported};
 use crate::matching::attachment::{relation_name, tsvector_expression};
 use crate::matching::target;
-use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::matching::trigger;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, current};
 use crate::pg::setting::with_settings;
@@ -19,9 +19,6 @@ use castmatch_engine::vector::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Name of the trigger on an attached table. Triggers of one event fire in the order of their names; this one is to see
-/// the row as it is stored, which an AFTER trigger does in any case.
-pub const TRIGGER: &str = "castmatch_enqueue_change";
 /// Access methods that a vector index of an attached table can have.
 const INDEX_METHODS: [&str; 2] = ["castmatch_hnsw", "castmatch_ivf"];
 /// Longest part of a table's name in the name of its text search index (names have 63 bytes).
@@ -258,9 +255,9 @@ fn carry_out(plan: &Plan, dimensions: usize) -> Result<()> {
             quote_identifier(&index),
             tsvector_expression(&plan.text_config, &content, "")
         ))?;
-        create_change_triggers(session, plan)?;
+        trigger::create_for_changes(session, table)?;
         if background {
-            create_trigger(session, plan)?;
+            trigger::create_for_queue(session, table, &plan.key, &plan.content)?;
         }
         Ok(index)
     })?;
@@ -325,40 +322,6 @@ fn free_index_name(session: &Session, plan: &Plan) -> Result<String> {
         }
     }
     Err(internal(format!("no free index name like \"{base}\"")))
-}
-
-/// The triggers that keep the caches right, for changes of every kind, those that logical replication applies too.
-fn create_change_triggers(session: &Session, plan: &Plan) -> Result<()> {
-    let table = &plan.target.name;
-    for (name, events) in [
-        (
-            CHANGE_TRIGGER,
-            "INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW",
-        ),
-        (TRUNCATE_TRIGGER, "TRUNCATE ON {table} FOR EACH STATEMENT"),
-    ] {
-        let events = events.replace("{table}", table);
-        session.run_utility(&format!(
-            "CREATE TRIGGER {name} AFTER {events} EXECUTE FUNCTION castmatch.note_change()"
-        ))?;
-        session.run_utility(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))?;
-    }
-    Ok(())
-}
-
-fn create_trigger(session: &Session, plan: &Plan) -> Result<()> {
-    let arguments: Vec<String> = std::iter::once(&plan.key)
-        .chain(&plan.content)
-        .map(pgrx::spi::quote_literal)
-        .collect();
-    let table = &plan.target.name;
-    session.run_utility(&format!(
-        "CREATE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE ON {table} FOR EACH ROW
-         EXECUTE FUNCTION castmatch.enqueue_change({})",
-        arguments.join(", ")
-    ))?;
-    // Rows that logical replication applies are to be embedded too.
-    session.run_utility(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}"))
 }
 
 fn register(plan: &Plan, embedding_added: bool, index: &str) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use crate::cache::epoch;
 use crate::error::{Result, null_argument};
-use crate::matching::attach::{TRIGGER, require_owner};
+use crate::matching::attach::require_owner;
 use crate::matching::attachment::not_attached;
-use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::matching::trigger::{CHANGE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, quote_identifier, session};
@@ -53,7 +53,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
             .is_empty())
     };
     session(Access::ReadWrite, |session| {
-        for trigger in [TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
+        for trigger in [QUEUE_TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
             if exists(session, TRIGGER_SQL, trigger)? {
                 session.run_utility(&format!("DROP TRIGGER {trigger} ON {schema}.{name}"))?;
             }

@@ -14,6 +14,7 @@ pub mod launcher;
 mod legs;
 pub mod match_rows;
 pub mod rank;
+mod reasons;
 mod sync;
 mod sync_worker;
 pub mod target;

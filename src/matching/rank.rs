@@ -3,19 +3,18 @@
 use crate::cache::{self, Computed, Usage};
 use crate::embed;
 use crate::error::{Result, internal, invalid_argument, prefer_error};
-use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::attachment::Attachment;
 use crate::matching::cached;
 use crate::matching::legs::{self, BoundFilter, Word};
+use crate::matching::reasons::{self, Scored, TEXT};
 use crate::matching::target::{self, Target};
-use crate::pg::json;
-use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
-use crate::pg::value::Value;
+use crate::pg::spi::{Access, Session, session};
 use castmatch_engine::cache::Kind;
 use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
 use castmatch_engine::prefer::{self, Preference};
 use pgrx::pg_sys;
-use serde_json::{Map, Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Most rows that one search can ask for.
@@ -24,8 +23,6 @@ pub const MAX_K: i32 = 10_000;
 const CANDIDATES_PER_ROW: usize = 5;
 const MIN_CANDIDATES: usize = 100;
 const MAX_CANDIDATES: usize = 50_000;
-/// Weight of the text in the score, as `reasons` calls it.
-const TEXT: &str = "text";
 
 /// A search.
 pub struct Search<'a> {
@@ -231,10 +228,10 @@ impl Checked<'_> {
         let mut columns = shown.clone();
         columns.extend(preferences.iter().map(|preference| &preference.column));
         let keys: Vec<String> = fused.iter().map(|row| row.key.clone()).collect();
-        let values = column_values(session, attachment, &columns, &keys)?;
-        let scored = score(fused, preferences, &values, search.k);
+        let values = reasons::column_values(session, attachment, &columns, &keys)?;
+        let scored = reasons::score(fused, preferences, &values, search.k);
         let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
-        let matched = matched_terms(session, attachment, words, &keys)?;
+        let matched = reasons::matched_terms(session, attachment, words, &keys)?;
         Ok(scored
             .into_iter()
             .map(|scored| {
@@ -243,7 +240,7 @@ impl Checked<'_> {
                     .map(Vec::as_slice)
                     .unwrap_or_default();
                 let columns = values.get(&scored.row.key);
-                let reasons = reasons(&scored, search.mode, preferences, &shown, columns, terms);
+                let reasons = reasons::reasons(&scored, search.mode, preferences, &shown, columns, terms);
                 let Scored { row, score, .. } = scored;
                 Match {
                     key: row.key,
@@ -256,185 +253,4 @@ impl Checked<'_> {
             })
             .collect())
     }
-}
-
-/// The values of the columns that reasons or preferences speak of, by key.
-fn column_values(
-    session: &Session,
-    attachment: &Attachment,
-    columns: &BTreeSet<&String>,
-    keys: &[String],
-) -> Result<BTreeMap<String, Map<String, Json>>> {
-    let pairs: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            format!(
-                "{}, t.{}",
-                pgrx::spi::quote_literal(column),
-                quote_identifier(column)
-            )
-        })
-        .collect();
-    let pairs = pairs.join(", ");
-    let rows = by_key(
-        session,
-        attachment,
-        keys,
-        &format!("pg_catalog.jsonb_build_object({pairs})"),
-        &[],
-    )?;
-    let mut values = BTreeMap::new();
-    for (key, row) in rows.places {
-        if let Json::Object(columns) = json::cell(&rows.rows, row, 2)? {
-            values.insert(key, columns);
-        }
-    }
-    Ok(values)
-}
-
-/// Which of the query's words each row has, by key.
-fn matched_terms(
-    session: &Session,
-    attachment: &Attachment,
-    words: &[Word],
-    keys: &[String],
-) -> Result<BTreeMap<String, Vec<String>>> {
-    let expression = format!(
-        "ARRAY(SELECT w.word FROM pg_catalog.unnest($2) AS w (word)
-               WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
-        attachment.tsvector_expression("t.")
-    );
-    let lexemes: Vec<String> = words.iter().map(|word| word.lexeme.clone()).collect();
-    let rows = by_key(session, attachment, keys, &expression, &[Value::of(lexemes)])?;
-    let written: BTreeMap<&str, &str> = words
-        .iter()
-        .map(|word| (word.lexeme.as_str(), word.written.as_str()))
-        .collect();
-    let as_written = |lexemes: Vec<String>| -> Vec<String> {
-        lexemes
-            .iter()
-            .filter_map(|lexeme| written.get(lexeme.as_str()))
-            .map(|&word| word.to_owned())
-            .collect()
-    };
-    rows.places
-        .into_iter()
-        .map(|(key, row)| Ok((key, as_written(rows.rows.require(row, 2)?))))
-        .collect()
-}
-
-/// Rows looked up by key, with the number of each key's row.
-struct ByKey {
-    rows: Rows,
-    places: Vec<(String, usize)>,
-}
-
-fn by_key(
-    session: &Session,
-    attachment: &Attachment,
-    keys: &[String],
-    expression: &str,
-    values: &[Value],
-) -> Result<ByKey> {
-    let sql = format!(
-        "SELECT k.place, {expression} FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key",
-        key = attachment.key,
-        table = attachment.table,
-    );
-    let parameters: Vec<Value> = std::iter::once(key_array(attachment, keys)?)
-        .chain(values.iter().copied())
-        .collect();
-    let rows = session.run(&sql, &parameters)?;
-    let mut places = Vec::new();
-    for row in 0..rows.len() {
-        let place: i64 = rows.require(row, 1)?;
-        if let Some(key) = usize::try_from(place - 1).ok().and_then(|place| keys.get(place)) {
-            places.push((key.clone(), row));
-        }
-    }
-    Ok(ByKey { rows, places })
-}
-
-/// A candidate with its score and the scores of the preferences.
-struct Scored {
-    row: Fused,
-    score: f64,
-    parts: Vec<f64>,
-}
-
-/// Scores the candidates and keeps the best, best first.
-fn score(
-    fused: Vec<Fused>,
-    preferences: &[Preference],
-    values: &BTreeMap<String, Map<String, Json>>,
-    k: usize,
-) -> Vec<Scored> {
-    let ranges: Vec<Option<(f64, f64)>> = preferences
-        .iter()
-        .map(|preference| {
-            prefer::observed_range(values.values().filter_map(|row| row.get(&preference.column)))
-        })
-        .collect();
-    let mut scored: Vec<Scored> = fused
-        .into_iter()
-        .map(|row| {
-            let columns = values.get(&row.key);
-            let parts: Vec<f64> = preferences
-                .iter()
-                .zip(&ranges)
-                .map(|(preference, range)| {
-                    prefer::score(&preference.rule, value_of(columns, &preference.column), *range)
-                })
-                .collect();
-            Scored {
-                score: prefer::combine(row.score, preferences, &parts),
-                row,
-                parts,
-            }
-        })
-        .collect();
-    // Stable: rows of equal score keep the order of the fusion, which breaks ties by key.
-    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
-    scored.truncate(k);
-    scored
-}
-
-fn value_of<'a>(columns: Option<&'a Map<String, Json>>, column: &str) -> &'a Json {
-    columns
-        .and_then(|columns| columns.get(column))
-        .unwrap_or(&Json::Null)
-}
-
-/// Why the row is where it is.
-fn reasons(
-    scored: &Scored,
-    mode: Mode,
-    preferences: &[Preference],
-    shown: &BTreeSet<&String>,
-    columns: Option<&Map<String, Json>>,
-    matched: &[String],
-) -> Json {
-    let preferred: Vec<Json> = preferences
-        .iter()
-        .zip(&scored.parts)
-        .map(|(preference, part)| {
-            json!({
-                "column": preference.column, "rule": preference.rule.name(), "weight": preference.weight,
-                "score": part, "value": value_of(columns, &preference.column),
-            })
-        })
-        .collect();
-    let shown: Map<String, Json> = shown
-        .iter()
-        .map(|column| ((*column).clone(), value_of(columns, column).clone()))
-        .collect();
-    json!({
-        TEXT: {
-            "weight": prefer::text_weight(preferences), "score": scored.row.score, "mode": mode.name(),
-            "matched_terms": matched,
-        },
-        "preferences": preferred,
-        "columns": shown,
-    })
 }

@@ -8,7 +8,7 @@ use crate::error::{Result, error, internal};
 use crate::matching::attachment::column_gone;
 use crate::matching::launcher;
 use crate::pg::role::{Restriction, act_as};
-use crate::pg::spi::{Access, session};
+use crate::pg::spi::{Access, Session, session};
 use crate::pg::trigger::{self, RowTrigger, TriggerResult};
 use crate::pg::value::Value;
 use crate::pg::xact;
@@ -17,6 +17,9 @@ use crate::shared::shared;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+/// Name of the trigger on an attached table. Triggers of one event fire in the order of their names; this one is to see
+/// the row as it is stored, which an AFTER trigger does in any case.
+pub const QUEUE_TRIGGER: &str = "castmatch_enqueue_change";
 /// Names of the triggers on an attached table that note its changes for the caches: of each row, and of TRUNCATE.
 pub const CHANGE_TRIGGER: &str = "castmatch_note_change";
 pub const TRUNCATE_TRIGGER: &str = "castmatch_note_truncate";
@@ -92,4 +95,43 @@ fn columns(trigger: &RowTrigger) -> Result<(i32, Vec<i32>)> {
 
 fn changed(trigger: &RowTrigger, key: i32, content: &[i32]) -> bool {
     content.iter().any(|&column| trigger.differs(column)) || trigger.old_text(key) != trigger.new_text(key)
+}
+
+/// Puts the triggers on a table that note its changes, of every kind, those that logical replication applies too.
+///
+/// # Errors
+/// As the statements raise them.
+pub fn create_for_changes(session: &Session, table: &str) -> Result<()> {
+    let on_rows = format!("INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW");
+    let on_all = format!("TRUNCATE ON {table} FOR EACH STATEMENT");
+    for (name, events) in [(CHANGE_TRIGGER, on_rows), (TRUNCATE_TRIGGER, on_all)] {
+        create(session, table, name, &events, "note_change()")?;
+    }
+    Ok(())
+}
+
+/// Puts the trigger on a table that queues its rows.
+///
+/// # Errors
+/// As the statements raise them.
+pub fn create_for_queue(session: &Session, table: &str, key: &str, content: &[String]) -> Result<()> {
+    let arguments: Vec<String> = std::iter::once(key)
+        .chain(content.iter().map(String::as_str))
+        .map(pgrx::spi::quote_literal)
+        .collect();
+    create(
+        session,
+        table,
+        QUEUE_TRIGGER,
+        &format!("INSERT OR UPDATE ON {table} FOR EACH ROW"),
+        &format!("enqueue_change({})", arguments.join(", ")),
+    )
+}
+
+/// A trigger that fires for whoever writes.
+fn create(session: &Session, table: &str, name: &str, events: &str, call: &str) -> Result<()> {
+    session.run_utility(&format!(
+        "CREATE TRIGGER {name} AFTER {events} EXECUTE FUNCTION castmatch.{call}"
+    ))?;
+    session.run_utility(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))
 }

@@ -14,6 +14,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::cache_setting::{embedding, stats, without_local};
+use crate::model::{configured, copy_model};
 use crate::setting::{RECOVERY, SOON};
 
 const DATABASE: &str = "cached";
@@ -139,6 +140,42 @@ fn values_grow_old_as_the_setting_says() {
     embedding(client, "a juggler");
     let off = stats(client, "embedding", "local");
     assert_eq!((off.requests, off.bypassed), (before.requests, 1));
+}
+
+#[test]
+fn what_a_session_used_last_stays() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database(DATABASE);
+    // Room for two or three vectors.
+    run(client, "SET castmatch.local_cache_size = '5 kB'");
+    for text in ["a", "b", "a", "c", "a", "d", "a"] {
+        embedding(client, text);
+    }
+    let local = stats(client, "embedding", "local");
+    assert_eq!(local.hits, 3, "the text that was read again and again: {local:?}");
+    assert!(local.evicted >= 1, "{local:?}");
+    embedding(client, "b");
+    assert_eq!(stats(client, "embedding", "local").hits, 3, "the one used longest ago went first");
+}
+
+/// A byte of the configuration makes another model of it, whose vectors may be others.
+#[test]
+fn s2_another_model_has_vectors_of_its_own() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database(DATABASE);
+    let vector = embedding(client, "a conjurer");
+    let folder = cluster.new_folder("other");
+    copy_model(&cluster.place().share.join("castmatch/models"), &folder);
+    let file = folder.join("all-MiniLM-L6-v2/config.json");
+    let content = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{content}\n")).unwrap();
+    configured(&cluster, &folder);
+    let before = stats(client, "embedding", "local");
+    eventually(SOON, "the other model", || {
+        embedding(client, "a conjurer");
+        (stats(client, "embedding", "local").misses > before.misses).then_some(())
+    });
+    assert_eq!(embedding(client, "a conjurer"), vector, "they are the same after all");
 }
 
 #[test]

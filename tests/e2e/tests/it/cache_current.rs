@@ -316,6 +316,16 @@ fn s2_replies_rest_on_rows_that_are_current() {
     assert_eq!(ask(other, r#"{"cache": "refresh"}"#)["cache"]["hit"], false);
     assert_eq!(ask(other, r#"{"cache": "bypass"}"#)["cache"]["hit"], false);
 
+    // Text of any kind goes in and comes out as it is.
+    let odd = |client: &mut Client| -> serde_json::Value {
+        let sql = r#"SELECT castmatch.chat('Who''s "dancing" with $$ and \ or 𝄞?', target => 'talents',
+            filter => '{"city": {"ne": "$$ '' \" \\ \u00e9"}}')"#;
+        value(client, sql)
+    };
+    let (computed, cached) = (odd(client), odd(other));
+    assert_eq!(cached["cache"]["hit"], true);
+    assert_eq!((&cached["reply"], &cached["sources"]), (&computed["reply"], &computed["sources"]));
+
     // What was said before is part of the question.
     let follow = |client: &mut Client, id: &serde_json::Value| -> serde_json::Value {
         let id = id.as_str().unwrap();

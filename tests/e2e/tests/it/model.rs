@@ -18,7 +18,7 @@ use crate::setting::{
 const FOLDER: &str = "all-MiniLM-L6-v2";
 
 /// A copy of the installed model: links are followed, folders copied.
-fn copy_model(from: &Path, to: &Path) {
+pub fn copy_model(from: &Path, to: &Path) {
     let copied = Command::new("cp")
         .arg("-RL")
         .arg(from.join(FOLDER))
@@ -28,7 +28,7 @@ fn copy_model(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-fn configured(cluster: &Cluster, path: &Path) {
+pub fn configured(cluster: &Cluster, path: &Path) {
     cluster.configure(&[("castmatch.model_path", path.display().to_string())]);
     cluster.reload();
 }

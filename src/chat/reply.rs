@@ -11,6 +11,7 @@ use crate::embed::BUILTIN_MODEL;
 use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
 use crate::matching::cached::{self, Place};
+use crate::matching::legs::BoundFilter;
 use crate::matching::rank::{self, Match, Search};
 use crate::matching::target::Target;
 use crate::pg::spi::{Access, session};
@@ -39,6 +40,19 @@ pub struct Answer {
     pub context: Json,
 }
 
+/// A turn's message, understood in its conversation.
+struct Question<'a> {
+    turn: &'a Turn<'a>,
+    attachment: Attachment,
+    table: Target,
+    window: &'a [Kept],
+    /// What the user said before, oldest first.
+    said: Vec<&'a str>,
+    query: RetrievalQuery,
+    /// The filter given, or that of the turn which this one continues.
+    filter: Option<Json>,
+}
+
 /// Answers a turn, from the caches if they have the reply; then its age comes along.
 ///
 /// # Errors
@@ -49,20 +63,18 @@ pub fn answer(
     window: &[Kept],
     timings: &mut Timings,
 ) -> Result<(Answer, Option<Duration>)> {
-    let (attachment, table) = session(Access::ReadOnly, |session| {
-        Ok((Attachment::load(session, target)?, Target::load(session, target)?))
-    })?;
+    let question = Question::read(turn, target, window)?;
     let place = match turn.usage {
         Usage::Bypass => None,
-        _ => place(turn, &attachment, window)?,
+        _ => question.place()?,
     };
     let Some(place) = place else {
         cache::note_bypass(Kind::Reply);
-        return Ok((compute(turn, &attachment, &table, window, timings)?, None));
+        return Ok((question.answer(timings)?, None));
     };
     let mut computed = None;
     let answer = cache::through(&place.key, place.epoch, turn.usage, || {
-        let answer = compute(turn, &attachment, &table, window, timings)?;
+        let answer = question.answer(timings)?;
         let bytes = serde_json::to_vec(&answer).ok();
         computed = Some(answer);
         Ok(Computed {
@@ -80,92 +92,113 @@ pub fn answer(
     ))
 }
 
-/// Where the reply stands in the caches: under all that it depends on, the conversation as far as it is looked at included.
-fn place(turn: &Turn, attachment: &Attachment, window: &[Kept]) -> Result<Option<Place>> {
-    let json = |value: Option<&Json>| value.map(Json::to_string);
-    let place = cached::place(Kind::Reply, attachment)?;
-    Ok(place.map(|place| {
+impl<'a> Question<'a> {
+    fn read(turn: &'a Turn<'a>, target: pg_sys::Oid, window: &'a [Kept]) -> Result<Self> {
+        let (attachment, table) = session(Access::ReadOnly, |session| {
+            Ok((Attachment::load(session, target)?, Target::load(session, target)?))
+        })?;
+        let earlier: Vec<&Kept> = window
+            .iter()
+            .filter(|kept| kept.message.role == Role::User)
+            .collect();
+        let said: Vec<&str> = earlier.iter().map(|kept| kept.message.content.as_str()).collect();
+        let query = retrieval_query(&said, turn.message, MAX_QUERY_CHARS);
+        // Rows and conditions of another table mean nothing here.
+        let same_table = |kept: &&Kept| kept.context.get("target") == Some(&json!(target.to_u32()));
+        let filter = effective_filter(turn, &query, earlier.iter().rev().copied().find(same_table));
+        Ok(Self {
+            turn,
+            attachment,
+            table,
+            window,
+            said,
+            query,
+            filter,
+        })
+    }
+
+    /// Where the reply stands in the caches: under all that it depends on, the conversation as far as it is looked at included.
+    fn place(&self) -> Result<Option<Place>> {
+        let Some(place) = cached::place(Kind::Reply, &self.attachment)? else {
+            return Ok(None);
+        };
+        let turn = self.turn;
+        let json = |value: Option<&Json>| value.map(Json::to_string);
         let key = place
             .key
             .with(BUILTIN_MODEL.as_bytes())
             .with(turn.message.as_bytes())
             .with_number(turn.k as u64)
-            .with_text(json(turn.filter).as_deref())
             .with_text(json(turn.prefer).as_deref());
-        let key = window.iter().fold(key, |key, kept| {
+        let key = BoundFilter::new(self.filter.as_ref(), &self.table)?.identify(key);
+        let key = self.window.iter().fold(key, |key, kept| {
             key.with_number(u64::from(kept.message.role == Role::User))
                 .with(kept.message.content.as_bytes())
                 .with(kept.context.to_string().as_bytes())
         });
-        Place { key, ..place }
-    }))
-}
+        Ok(Some(Place { key, ..place }))
+    }
 
-fn compute(
-    turn: &Turn,
-    attachment: &Attachment,
-    table: &Target,
-    window: &[Kept],
-    timings: &mut Timings,
-) -> Result<Answer> {
-    let target = attachment.target;
-    let earlier: Vec<&Kept> = window
-        .iter()
-        .filter(|kept| kept.message.role == Role::User)
-        .collect();
-    let said: Vec<&str> = earlier.iter().map(|kept| kept.message.content.as_str()).collect();
-    let query = retrieval_query(&said, turn.message, MAX_QUERY_CHARS);
-    // Rows and conditions of another table mean nothing here.
-    let same_table = |kept: &&Kept| kept.context.get("target") == Some(&json!(target.to_u32()));
-    let filter = effective_filter(turn, &query, earlier.iter().rev().copied().find(same_table));
-    let shown = if query.cue.is_some() {
-        previously_shown(window, attachment, target)?
-    } else {
-        Vec::new()
-    };
+    fn answer(&self, timings: &mut Timings) -> Result<Answer> {
+        let Self {
+            turn,
+            attachment,
+            table,
+            window,
+            said,
+            query,
+            filter,
+        } = self;
+        let target = attachment.target;
+        let shown = if query.cue.is_some() {
+            previously_shown(window, attachment, target)?
+        } else {
+            Vec::new()
+        };
 
-    let refinements = detect(turn.message, &table.filter_columns());
-    let refined = refine(&refinements, &shown);
-    let conditions = conjunction(filter.as_ref(), &refined.conditions);
-    let started = Instant::now();
-    let found = rank::search(&Search {
-        target,
-        query: &query.text,
-        k: turn.k,
-        filter: Some(&conditions),
-        prefer: turn.prefer,
-        mode: Mode::Hybrid,
-        usage: turn.usage,
-    })?;
-    timings.embed = found.embed_ms;
-    timings.matching = milliseconds(started) - found.embed_ms;
+        let refinements = detect(turn.message, &table.filter_columns());
+        let refined = refine(&refinements, &shown);
+        let conditions = conjunction(filter.as_ref(), &refined.conditions);
+        let started = Instant::now();
+        let found = rank::search(&Search {
+            target,
+            query: &query.text,
+            k: turn.k,
+            filter: Some(&conditions),
+            prefer: turn.prefer,
+            mode: Mode::Hybrid,
+            usage: turn.usage,
+        })?;
+        timings.embed = found.embed_ms;
+        timings.matching = milliseconds(started) - found.embed_ms;
 
-    let composing = Instant::now();
-    let rows = load_sources(attachment, &found.matches)?;
-    let highlighted: Vec<String> = attachment
-        .filters
-        .iter()
-        .cloned()
-        .chain(refinements.iter().map(|found| found.column.clone()))
-        .collect();
-    let text = compose(&ReplyInput {
-        message: turn.message,
-        continues: query.continues.and_then(|index| said.get(index).copied()),
-        filters: &filter.as_ref().map(describe).unwrap_or_default(),
-        refinements: &refined.notes,
-        sources: &rows,
-        limit: turn.k,
-        highlighted: &highlighted,
-        content: &attachment.content_names,
-        weak_below: None,
-    });
-    timings.generate = milliseconds(composing);
-    Ok(Answer {
-        text,
-        sources: Json::Array(found.matches.iter().map(source_entry).collect()),
-        // The conditions include those of refinements, so that "and cheaper?" after "younger" keeps the age.
-        context: json!({"target": target.to_u32(), "filter": conditions, "query": query.text}),
-    })
+        let composing = Instant::now();
+        let rows = load_sources(attachment, &found.matches)?;
+        let highlighted: Vec<String> = attachment
+            .filters
+            .iter()
+            .cloned()
+            .chain(refinements.iter().map(|found| found.column.clone()))
+            .collect();
+        let text = compose(&ReplyInput {
+            message: turn.message,
+            continues: query.continues.and_then(|index| said.get(index).copied()),
+            filters: &filter.as_ref().map(describe).unwrap_or_default(),
+            refinements: &refined.notes,
+            sources: &rows,
+            limit: turn.k,
+            highlighted: &highlighted,
+            content: &attachment.content_names,
+            weak_below: None,
+        });
+        timings.generate = milliseconds(composing);
+        Ok(Answer {
+            text,
+            sources: Json::Array(found.matches.iter().map(source_entry).collect()),
+            // The conditions include those of refinements, so that "and cheaper?" after "younger" keeps the age.
+            context: json!({"target": target.to_u32(), "filter": conditions, "query": query.text}),
+        })
+    }
 }
 
 /// The filter given, or that of the turn which this one continues.

@@ -5,6 +5,7 @@
 use crate::cache::{epoch, session as context};
 use crate::error::Result;
 use crate::matching::attachment::Attachment;
+use crate::matching::legs::BoundFilter;
 use crate::matching::rank::{Match, Search};
 use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::relation::OpenTable;
@@ -84,14 +85,15 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
 ///
 /// # Errors
 /// As for [`place`].
-pub fn of_search(attachment: &Attachment, search: &Search) -> Result<Option<Place>> {
+pub fn of_search(attachment: &Attachment, search: &Search, filter: &BoundFilter) -> Result<Option<Place>> {
     let json = |value: Option<&Json>| value.map(Json::to_string);
     let place = place(Kind::Match, attachment)?;
     Ok(place.map(|place| Place {
-        key: place
-            .key
+        key: filter
+            .identify(place.key)
             .with(search.query.as_bytes())
             .with_number(search.k as u64)
+            // Reasons show the filter's columns, in the words of the caller.
             .with_text(json(search.filter).as_deref())
             .with_text(json(search.prefer).as_deref())
             .with_number(match search.mode {

@@ -8,8 +8,9 @@ use crate::matching::target::Target;
 use crate::pg::catalog;
 use crate::pg::setting::with_settings;
 use crate::pg::spi::Session;
-use crate::pg::value::{Value, to_text};
+use crate::pg::value::{Value, to_portable_text, to_text};
 use crate::pg::vector::vector_datum;
+use castmatch_engine::cache::key::Key;
 use castmatch_engine::filter::{self, Compiled};
 use castmatch_engine::fusion::{SemanticHit, TextHit, or_tsquery};
 use pgrx::pg_sys;
@@ -48,6 +49,17 @@ impl BoundFilter {
     /// Columns that the filter looks at.
     pub fn columns(&self) -> &[String] {
         &self.compiled.columns
+    }
+
+    /// Adds the filter to a key: its conditions, and their values as they were read, for "today" is another one tomorrow.
+    pub fn identify(&self, key: Key) -> Key {
+        let values = self
+            .values
+            .iter()
+            .map(|value| value.datum.map(|datum| to_portable_text(value.type_oid, datum)));
+        values.fold(key.with(self.compiled.sql.as_bytes()), |key, value| {
+            key.with_text(value.as_deref())
+        })
     }
 
     fn with_query(&self, query: Value) -> Vec<Value> {

@@ -11,7 +11,7 @@ mod batch;
 pub mod cached;
 mod detach;
 pub mod launcher;
-mod legs;
+pub mod legs;
 pub mod match_rows;
 pub mod rank;
 mod reasons;

@@ -138,7 +138,7 @@ pub fn search(search: &Search) -> Result<Found> {
     };
     let place = match search.usage {
         Usage::Bypass => None,
-        _ => cached::of_search(&checked.attachment, search)?,
+        _ => cached::of_search(&checked.attachment, search, &checked.filter)?,
     };
     let Some(place) = place else {
         cache::note_bypass(Kind::Match);

@@ -95,12 +95,11 @@ impl KeyHash {
         }
     }
 
-    /// A number below `bound`, by one quarter of the hash.
+    /// A number below `bound`, by one quarter of the hash. The fourth is the fingerprint.
     pub(super) fn below(self, quarter: Quarter, bound: usize) -> usize {
         let bits = match quarter {
             Quarter::Partition => self.high >> 32,
             Quarter::Ghost => self.high & u64::from(u32::MAX),
-            Quarter::Fingerprint => self.low >> 32,
             Quarter::Bucket => self.low & u64::from(u32::MAX),
         };
         ((bits * bound as u64) >> 32) as usize
@@ -117,8 +116,6 @@ impl KeyHash {
 pub(super) enum Quarter {
     Partition,
     Ghost,
-    #[allow(dead_code)]
-    Fingerprint,
     Bucket,
 }
 

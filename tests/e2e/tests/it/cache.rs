@@ -155,7 +155,11 @@ fn what_a_session_used_last_stays() {
     assert_eq!(local.hits, 3, "the text that was read again and again: {local:?}");
     assert!(local.evicted >= 1, "{local:?}");
     embedding(client, "b");
-    assert_eq!(stats(client, "embedding", "local").hits, 3, "the one used longest ago went first");
+    assert_eq!(
+        stats(client, "embedding", "local").hits,
+        3,
+        "the one used longest ago went first"
+    );
 }
 
 /// A byte of the configuration makes another model of it, whose vectors may be others.
@@ -175,7 +179,11 @@ fn s2_another_model_has_vectors_of_its_own() {
         embedding(client, "a conjurer");
         (stats(client, "embedding", "local").misses > before.misses).then_some(())
     });
-    assert_eq!(embedding(client, "a conjurer"), vector, "they are the same after all");
+    assert_eq!(
+        embedding(client, "a conjurer"),
+        vector,
+        "they are the same after all"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{fails_with, run, value};
 use castmatch_e2e::random::Random;
 use castmatch_e2e::scale::scaled;
@@ -13,7 +14,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::cache_setting::{cached_and_fresh, current, match_hits, stats, without_local};
-use crate::setting::{TALENTS, sync};
+use crate::setting::{SOON, TALENTS, sync};
 
 const DATABASE: &str = "cached";
 /// A search that all rows of [`TALENTS`] are in the result of.
@@ -272,6 +273,15 @@ fn s2_settings_and_arguments_are_part_of_the_key() {
     ] {
         current(client, arguments);
     }
+    // The same words mean another moment the next time.
+    run(
+        client,
+        "UPDATE talents SET seen = clock_timestamp() + i * interval '0.2 s' FROM generate_series(1, 5) i WHERE id = i",
+    );
+    let seen = "'talents', 'a dancer', 5, filter => '{\"seen\": {\"lt\": \"now\"}}'";
+    eventually(SOON, "all rows are in the past", || {
+        (current(client, seen).lines().count() == 5).then_some(())
+    });
     run(client, "SET castmatch.match_cache = off");
     let before = stats(client, "match", "local");
     bypassed(client);
@@ -324,7 +334,10 @@ fn s2_replies_rest_on_rows_that_are_current() {
     };
     let (computed, cached) = (odd(client), odd(other));
     assert_eq!(cached["cache"]["hit"], true);
-    assert_eq!((&cached["reply"], &cached["sources"]), (&computed["reply"], &computed["sources"]));
+    assert_eq!(
+        (&cached["reply"], &cached["sources"]),
+        (&computed["reply"], &computed["sources"])
+    );
 
     // What was said before is part of the question.
     let follow = |client: &mut Client, id: &serde_json::Value| -> serde_json::Value {

@@ -93,6 +93,9 @@ pub(crate) struct Options {
     /// Removes all results and the server's data first.
     #[arg(long)]
     fresh: bool,
+    /// Of `filters`: only conditions whose names contain this.
+    #[arg(long)]
+    pub(crate) condition: Option<String>,
 }
 
 /// Arguments of `report`.

@@ -68,7 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
             data: &data,
             plan: &plan,
         };
-        tables.push(measure_set(&run, methods.contains(&THEIRS))?);
+        let only = options.condition.as_deref().unwrap_or_default();
+        tables.push(measure_set(&run, methods.contains(&THEIRS), only)?);
         report::write(&plan.work, &tables)?;
     }
     println!("report: {}", plan.work.join("filters.md").display());
@@ -83,7 +84,7 @@ fn has_pgvector(server: &Server) -> Result<bool, Error> {
     Ok(row.get(0))
 }
 
-fn measure_set(run: &Run<'_>, with_pgvector: bool) -> Result<Table, Error> {
+fn measure_set(run: &Run<'_>, with_pgvector: bool, only: &str) -> Result<Table, Error> {
     let metric = run.set.metric();
     println!(
         "{}: {} rows, {} queries",
@@ -113,7 +114,8 @@ fn measure_set(run: &Run<'_>, with_pgvector: bool) -> Result<Table, Error> {
         unfiltered.recall, unfiltered.qps
     );
     let mut lines = Vec::new();
-    for (condition, truth) in Condition::ALL.into_iter().zip(&exact) {
+    let wanted = |(condition, _): &(Condition, &Truth)| condition.name().contains(only);
+    for (condition, truth) in Condition::ALL.into_iter().zip(&exact).filter(wanted) {
         let at_effort = |settings: &str| {
             let statement = Statement {
                 method: OURS,

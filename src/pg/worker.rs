@@ -159,7 +159,10 @@ pub fn is_alive(pid: i32) -> bool {
 /// Ends the process so that the postmaster starts the worker again.
 pub fn exit_for_restart() -> ! {
     // SAFETY: runs the exit callbacks and ends the process; code 1 asks for a restart.
-    unsafe { pg_sys::proc_exit(1) }
+    unsafe { pg_sys::proc_exit(1) };
+    // The bindings to PostgreSQL 17 and later do not know that it never returns.
+    #[allow(unreachable_code)]
+    std::process::abort()
 }
 
 /// Applies a configuration reload.

@@ -17,16 +17,16 @@ fn bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Entries and bytes of each kind on the shared level, if there is one.
-pub fn shared_totals() -> Option<[Holding; Kind::ALL.len()]> {
-    memory::cache().map(|cache| cache.totals())
+/// What is held of each kind on the shared level, if there is one. Looks at every entry.
+pub fn shared_holdings() -> Option<[Holding; Kind::ALL.len()]> {
+    memory::cache().map(|cache| cache.holdings())
 }
 
 /// What is held of each kind: on the local level by this backend.
 fn holdings(level: Level, generation: u64) -> Option<[Holding; Kind::ALL.len()]> {
     match level {
         Level::Local => Some(Kind::ALL.map(|kind| local::holding(kind, generation))),
-        Level::Shared => memory::cache().map(|cache| cache.holdings()),
+        Level::Shared => shared_holdings(),
     }
 }
 

@@ -25,7 +25,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
-pub use functions::shared_totals;
+pub use functions::shared_holdings;
 
 /// How a call wants to use the caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

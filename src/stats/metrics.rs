@@ -1,13 +1,11 @@
 //! `castmatch.metrics()` and `castmatch.health()`: everything that is known, in one cheap call.
 
-use crate::cache::shared_totals;
 use crate::error::Result;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
 use crate::shared::shared;
-use castmatch_engine::cache::Kind;
-use castmatch_engine::cache::counters::{BOUNDS_NS, Event, Level};
+use crate::stats::caches;
 use castmatch_engine::shared::counters::{BUCKET_BOUNDS_US, Operation, StripedCounters};
 use castmatch_engine::shared::embedder::Condition;
 use core::sync::atomic::Ordering;
@@ -23,18 +21,14 @@ const DURATION: (&str, &str) = (
     "castmatch_request_duration_seconds",
     "Duration of castmatch operations in seconds, failed ones included.",
 );
-const LATENCY: (&str, &str) = (
-    "castmatch_cache_request_duration_seconds",
-    "Time in seconds until a call had its value, from a cache or not.",
-);
 
 /// One sample: name, kind, help, labels, value.
-struct Sample {
-    name: String,
-    kind: &'static str,
-    help: &'static str,
-    labels: Value,
-    value: f64,
+pub(super) struct Sample {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) help: &'static str,
+    pub(super) labels: Value,
+    pub(super) value: f64,
 }
 
 impl Sample {
@@ -80,16 +74,16 @@ fn operation_samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
 }
 
 /// A histogram's numbers, in parts of a second.
-struct Buckets<'a> {
-    bounds: &'a [u64],
+pub(super) struct Buckets<'a> {
+    pub(super) bounds: &'a [u64],
     /// One more than there are bounds.
-    counts: &'a [u64],
-    sum: u64,
-    per_second: f64,
+    pub(super) counts: &'a [u64],
+    pub(super) sum: u64,
+    pub(super) per_second: f64,
 }
 
 /// The samples of a histogram: its buckets, each with all below it, sum and count.
-fn histogram_samples(
+pub(super) fn histogram_samples(
     samples: &mut Vec<Sample>,
     (name, help): (&str, &'static str),
     labels: &Value,
@@ -120,127 +114,6 @@ fn histogram_samples(
     }
     sample("_sum", labels.clone(), seconds(buckets.sum));
     sample("_count", labels.clone(), count as f64);
-}
-
-/// What is counted of the caches: name, help, and the event.
-const CACHE_EVENTS: [(&str, &str, Event); 9] = [
-    (
-        "castmatch_cache_hits_total",
-        "Look-ups that found the value, by kind and level.",
-        Event::Hit,
-    ),
-    (
-        "castmatch_cache_misses_total",
-        "Look-ups that did not find the value, by kind and level.",
-        Event::Miss,
-    ),
-    (
-        "castmatch_cache_expired_total",
-        "Misses because the value was too old.",
-        Event::Expired,
-    ),
-    (
-        "castmatch_cache_outdated_total",
-        "Misses because the table had changed since the value was stored.",
-        Event::Outdated,
-    ),
-    (
-        "castmatch_cache_damaged_total",
-        "Misses because the value's checksum was wrong.",
-        Event::Damaged,
-    ),
-    (
-        "castmatch_cache_evictions_total",
-        "Values that made room for others.",
-        Event::Evicted,
-    ),
-    (
-        "castmatch_cache_bypasses_total",
-        "Calls that were not to be served from the caches.",
-        Event::Bypassed,
-    ),
-    (
-        "castmatch_singleflight_waits_total",
-        "Misses that waited for another session's value.",
-        Event::Waited,
-    ),
-    (
-        "castmatch_singleflight_takeovers_total",
-        "Values computed because the session that was to compute them ended without one.",
-        Event::TakenOver,
-    ),
-];
-
-fn cache_samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
-    let labels = |kind: Kind, level: Level| json!({"cache": kind.name(), "level": level.name()});
-    for (name, help, event) in CACHE_EVENTS {
-        // These happen on one level only.
-        let levels: &[Level] = match event {
-            Event::Bypassed => &[Level::Local],
-            Event::Waited | Event::TakenOver | Event::Damaged => &[Level::Shared],
-            _ => &Level::ALL,
-        };
-        for kind in Kind::ALL {
-            for &level in levels {
-                let value = counters.sum(|counters| counters.caches.kind(kind).events(level, event));
-                samples.push(Sample {
-                    name: name.to_owned(),
-                    kind: "counter",
-                    help,
-                    labels: if levels.len() > 1 {
-                        labels(kind, level)
-                    } else {
-                        json!({"cache": kind.name()})
-                    },
-                    value: value as f64,
-                });
-            }
-        }
-    }
-    let totals = shared_totals();
-    for kind in Kind::ALL {
-        // Of the local level each session knows its own part only.
-        let Some(held) = totals.and_then(|totals| totals.get(kind as usize).copied()) else {
-            continue;
-        };
-        for (name, help, value) in [
-            (
-                "castmatch_cache_entries",
-                "Values in the shared cache.",
-                held.entries,
-            ),
-            (
-                "castmatch_cache_bytes",
-                "Bytes of keys and values in the shared cache.",
-                held.bytes,
-            ),
-        ] {
-            samples.push(Sample {
-                name: name.to_owned(),
-                kind: "gauge",
-                help,
-                labels: labels(kind, Level::Shared),
-                value: value as f64,
-            });
-        }
-    }
-    for kind in Kind::ALL {
-        let hits = counters.histogram(|counters| counters.caches.kind(kind).hits());
-        let misses = counters.histogram(|counters| counters.caches.kind(kind).misses());
-        for (outcome, (sum, buckets)) in [("hit", hits), ("miss", misses)] {
-            histogram_samples(
-                samples,
-                LATENCY,
-                &json!({"cache": kind.name(), "outcome": outcome}),
-                &Buckets {
-                    bounds: &BOUNDS_NS,
-                    counts: &buckets,
-                    sum,
-                    per_second: 1e9,
-                },
-            );
-        }
-    }
 }
 
 /// Pending and failed rows of this database.
@@ -309,7 +182,7 @@ fn metrics() -> Result<
         ),
     ];
     operation_samples(counters, &mut samples);
-    cache_samples(counters, &mut samples);
+    caches::samples(counters, &mut samples);
     Ok(TableIterator::new(samples.into_iter().map(|sample| {
         (
             sample.name,

@@ -3,6 +3,7 @@
 //! Everything is an atomic, so that counting needs no lock, works in READ ONLY transactions and on a standby, and may
 //! happen while an ERROR unwinds. Numbers start at zero when the server starts.
 
+mod caches;
 mod metrics;
 
 use crate::error::Result;

@@ -248,8 +248,8 @@ impl<'a, L: Locks> Cache<'a, L> {
         removed
     }
 
-    /// Entries and bytes of each kind, in the order of [`Kind::ALL`], without their age.
-    pub fn totals(&self) -> [Holding; Kind::ALL.len()] {
+    /// What it holds of each kind, in the order of [`Kind::ALL`]. Looks at every entry.
+    pub fn holdings(&self) -> [Holding; Kind::ALL.len()] {
         let mut holdings = [Holding::default(); Kind::ALL.len()];
         for partition in 0..self.region.layout.partitions {
             self.locks.shared(partition, || {
@@ -258,16 +258,6 @@ impl<'a, L: Locks> Cache<'a, L> {
                     holding.entries += entries;
                     holding.bytes += bytes;
                 }
-            });
-        }
-        holdings
-    }
-
-    /// What it holds of each kind, in the order of [`Kind::ALL`]. Looks at every entry.
-    pub fn holdings(&self) -> [Holding; Kind::ALL.len()] {
-        let mut holdings = self.totals();
-        for partition in 0..self.region.layout.partitions {
-            self.locks.shared(partition, || {
                 for entry in queue::entries(&self.region, partition) {
                     let kind = entry.tag(&self.region).kind as usize;
                     if let Some(holding) = holdings.get_mut(kind) {

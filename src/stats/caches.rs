@@ -1,0 +1,155 @@
+//! What `castmatch.metrics()` says of the caches.
+
+use crate::cache::shared_holdings;
+use crate::pg::clock::monotonic_ms;
+use crate::stats::metrics::{Buckets, Sample, histogram_samples};
+use castmatch_engine::cache::Kind;
+use castmatch_engine::cache::counters::{BOUNDS_NS, Event, Level};
+use castmatch_engine::shared::counters::StripedCounters;
+use serde_json::json;
+
+const LATENCY: (&str, &str) = (
+    "castmatch_cache_request_duration_seconds",
+    "Time in seconds until a call had its value, from a cache or not.",
+);
+
+/// What is counted of the caches: name, help, and the event.
+const EVENTS: [(&str, &str, Event); 11] = [
+    (
+        "castmatch_cache_hits_total",
+        "Look-ups that found the value, by kind and level.",
+        Event::Hit,
+    ),
+    (
+        "castmatch_cache_misses_total",
+        "Look-ups that did not find the value, by kind and level.",
+        Event::Miss,
+    ),
+    (
+        "castmatch_cache_expired_total",
+        "Misses because the value was too old.",
+        Event::Expired,
+    ),
+    (
+        "castmatch_cache_outdated_total",
+        "Misses because the table had changed since the value was stored.",
+        Event::Outdated,
+    ),
+    (
+        "castmatch_cache_damaged_total",
+        "Misses because the value's checksum was wrong.",
+        Event::Damaged,
+    ),
+    (
+        "castmatch_cache_stored_total",
+        "Values that were stored.",
+        Event::Stored,
+    ),
+    (
+        "castmatch_cache_refused_total",
+        "Values that were too long to be stored.",
+        Event::Refused,
+    ),
+    (
+        "castmatch_cache_evictions_total",
+        "Values that made room for others.",
+        Event::Evicted,
+    ),
+    (
+        "castmatch_cache_bypasses_total",
+        "Calls that were not to be served from the caches.",
+        Event::Bypassed,
+    ),
+    (
+        "castmatch_singleflight_waits_total",
+        "Misses that waited for another session's value.",
+        Event::Waited,
+    ),
+    (
+        "castmatch_singleflight_takeovers_total",
+        "Values computed because the session that was to compute them ended without one.",
+        Event::TakenOver,
+    ),
+];
+
+/// The samples of the caches.
+pub(super) fn samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
+    let labels = |kind: Kind, level: Level| json!({"cache": kind.name(), "level": level.name()});
+    for (name, help, event) in EVENTS {
+        // These happen on one level only.
+        let levels: &[Level] = match event {
+            Event::Bypassed => &[Level::Local],
+            Event::Waited | Event::TakenOver | Event::Damaged | Event::Refused => &[Level::Shared],
+            _ => &Level::ALL,
+        };
+        for kind in Kind::ALL {
+            for &level in levels {
+                let value = counters.sum(|counters| counters.caches.kind(kind).events(level, event));
+                samples.push(Sample {
+                    name: name.to_owned(),
+                    kind: "counter",
+                    help,
+                    labels: if levels.len() > 1 {
+                        labels(kind, level)
+                    } else {
+                        json!({"cache": kind.name()})
+                    },
+                    value: value as f64,
+                });
+            }
+        }
+    }
+    let holdings = shared_holdings();
+    let now_ms = monotonic_ms();
+    for kind in Kind::ALL {
+        // Of the local level each session knows its own part only.
+        let Some(held) = holdings.and_then(|holdings| holdings.get(kind as usize).copied()) else {
+            continue;
+        };
+        let age = held
+            .oldest_ms
+            .map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1e3);
+        for (name, help, value) in [
+            (
+                "castmatch_cache_entries",
+                "Values in the shared cache.",
+                held.entries as f64,
+            ),
+            (
+                "castmatch_cache_bytes",
+                "Bytes of keys and values in the shared cache.",
+                held.bytes as f64,
+            ),
+            (
+                "castmatch_cache_oldest_seconds",
+                "Age of the oldest value in the shared cache.",
+                age,
+            ),
+        ] {
+            samples.push(Sample {
+                name: name.to_owned(),
+                kind: "gauge",
+                help,
+                labels: labels(kind, Level::Shared),
+                value,
+            });
+        }
+    }
+    for kind in Kind::ALL {
+        let hits = counters.histogram(|counters| counters.caches.kind(kind).hits());
+        let misses = counters.histogram(|counters| counters.caches.kind(kind).misses());
+        for (outcome, (sum, buckets)) in [("hit", hits), ("miss", misses)] {
+            histogram_samples(
+                samples,
+                LATENCY,
+                &json!({"cache": kind.name(), "outcome": outcome}),
+                &Buckets {
+                    bounds: &BOUNDS_NS,
+                    counts: &buckets,
+                    sum,
+                    per_second: 1e9,
+                },
+            );
+        }
+    }
+}

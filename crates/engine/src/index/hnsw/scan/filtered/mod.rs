@@ -29,7 +29,7 @@ use crate::index::storage::PageRead;
 use crate::index::{IndexError, SlotId};
 
 use super::ScanOptions;
-use share::{Costs, Share};
+use share::{Costs, Share, window_of};
 
 /// How candidates of equal keys order, see [`crate::index::hnsw::queue::pack`].
 const SALT: u32 = 0;
@@ -43,12 +43,6 @@ const EXPECTED_PASSING: f32 = 12.0;
 const HOPS_WINDOW: usize = 12;
 /// So many keys are tested before anything is concluded from them.
 const WARM_UP_TESTS: u64 = 128;
-/// The window of results has room for this power of the share, of what is asked for without a filter, but for so many. A larger share
-/// than the first of these may be that of a filter that lets pass what is near the query: then a walk goes no deeper than without a
-/// filter, and from the second on nothing is taken off.
-const WINDOW_POWER: f32 = 0.35;
-const MIXED_SHARES: (f32, f32) = (0.3, 0.7);
-const WINDOW_LEAST: usize = 12;
 /// A walk may always use so much memory.
 const LEAST_MEMORY_BYTES: usize = 1 << 20;
 /// How many pages from all over the index are looked at for passing elements.
@@ -390,19 +384,4 @@ impl FilteredWalk {
                 .map(|list| list.capacity() * size_of::<SlotId>())
                 .sum::<usize>()
     }
-}
-
-/// How many results suffice for the recall that `ef` gives without a filter: to find as many, a walk looks at elements that fail
-/// as well, and so at farther ones.
-fn window_of(ef: usize, share: f32) -> usize {
-    let least = ef.min(WINDOW_LEAST);
-    let (from, to) = MIXED_SHARES;
-    let part = if share <= from {
-        share.powf(WINDOW_POWER)
-    } else {
-        let way = ((share - from) / (to - from)).min(1.0);
-        let at_first = from.powf(WINDOW_POWER);
-        at_first + (1.0 - at_first) * way
-    };
-    ((ef as f32 * part) as usize).clamp(least, ef)
 }

@@ -1,4 +1,4 @@
-//! What a scan with a filter knows about it: the share of elements that pass, and what each way to go costs.
+//! What a scan with a filter knows about it: the share of elements that pass, the window that suffices then, and what each way to go costs.
 
 use crate::index::hnsw::Index;
 
@@ -31,6 +31,28 @@ impl Share {
     pub fn share(self) -> f32 {
         (self.passed + 0.5) / (self.tested + 1.0)
     }
+}
+
+/// The window of results has room for this power of the share, of what is asked for without a filter, but for so many. A larger share
+/// than the first of these may be that of a filter that lets pass what is near the query: then a walk goes no deeper than without a
+/// filter, and from the second on nothing is taken off.
+const WINDOW_POWER: f32 = 0.35;
+const MIXED_SHARES: (f32, f32) = (0.3, 0.7);
+const WINDOW_LEAST: usize = 12;
+
+/// How many results suffice for the recall that `ef` gives without a filter: to find as many, a walk looks at elements that fail
+/// as well, and so at farther ones.
+pub(super) fn window_of(ef: usize, share: f32) -> usize {
+    let least = ef.min(WINDOW_LEAST);
+    let (from, to) = MIXED_SHARES;
+    let part = if share <= from {
+        share.powf(WINDOW_POWER)
+    } else {
+        let way = ((share - from) / (to - from)).min(1.0);
+        let at_first = from.powf(WINDOW_POWER);
+        at_first + (1.0 - at_first) * way
+    };
+    ((ef as f32 * part) as usize).clamp(least, ef)
 }
 
 /// A key that is peeked on its own and tested, in nanoseconds, as are the others.

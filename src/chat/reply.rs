@@ -3,12 +3,12 @@
 //! A message that leans on earlier ones ("…and someone younger?") is searched together with the request that it continues,
 //! under that request's filter; a comparative becomes a condition relative to the best row shown before.
 
-use crate::cache::{self, Computed, Usage};
+use crate::cache::Usage;
 use crate::chat::sources;
 use crate::chat::store::Kept;
 use crate::chat::{Timings, Turn, milliseconds};
 use crate::embed::BUILTIN_MODEL;
-use crate::error::{Result, internal};
+use crate::error::Result;
 use crate::matching::attachment::Attachment;
 use crate::matching::cached::{self, Place};
 use crate::matching::legs::BoundFilter;
@@ -68,28 +68,7 @@ pub fn answer(
         Usage::Bypass => None,
         _ => question.place()?,
     };
-    let Some(place) = place else {
-        cache::note_bypass(Kind::Reply);
-        return Ok((question.answer(timings)?, None));
-    };
-    let mut computed = None;
-    let answer = cache::through(&place.key, place.epoch, turn.usage, || {
-        let answer = question.answer(timings)?;
-        let bytes = serde_json::to_vec(&answer).ok();
-        computed = Some(answer);
-        Ok(Computed {
-            storable: bytes.is_some(),
-            bytes: bytes.unwrap_or_default(),
-        })
-    })?;
-    if let Some(computed) = computed {
-        return Ok((computed, None));
-    }
-    let cached = serde_json::from_slice(&answer.bytes);
-    Ok((
-        cached.map_err(|_| internal("a cached reply cannot be read"))?,
-        answer.age,
-    ))
+    cached::through(Kind::Reply, place, turn.usage, || question.answer(timings))
 }
 
 impl<'a> Question<'a> {

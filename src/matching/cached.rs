@@ -2,11 +2,11 @@
 //!
 //! docs/design/caches.md proves that a cached result is one that the calling query would get.
 
-use crate::cache::{epoch, session as context};
-use crate::error::Result;
+use crate::cache::{self, Computed, Usage, epoch, session as context};
+use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
-use crate::matching::rank::{Match, Search};
+use crate::matching::rank::Search;
 use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::relation::OpenTable;
 use crate::pg::spi::{Access, session};
@@ -14,7 +14,10 @@ use crate::pg::value::Value;
 use castmatch_engine::cache::Kind;
 use castmatch_engine::cache::key::Key;
 use castmatch_engine::fusion::Mode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
+use std::time::Duration;
 
 /// Where a result stands in the caches.
 pub struct Place {
@@ -105,12 +108,34 @@ pub fn of_search(attachment: &Attachment, search: &Search, filter: &BoundFilter)
     }))
 }
 
-/// The rows of a result as they are cached.
-pub fn to_bytes(matches: &[Match]) -> Option<Vec<u8>> {
-    serde_json::to_vec(matches).ok()
-}
-
-/// The rows of a cached result.
-pub fn from_bytes(bytes: &[u8]) -> Option<Vec<Match>> {
-    serde_json::from_slice(bytes).ok()
+/// A result from the caches, with its age, or computed; without a place it is computed. Results are cached as JSON.
+///
+/// # Errors
+/// Those of `compute`.
+pub fn through<T: Serialize + DeserializeOwned>(
+    kind: Kind,
+    place: Option<Place>,
+    usage: Usage,
+    compute: impl FnOnce() -> Result<T>,
+) -> Result<(T, Option<Duration>)> {
+    let Some(place) = place else {
+        cache::note_bypass(kind);
+        return Ok((compute()?, None));
+    };
+    let mut computed = None;
+    let answer = cache::through(&place.key, place.epoch, usage, || {
+        let result = compute()?;
+        let bytes = serde_json::to_vec(&result).ok();
+        computed = Some(result);
+        Ok(Computed {
+            storable: bytes.is_some(),
+            bytes: bytes.unwrap_or_default(),
+        })
+    })?;
+    match computed {
+        Some(result) => Ok((result, None)),
+        None => serde_json::from_slice(&answer.bytes)
+            .map(|result| (result, answer.age))
+            .map_err(|_| internal("a cached result cannot be read")),
+    }
 }

@@ -1,8 +1,8 @@
 //! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
 
-use crate::cache::{self, Computed, Usage};
+use crate::cache::Usage;
 use crate::embed;
-use crate::error::{Result, internal, invalid_argument, prefer_error};
+use crate::error::{Result, invalid_argument, prefer_error};
 use crate::matching::attachment::Attachment;
 use crate::matching::cached;
 use crate::matching::legs::{self, BoundFilter, Word};
@@ -140,28 +140,13 @@ pub fn search(search: &Search) -> Result<Found> {
         Usage::Bypass => None,
         _ => cached::of_search(&checked.attachment, search, &checked.filter)?,
     };
-    let Some(place) = place else {
-        cache::note_bypass(Kind::Match);
-        return checked.run();
-    };
-    let mut found = None;
-    let answer = cache::through(&place.key, place.epoch, search.usage, || {
-        let computed = checked.run()?;
-        let bytes = cached::to_bytes(&computed.matches);
-        found = Some(computed);
-        Ok(Computed {
-            storable: bytes.is_some(),
-            bytes: bytes.unwrap_or_default(),
-        })
+    let mut embed_ms = 0.0;
+    let (matches, _) = cached::through(Kind::Match, place, search.usage, || {
+        let found = checked.run()?;
+        embed_ms = found.embed_ms;
+        Ok(found.matches)
     })?;
-    match found {
-        Some(found) => Ok(found),
-        None => Ok(Found {
-            matches: cached::from_bytes(&answer.bytes)
-                .ok_or_else(|| internal("a cached result cannot be read"))?,
-            embed_ms: 0.0,
-        }),
-    }
+    Ok(Found { matches, embed_ms })
 }
 
 impl Checked<'_> {
@@ -183,12 +168,7 @@ impl Checked<'_> {
     }
 
     fn run_legs(&self, session: &Session, vector: Option<&[f32]>, words: &[Word]) -> Result<Vec<Fused>> {
-        let Self {
-            search,
-            attachment,
-            filter,
-            preferences,
-        } = self;
+        let (search, attachment, filter) = (self.search, &self.attachment, &self.filter);
         let candidates = search
             .k
             .saturating_mul(CANDIDATES_PER_ROW)
@@ -202,7 +182,7 @@ impl Checked<'_> {
             Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, words, candidates)?,
         };
         // Preferences may lift any candidate into the result.
-        let kept = if preferences.is_empty() {
+        let kept = if self.preferences.is_empty() {
             search.k
         } else {
             candidates.saturating_mul(2)

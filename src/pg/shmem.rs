@@ -1,11 +1,13 @@
-//! One zero-initialised structure of atomics in PostgreSQL's main shared memory.
+//! Zero-initialised atomics in PostgreSQL's main shared memory: one small structure, and areas of any size.
 //!
-//! With `shared_preload_libraries` the space is requested at start-up; without, the structure comes out of the slack that
+//! With `shared_preload_libraries` the space is requested at start-up, for areas always; without, the structure comes out of the slack that
 //! the server keeps for such cases (tens of kilobytes), which is why it must stay small.
 
 use crate::error::{Result, error};
+use crate::pg::condition::Conditions;
 use core::ffi::CStr;
 use core::mem::size_of;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -61,27 +63,71 @@ pub fn preloading() -> bool {
     unsafe { pg_sys::process_shared_preload_libraries_in_progress }
 }
 
-/// Asks for so many bytes at server start; to be called from a shmem_request_hook.
-pub fn request_bytes(bytes: usize) {
-    // SAFETY: only called while process_shared_preload_libraries runs its request hooks.
-    unsafe { pg_sys::RequestAddinShmemSpace(bytes) };
+/// How large the parts of an [`Area`] are.
+#[derive(Clone, Copy)]
+pub struct AreaSize {
+    /// Words of 64 bits.
+    pub wide: usize,
+    /// Words of 32 bits.
+    pub narrow: usize,
+    /// Condition variables.
+    pub conditions: usize,
 }
 
-/// Zeroed memory of that name and size, aligned to a cache line; to be called by the postmaster when it makes shared memory.
+/// Words and condition variables in shared memory, for as long as the server runs.
+pub struct Area {
+    /// Words of 64 bits, zero at first.
+    pub wide: &'static [AtomicU64],
+    /// Words of 32 bits, zero at first.
+    pub narrow: &'static [AtomicU32],
+    /// Condition variables.
+    pub conditions: Conditions,
+}
+
+impl AreaSize {
+    /// Bytes of the wide words, of the condition variables up to the next wide word, and of all.
+    fn bytes(self) -> (usize, usize, usize) {
+        let wide = self.wide.saturating_mul(size_of::<AtomicU64>());
+        let conditions = Conditions::bytes(self.conditions).next_multiple_of(size_of::<AtomicU64>());
+        let narrow = self.narrow.saturating_mul(size_of::<AtomicU32>());
+        let all = wide.saturating_add(conditions).saturating_add(narrow);
+        (wide, conditions, all)
+    }
+}
+
+/// Asks for an area at server start; to be called from a shmem_request_hook.
+pub fn request_area(size: AreaSize) {
+    // SAFETY: only called while process_shared_preload_libraries runs its request hooks.
+    unsafe { pg_sys::RequestAddinShmemSpace(size.bytes().2) };
+}
+
+/// Makes the area of that name; to be called by the postmaster when it makes shared memory, before any other process exists.
 ///
 /// # Errors
 /// 53200 if it was not asked for.
-pub fn attach_bytes(name: &'static CStr, bytes: usize) -> Result<*mut u8> {
+pub fn make_area(name: &'static CStr, size: AreaSize) -> Result<Area> {
+    let (wide_bytes, condition_bytes, bytes) = size.bytes();
     let mut found = false;
     // SAFETY: no other process exists yet, so the lock that others would need is not needed; `found` outlives the call.
-    let address = unsafe { pg_sys::ShmemInitStruct(name.as_ptr(), bytes, &mut found) }.cast::<u8>();
-    if address.is_null() {
+    let start = unsafe { pg_sys::ShmemInitStruct(name.as_ptr(), bytes, &mut found) }.cast::<u8>();
+    if start.is_null() {
         return Err(error(
             PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
             format!("out of shared memory: castmatch needs {bytes} bytes"),
         ));
     }
     // SAFETY: a fresh allocation of exactly this size.
-    unsafe { core::ptr::write_bytes(address, 0, bytes) };
-    Ok(address)
+    unsafe { core::ptr::write_bytes(start, 0, bytes) };
+    // SAFETY: inside the allocation, at a multiple of eight.
+    let conditions = unsafe { start.add(wide_bytes) };
+    // SAFETY: as above.
+    let narrow = unsafe { conditions.add(condition_bytes) };
+    Ok(Area {
+        // SAFETY: aligned to a cache line, inside, zero is valid; used as atomics only from here on, as long as the process lives.
+        wide: unsafe { core::slice::from_raw_parts(start.cast(), size.wide) },
+        // SAFETY: as above.
+        narrow: unsafe { core::slice::from_raw_parts(narrow.cast(), size.narrow) },
+        // SAFETY: this part of the memory is nobody else's.
+        conditions: unsafe { Conditions::format(conditions, size.conditions) },
+    })
 }

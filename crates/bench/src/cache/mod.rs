@@ -217,8 +217,14 @@ fn throughput(
         client.query(statement, &[])?;
         clients.push(client);
     }
-    let barrier = Barrier::new(sessions + 1);
-    let elapsed = std::thread::scope(|scope| {
+    let elapsed = at_once(&mut clients, statement)?;
+    Ok(sessions as f64 * f64::from(calls) / elapsed.as_secs_f64())
+}
+
+/// How long it takes until all sessions, which begin together, have the statement's result.
+fn at_once(clients: &mut [Client], statement: &str) -> Result<Duration, Error> {
+    let barrier = Barrier::new(clients.len() + 1);
+    std::thread::scope(|scope| {
         let threads: Vec<_> = clients
             .iter_mut()
             .map(|client| {
@@ -234,9 +240,8 @@ fn throughput(
         for thread in threads {
             thread.join().map_err(|_| "a session panicked")??;
         }
-        Ok::<_, Error>(started.elapsed())
-    })?;
-    Ok(sessions as f64 * f64::from(calls) / elapsed.as_secs_f64())
+        Ok(started.elapsed())
+    })
 }
 
 /// How often one text is computed that many sessions ask for at once.
@@ -251,27 +256,10 @@ fn one_text_at_once(server: &Server, client: &mut Client, report: &mut Report) -
     for _ in 0..SESSIONS {
         clients.push(server.connect("public")?);
     }
-    let barrier = Barrier::new(SESSIONS);
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = clients
-            .iter_mut()
-            .map(|client| {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    barrier.wait();
-                    client
-                        .query(
-                            "SELECT castmatch.embed('nobody has asked for this text before')",
-                            &[],
-                        )
-                        .map(drop)
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .try_for_each(|thread| Ok::<_, Error>(thread.join().map_err(|_| "a session panicked")??))
-    })?;
+    at_once(
+        &mut clients,
+        "SELECT castmatch.embed('nobody has asked for this text before')",
+    )?;
     let computed = stored(client)? - before;
     report.add(
         format!("computations of one new text that {SESSIONS} sessions ask for at once"),

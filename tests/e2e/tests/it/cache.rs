@@ -142,6 +142,22 @@ fn values_grow_old_as_the_setting_says() {
     assert_eq!((off.requests, off.bypassed), (before.requests, 1));
 }
 
+/// A text longer than a value may be, of letters of two bytes that no border falls between.
+#[test]
+fn what_is_too_long_is_computed_each_time() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database(DATABASE);
+    run(client, "SET castmatch.local_cache_size = '100 kB'");
+    let vector = embedding(client, &format!("x{}", "é".repeat(700_000)));
+    assert_eq!(embedding(client, &format!("x{}", "é".repeat(700_000))), vector);
+    let shared = stats(client, "embedding", "shared");
+    assert_eq!((shared.misses, shared.stored, shared.entries), (2, 0, 0));
+    let refused: i64 = value(client, "SELECT sum(refused)::bigint FROM castmatch.cache_stats()");
+    assert_eq!(refused, 2);
+    let held: i64 = value(client, "SELECT sum(entries)::bigint FROM castmatch.cache_stats()");
+    assert_eq!(held, 0);
+}
+
 #[test]
 fn what_a_session_used_last_stays() {
     let cluster = Cluster::start(&Options::default());

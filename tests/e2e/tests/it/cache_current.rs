@@ -273,6 +273,13 @@ fn s2_settings_and_arguments_are_part_of_the_key() {
     ] {
         current(client, arguments);
     }
+    // A column whose name contains the key's.
+    run(
+        client,
+        "ALTER TABLE talents ADD paid boolean; UPDATE talents SET paid = id > 2",
+    );
+    let paid = current(client, "'talents', 'a dancer', 5, filter => '{\"paid\": true}'");
+    assert_eq!(paid.lines().count(), 3, "{paid}");
     // The same words mean another moment the next time.
     run(
         client,

@@ -25,6 +25,8 @@ use crate::setting::{RECOVERY, TALENTS};
 const SEED: u64 = 314;
 const ROWS: i64 = 400;
 const QUERIES: i64 = 20;
+/// The table whose index has filter columns.
+const FILTERED: &str = "same_filtered";
 
 /// Waits until the standby has replayed what the primary has written so far.
 fn catch_up(primary: &mut Client, standby: &mut Client) {
@@ -55,6 +57,30 @@ fn assert_same_answers(
     compared
 }
 
+/// As [`assert_same_answers`] with a condition on a filter column, of the table that has some.
+fn assert_same_filtered(
+    primary: &mut Client,
+    standby: &mut Client,
+    indexes: &[Index],
+    random: &mut Random,
+) -> usize {
+    let index = indexes.iter().find(|index| index.table == FILTERED).unwrap();
+    let mut compared = 0;
+    for _ in 0..QUERIES {
+        let query = index.query(random.within(0..1_000_000));
+        let sql = index.nearest_sql(&query, 10, "WHERE touched > 0 AND version = 0");
+        let rows = |client: &mut Client| -> Vec<(i64, f64)> {
+            let rows = client.query(&sql, &[]).unwrap();
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+        };
+        let here = rows(primary);
+        assert_eq!(here, rows(standby), "{sql}");
+        assert_eq!(here.len(), 10);
+        compared += here.len();
+    }
+    compared
+}
+
 #[test]
 fn w1_standby_gives_the_same_answers_at_the_same_lsn() {
     let primary = Cluster::start(&Options {
@@ -62,13 +88,16 @@ fn w1_standby_gives_the_same_answers_at_the_same_lsn() {
         ..plain(&[])
     });
     let client = &mut database(&primary);
-    let indexes = opclass::ALL.map(|class| {
+    let mut indexes: Vec<Index> = Vec::new();
+    for class in opclass::ALL {
         let table = format!("same_{}", class.name.trim_end_matches("_ops"));
-        let index = Index::table(client, &table, class, 20);
+        indexes.push(Index::table(client, &table, class, 20));
+    }
+    indexes.push(Index::table(client, FILTERED, opclass::VECTOR_L2, 20).filtered());
+    for index in &indexes {
         index.fill(client, 1..ROWS + 1);
         index.build(client, "m = 8, ef_construction = 32");
-        index
-    });
+    }
     let standby = primary.standby();
     let reader = &mut searcher(&standby);
     let mut random = Random::new(SEED);
@@ -87,7 +116,12 @@ fn w1_standby_gives_the_same_answers_at_the_same_lsn() {
             compare_after(client, reader, index, &mut random, &mut compared);
             index.fill(client, next..next + ROWS / 10);
         }
+        run(
+            client,
+            &format!("UPDATE {FILTERED} SET touched = touched + 1 WHERE (id + {cycle}) % 7 = 0"),
+        );
         catch_up(client, reader);
+        compared += assert_same_filtered(client, reader, &indexes, &mut random);
         for index in &indexes {
             index.assert_used(reader);
             compared += assert_same_answers(client, reader, index, &mut random);

@@ -95,9 +95,9 @@ COMMENT ON FUNCTION castmatch.forget(uuid) IS 'delete a conversation; returns ho
 
 CREATE FUNCTION castmatch.cache_stats()
     RETURNS TABLE (
-        kind text, level text, active boolean, requests bigint, hits bigint, misses bigint, expired bigint, outdated bigint,
+        kind text, level text, requests bigint, hits bigint, misses bigint, expired bigint, outdated bigint,
         damaged bigint, bypassed bigint, stored bigint, refused bigint, evicted bigint, waits bigint, takeovers bigint,
-        entries bigint, bytes bigint, oldest_seconds double precision
+        entries bigint, bytes bigint, oldest_seconds double precision, active boolean
     )
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 6 AS 'MODULE_PATHNAME', 'cache_stats_wrapper';
 COMMENT ON FUNCTION castmatch.cache_stats()

@@ -43,7 +43,7 @@ impl Drop for Flight {
     // Takes a lock and wakes processes; neither raises an ERROR.
     fn drop(&mut self) {
         self.cache.land(self.hash, own());
-        wake(self.cache.partition_of(self.hash));
+        wake(self.cache.partition(self.hash));
     }
 }
 
@@ -88,7 +88,7 @@ pub fn board(cache: Cache<'static, PartitionLocks>, hash: KeyHash, kind: Kind, s
             };
             let patience = patience(kind);
             let is_over = || !cache.is_led_by(hash, leader) || !exists(leader) || since.elapsed() >= patience;
-            conditions.wait_until(cache.partition_of(hash), TICK, is_over);
+            conditions.wait_until(cache.partition(hash), TICK, is_over);
             if since.elapsed() >= patience && cache.is_led_by(hash, leader) {
                 return Boarding::Lead {
                     flight: None,

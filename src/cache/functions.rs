@@ -38,7 +38,6 @@ fn cache_stats() -> Result<
         (
             name!(kind, String),
             name!(level, String),
-            name!(active, bool),
             name!(requests, i64),
             name!(hits, i64),
             name!(misses, i64),
@@ -54,6 +53,7 @@ fn cache_stats() -> Result<
             name!(entries, i64),
             name!(bytes, i64),
             name!(oldest_seconds, Option<f64>),
+            name!(active, bool),
         ),
     >,
 > {
@@ -72,7 +72,6 @@ fn cache_stats() -> Result<
             rows.push((
                 kind.name().to_owned(),
                 level.name().to_owned(),
-                held.is_some(),
                 hits.saturating_add(misses),
                 hits,
                 misses,
@@ -88,6 +87,7 @@ fn cache_stats() -> Result<
                 bigint(held.map_or(0, |held| held.entries)),
                 bigint(held.map_or(0, |held| held.bytes)),
                 oldest.map(|oldest| now_ms.saturating_sub(oldest) as f64 / 1e3),
+                held.is_some(),
             ));
         }
     }

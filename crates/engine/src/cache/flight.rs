@@ -35,11 +35,6 @@ impl<L: Locks> Cache<'_, L> {
         (0..FLIGHTS).map(move |flight| start + flight * FLIGHT_WORDS)
     }
 
-    /// The partition whose waiters a key's flight wakes.
-    pub fn partition_of(&self, hash: KeyHash) -> usize {
-        self.partition(hash)
-    }
-
     /// Asks to compute the value of a key as the process `own`, not 0; `is_alive` says whether a leader still exists.
     ///
     /// Different keys of one hash share a flight: whoever waited for another's value leads the next one.

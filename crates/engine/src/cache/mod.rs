@@ -68,7 +68,7 @@ impl Kind {
 
 /// Locks of the partitions: of each, many holders of the shared mode or one of the exclusive mode.
 ///
-/// What runs under a lock is short, waits for nothing, and takes no other lock.
+/// What runs under a lock is short and takes no other of these locks.
 pub trait Locks {
     /// Runs `f` under the shared lock of a partition.
     fn shared<R>(&self, partition: usize, f: impl FnOnce() -> R) -> R;

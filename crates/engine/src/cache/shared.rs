@@ -96,7 +96,8 @@ impl<'a, L: Locks> Cache<'a, L> {
         KeyHash::of(key.bytes(), secret)
     }
 
-    pub(super) fn partition(&self, hash: KeyHash) -> usize {
+    /// The partition of a key, whose waiters its flight wakes.
+    pub fn partition(&self, hash: KeyHash) -> usize {
         hash.below(Quarter::Partition, self.region.layout.partitions)
     }
 
@@ -271,8 +272,9 @@ impl<'a, L: Locks> Cache<'a, L> {
         holdings
     }
 
+    #[cfg(test)]
     /// Bytes that entries can take, and of these the bytes that none takes.
-    pub fn room(&self) -> (u64, u64) {
+    pub(super) fn room(&self) -> (u64, u64) {
         let block = (super::layout::BLOCK_WORDS * 8) as u64;
         let free = self.region.load(pool::FREE_AT);
         (self.region.layout.capacity_bytes() as u64, free * block)

@@ -19,6 +19,7 @@ use super::key::{Key, KeyHash};
 use super::layout::{BLOCK_WORDS, NONE};
 use super::queue::Queue;
 use super::region::{Region, pack, unpack};
+use super::shared::MOST_BYTES;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -186,6 +187,11 @@ impl Entry {
         self.set(region, READS, reads);
     }
 
+    /// Whether a further read would be counted.
+    pub(super) fn counts_reads(self, region: &Region) -> bool {
+        self.reads(region) < MOST_READS
+    }
+
     /// Counts a read. Once enough are counted nothing is written any more, so that readers do not take the memory from each other.
     pub(super) fn count_read(self, region: &Region) {
         if let Some(reads) = region.word(self.place(region, READS))
@@ -235,9 +241,13 @@ impl Entry {
         key.chunks(8).all(|chunk| payload.read() == Some(word_of(chunk)))
     }
 
-    /// A copy of the value; `None` without memory for it.
+    /// A copy of the value; `None` without memory for it, or if it is longer than any entry.
     pub(super) fn copy(self, region: &Region) -> Option<Copied> {
         let (key_bytes, value_bytes) = self.lengths(region);
+        // Whoever looks without a lock may see the middle of a change.
+        if key_bytes.saturating_add(value_bytes) > MOST_BYTES {
+            return None;
+        }
         let mut value = Vec::new();
         value.try_reserve_exact(words(value_bytes) * 8).ok()?;
         let mut payload = Payload::of(self, region);

@@ -35,6 +35,8 @@ pub(super) const CLOCK: usize = 6;
 pub(super) const MAIN_ENTRIES: usize = 7;
 /// Entries and bytes of each kind.
 const KINDS: usize = 8;
+/// How often entries of the partition have begun or ended to change: odd while they do.
+pub(super) const VERSION: usize = 14;
 
 /// One tenth of a partition is the small queue's.
 const SMALL_PART: u64 = 10;

@@ -5,7 +5,7 @@
 //! table lock of ALTER TABLE. DDL runs as the caller, who must own the table; the extension's own tables are written as
 //! their owner.
 
-use crate::embed::{client, resolve_model};
+use crate::embed::{ModelName, client, resolve_model};
 use crate::error::{Result, error, internal, invalid_argument, null_argument, unsupported};
 use crate::matching::attachment::{relation_name, tsvector_expression};
 use crate::matching::target;
@@ -32,7 +32,7 @@ struct Plan {
     key: String,
     content: Vec<String>,
     embedding: String,
-    model: &'static str,
+    model: ModelName,
     filters: Vec<String>,
     text_config: String,
     index_method: String,
@@ -111,7 +111,7 @@ fn attach(
         check(session, table, text_config, request)
     })?;
     // The model's width decides the column's; asked for before anything is changed.
-    let dimensions = client::dimensions()?;
+    let dimensions = client::dimensions(&plan.model)?;
     carry_out(&plan, dimensions)?;
     Ok(())
 }
@@ -121,7 +121,7 @@ struct Request {
     content: Vec<String>,
     key: Option<Vec<String>>,
     embedding: String,
-    model: &'static str,
+    model: ModelName,
     filters: Vec<String>,
     index_method: String,
     embed_mode: String,
@@ -336,7 +336,7 @@ fn register(plan: &Plan, embedding_added: bool, index: &str) -> Result<()> {
                 Value::of(plan.key.clone()),
                 Value::of(plan.content.clone()),
                 Value::of(plan.embedding.clone()),
-                Value::of(plan.model),
+                Value::of(plan.model.as_str()),
                 Value::of(plan.filters.clone()),
                 Value::of(plan.text_config.clone()),
                 Value::of(plan.index_method.clone()),

@@ -31,6 +31,8 @@ pub struct Attachment {
     pub content_names: Vec<String>,
     /// Embedding column, not quoted.
     pub embedding_name: String,
+    /// Name of the model that its texts are embedded with.
+    pub model: String,
     /// Columns that reasons report on, not quoted.
     pub filters: Vec<String>,
     /// Text search configuration, quoted.
@@ -48,7 +50,8 @@ const LOAD_SQL: &str = "
            (SELECT pg_catalog.min(m.name) FROM pg_catalog.unnest(r.content_columns OPERATOR(pg_catalog.||) r.filter_columns
                 OPERATOR(pg_catalog.||) r.key_column OPERATOR(pg_catalog.||) r.embedding_column) AS m (name)
             WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
-                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text
+                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text,
+           r.model
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -86,6 +89,7 @@ impl Attachment {
             content_names,
             embedding: quote_identifier(&embedding_name),
             embedding_name,
+            model: name(13)?,
             filters: rows.require(0, 8)?,
             text_config: name(9)?,
             estimated_rows: f64::from(rows.require::<f32>(0, 11)?.max(0.0)),

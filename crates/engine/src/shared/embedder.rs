@@ -83,6 +83,8 @@ impl Slot {
     /// Gives the slot up, whatever state its request is in; called by its backend only. Touches nothing but atomics, so
     /// it may run while an ERROR unwinds.
     pub fn release(&self) {
+        // An exit of this process must not release what another one claims next.
+        self.owner_pid.store(0, Ordering::Relaxed);
         let to_free = [
             SlotState::Claimed,
             SlotState::Queued,

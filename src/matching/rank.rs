@@ -154,7 +154,8 @@ impl Checked<'_> {
         let vector = if self.search.mode == Mode::Text {
             None
         } else {
-            Some(embed::embed_query(self.search.query, self.search.usage)?)
+            let model = embed::model_of_table(&self.attachment.model)?;
+            Some(embed::embed_query(&model, self.search.query, self.search.usage)?)
         };
         let embed_ms = started.elapsed().as_secs_f64() * 1e3;
         let matches = session(Access::ReadOnly, |session| {

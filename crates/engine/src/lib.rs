@@ -11,6 +11,7 @@ pub mod interrupt;
 pub mod kernels;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod model_name;
 pub mod prefer;
 pub mod request;
 pub mod shared;

@@ -218,6 +218,9 @@ BEGIN
     DELETE FROM castmatch.queue q USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND q.target OPERATOR(pg_catalog.=) d.objid;
+    DELETE FROM castmatch.progress p USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND p.target OPERATOR(pg_catalog.=) d.objid;
     DELETE FROM castmatch.registrations r USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND r.target OPERATOR(pg_catalog.=) d.objid;

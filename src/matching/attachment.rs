@@ -8,9 +8,11 @@ use crate::matching::key::Key;
 use crate::matching::target::Target;
 use crate::pg::catalog;
 use crate::pg::invalidation;
+use crate::pg::role::{Restriction, act_as};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
+use crate::pg::xact::in_subtransaction;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -86,6 +88,8 @@ pub struct Attachment {
     pub model_version: String,
     /// What `castmatch.reembed` is switching to.
     pub next: Option<Next>,
+    /// Models, their versions and their columns.
+    written: Vec<String>,
     /// Columns that reasons report on, not quoted.
     pub filters: Vec<String>,
     /// Text search configuration, quoted.
@@ -124,6 +128,13 @@ impl Next {
             embedding_name,
         }))
     }
+}
+
+/// Models, their versions and their columns, of the table and of the switch that is going on.
+fn written(rows: &Rows) -> Result<Vec<String>> {
+    let columns = [13, 14, 6, 15, 16, 17].into_iter();
+    let values = columns.map(|column| Ok(rows.get::<String>(0, column)?.unwrap_or_default()));
+    values.collect()
 }
 
 const LOAD_SQL: &str = "
@@ -227,6 +238,7 @@ impl Attachment {
             embedding_name,
             model: name(13)?,
             model_version: name(14)?,
+            written: written(&rows)?,
             next: Next::read(&rows)?,
             filters: rows.require(0, 7)?,
             text_config: name(8)?,
@@ -234,6 +246,27 @@ impl Attachment {
             embed_mode,
             columns: Target::load(session, target)?.filter_columns(),
         }))
+    }
+
+    /// Whether the registration still says what this one does about what is embedded and where.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub fn is_current(&self) -> Result<bool> {
+        let now = Self::find(self.target)?;
+        Ok(now.is_some_and(|now| now.embedded_as() == self.embedded_as()))
+    }
+
+    fn embedded_as(&self) -> [&[String]; 3] {
+        [&self.key_names, &self.content_names, &self.written]
+    }
+
+    /// One thing done to the table as its owner, its errors turned into a message.
+    ///
+    /// # Errors
+    /// The message.
+    pub fn as_owner<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R, String> {
+        in_subtransaction(|| act_as(self.owner, Restriction::Restricted, f))
     }
 
     /// The text that is embedded, as an SQL expression over the table alias `t`: no more of it than can matter, so that a

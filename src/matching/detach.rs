@@ -76,6 +76,8 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
             for sql in [
                 "DELETE FROM castmatch.queue
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.progress
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
                 "DELETE FROM castmatch.registrations
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
             ] {

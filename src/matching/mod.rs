@@ -7,14 +7,13 @@
 
 mod attach;
 pub mod attachment;
-mod batch;
-mod blocked;
 pub mod cached;
 mod detach;
 pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
+mod queue;
 pub mod rank;
 mod reasons;
 mod sync;

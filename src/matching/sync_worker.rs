@@ -3,8 +3,7 @@
 //! It connects as the bootstrap superuser, but touches a user's table only as that table's owner and under the restrictions
 //! that PostgreSQL's own maintenance commands use, so that a trigger on the table gains nothing.
 
-use crate::matching::batch::{self, Outcome};
-use crate::matching::blocked::Blocked;
+use crate::matching::queue::{Outcome, Queue};
 use crate::pg::latch;
 use crate::pg::signals;
 use crate::pg::spi::{Access, session};
@@ -79,11 +78,11 @@ fn work(database: u32) -> crate::error::Result<()> {
         session(Access::ReadWrite, |session| session.run(SETTINGS, &[]).map(drop))
     })?;
     let mut idle_since = std::time::Instant::now();
-    let mut blocked = Blocked::default();
+    let mut queue = Queue::default();
     loop {
         // Cleared before the queue is read: what commits from now on is noted anew.
         state.clear(database);
-        match batch::run(&mut blocked)? {
+        match queue.turn()? {
             Outcome::NoExtension => return Ok(()),
             Outcome::Worked => idle_since = std::time::Instant::now(),
             Outcome::Idle(None) => {

@@ -51,11 +51,11 @@ pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Coll
         &[
             Value::of(BATCH_ENTRIES),
             Value::of(blocked.tables()),
-            Value::of(taken),
+            Value::of(taken.clone()),
         ],
     )?;
     if due.is_empty() {
-        return next_due(session, blocked).map(|wait| Collected::Nothing(Outcome::Idle(wait)));
+        return next_due(session, taken, blocked).map(|wait| Collected::Nothing(Outcome::Idle(wait)));
     }
     let mut tables: BTreeMap<u32, BTreeMap<String, Entries>> = BTreeMap::new();
     for row in 0..due.len() {
@@ -72,14 +72,21 @@ pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Coll
     Ok(Collected::Works(works))
 }
 
-/// How long until an entry is due; `None` if there is none.
-fn next_due(session: &Session, blocked: &Blocked) -> Result<Option<Duration>> {
+/// How long until an entry is due that is not taken; `None` if there is none. One that somebody else has locked is looked for at once.
+fn next_due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Option<Duration>> {
     let next = session.run(
-        "SELECT pg_catalog.date_part('epoch', pg_catalog.min(not_before) - pg_catalog.clock_timestamp())
-         FROM castmatch.queue WHERE failed_at IS NULL AND target::oid OPERATOR(pg_catalog.<>) ALL ($1)",
-        &[Value::of(blocked.tables())],
+        "SELECT pg_catalog.date_part('epoch',
+             GREATEST(pg_catalog.min(not_before), pg_catalog.clock_timestamp()) - pg_catalog.clock_timestamp())
+         FROM castmatch.queue WHERE failed_at IS NULL
+           AND target::oid OPERATOR(pg_catalog.<>) ALL ($1) AND id OPERATOR(pg_catalog.<>) ALL ($2)
+         HAVING pg_catalog.min(not_before) IS NOT NULL",
+        &[Value::of(blocked.tables()), Value::of(taken)],
     )?;
-    let seconds = next.get::<f64>(0, 1)?;
+    let seconds = if next.is_empty() {
+        None
+    } else {
+        next.get::<f64>(0, 1)?
+    };
     let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
     Ok(wait.into_iter().chain(blocked.soonest()).min())
 }

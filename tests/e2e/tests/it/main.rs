@@ -1,6 +1,7 @@
 //! End-to-end tests: castmatch in a real server, seen through a client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod attach_kinds;
 mod cache;
 mod cache_current;
 mod cache_flight;
@@ -35,6 +36,7 @@ mod limits;
 mod model;
 mod models;
 mod readme;
+mod reembed;
 mod roles;
 mod setting;
 mod standby;

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::path::PathError;
+
 /// The kind of an error, from which the glue chooses the SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -114,6 +116,24 @@ pub enum FilterError {
         /// What was there.
         found: &'static str,
     },
+    /// The value does not suit the operator of a path, whatever the kind of value that it leads to.
+    #[error(
+        "operator \"{operator}\" for path \"{}\" in the filter needs {expected}, not {found}",
+        display_name(path)
+    )]
+    WrongPathValue {
+        /// The path with its column.
+        path: String,
+        /// The operator.
+        operator: &'static str,
+        /// What would do.
+        expected: &'static str,
+        /// What was there.
+        found: &'static str,
+    },
+    /// A path is wrong in itself.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// PostgreSQL's text types cannot hold the character U+0000.
     #[error(
         "the value for column \"{}\" in the filter contains a null character",
@@ -164,6 +184,7 @@ impl FilterError {
             Self::TooDeep { .. } | Self::TooManyConditions { .. } | Self::TooManyValues { .. } => {
                 ErrorClass::LimitExceeded
             }
+            Self::Path(error) => error.class(),
             _ => ErrorClass::InvalidParameter,
         }
     }
@@ -216,6 +237,7 @@ impl FilterError {
             Self::WrongValue { operator: "eq" | "ne", found: "an array", .. } => {
                 Some("Use \"in\" or \"not_in\" to compare with several values.".to_owned())
             }
+            Self::Path(error) => error.hint(),
             Self::TooManyConditions { .. } => {
                 Some("Use {\"in\": [...]} instead of many conditions on one column.".to_owned())
             }

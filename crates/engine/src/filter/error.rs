@@ -59,6 +59,8 @@ pub enum FilterError {
         operator: String,
         /// The operator that is closest to it.
         closest: Option<&'static str>,
+        /// Whether an object is its value, as where a path into jsonb is written as nested objects.
+        holds_object: bool,
     },
     /// An object of operators that is empty.
     #[error("no operator given for column \"{}\" in the filter", display_name(column))]
@@ -216,10 +218,16 @@ impl FilterError {
             Self::UnknownColumn { closest: Some(closest), .. } => {
                 Some(format!("Perhaps you meant the column \"{}\".", display_name(closest)))
             }
-            Self::UnknownOperator { closest, .. } => Some(match closest {
-                Some(closest) => format!("Perhaps you meant \"{closest}\". {}", known_operators()),
-                None => known_operators(),
-            }),
+            Self::UnknownOperator { closest: Some(closest), .. } => {
+                Some(format!("Perhaps you meant \"{closest}\". {}", known_operators()))
+            }
+            Self::UnknownOperator { column, operator, holds_object: true, .. } => Some(format!(
+                "A path into a jsonb column is written as in \"{}.{}\". {}",
+                display_name(column),
+                display_name(operator),
+                known_operators()
+            )),
+            Self::UnknownOperator { .. } => Some(known_operators()),
             Self::NoOperator { .. } => Some(known_operators()),
             Self::BareArray { .. } => Some(
                 "Use {\"in\": [...]} for one of several values, or {\"contains\": [...]} for a column that is an array."

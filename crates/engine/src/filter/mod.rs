@@ -1,10 +1,10 @@
 //! The hard filter of `match` and `chat`: jsonb in, a SQL condition with bound parameters out.
 //!
 //! `parse` turns JSON into an untyped tree and enforces the limits, `value` checks each value against the type of
-//! its column, `sql` writes the condition, `path` and `path_sql` do both for paths into jsonb. Invariants: neither a
-//! value nor an element of a path becomes SQL text, every identifier is
-//! quoted, every built-in operator and function is qualified with `pg_catalog`, so neither the filter nor the caller's
-//! `search_path` can change what runs. The glue calls [`compile`] once per search and [`describe`] for chat replies.
+//! its column, `sql` writes the condition; `path` and `path_sql` do so for paths into jsonb. Invariants: neither a
+//! value nor an element of a path becomes SQL text, every identifier is quoted, every built-in operator and function is
+//! qualified with `pg_catalog`, so neither the filter nor the caller's `search_path` can change what runs. The glue
+//! calls [`compile`] once per search and [`describe`] for chat replies.
 //!
 //! The grammar:
 //!

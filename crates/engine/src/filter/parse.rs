@@ -200,6 +200,7 @@ fn parse_operators<'a>(
                 column: column.to_owned(),
                 operator: name.clone(),
                 closest,
+                holds_object: value.is_object(),
             });
         };
         if value.is_null() {

@@ -14,10 +14,29 @@ use super::path::Reference;
 use super::sql::{Parameter, Writer, comparison_symbol};
 use super::value::contains_nul;
 
-/// What a json document holds that jsonb refuses (PostgreSQL's documentation, 8.14), as a regular expression: the escape
-/// of U+0000, surrogates without their other half, and numbers outside numeric's range, with a margin. json keeps
-/// such documents as text; reading a path in one would raise an error, so it counts as one without paths.
-const NOT_JSONB: &str = r"(^|[^\\])(\\\\)*(\\u0000|\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!(^|[^\\])(\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F])|(^|[:,[])\s*-?[0-9.]+[eE][-+]?0*[1-9][0-9]{4}|[0-9]{255}";
+/// What a json document may hold that jsonb refuses (PostgreSQL's documentation, 8.14): the escape of U+0000, half a
+/// surrogate pair, a number beyond numeric. Found in one pass, and now and then where there is no such thing.
+const SUSPECT: &str = r"\\u(0000|[dD][89a-fA-F])|[0-9][eE][-+]?[0-9]{5}|[0-9]{255}";
+/// Escapes that must not be taken for half of something else: a backslash, a surrogate pair.
+const WHOLE_ESCAPE: &str = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}";
+/// The same as [`SUSPECT`], exact once whole escapes are gone, but for numbers inside strings that look like one of those,
+/// and with a wide margin to numeric's limits, which are 131,072 digits before the point and 16,383 after it.
+const REFUSED: &str =
+    r"\\u(0000|[dD][89a-fA-F])|(^|[:,[])\s*-?[0-9.]+[eE][-+]?0*[1-9][0-9]{4}|([0-9]{200}){10}";
+
+/// A json column as jsonb; NULL where jsonb would refuse the document, for a row must not make a search fail.
+fn as_jsonb(name: &str) -> String {
+    // E'' reads backslashes alike whatever standard_conforming_strings is.
+    let literal = |pattern: &str| format!("E'{}'", pattern.replace('\\', "\\\\"));
+    format!(
+        "(CASE WHEN {name}::pg_catalog.text OPERATOR(pg_catalog.!~) {suspect} THEN {name}::pg_catalog.jsonb \
+         WHEN pg_catalog.regexp_replace({name}::pg_catalog.text, {whole}, '', 'g') OPERATOR(pg_catalog.!~) {refused} \
+         THEN {name}::pg_catalog.jsonb END)",
+        suspect = literal(SUSPECT),
+        whole = literal(WHOLE_ESCAPE),
+        refused = literal(REFUSED),
+    )
+}
 
 /// A path and the operator applied to it: what every error here has to name.
 struct Use<'a> {
@@ -166,10 +185,7 @@ impl Writer<'_> {
     fn place(&mut self, column: &Column, reference: &Reference) -> Place {
         let name = self.column_reference(column);
         let document = match column.kind() {
-            Kind::Json => format!(
-                "(CASE WHEN {name}::pg_catalog.text OPERATOR(pg_catalog.!~) E'{}' THEN {name}::pg_catalog.jsonb END)",
-                NOT_JSONB.replace('\\', "\\\\")
-            ),
+            Kind::Json => as_jsonb(&name),
             _ => name,
         };
         let number = self.bind(Parameter {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::tests::columns;
+use super::tests::{Case, columns};
 use super::*;
 
 fn compiled(filter: Value) -> Compiled {
@@ -25,7 +25,7 @@ fn expanded(short: &str) -> String {
 fn each_operator_asks_for_the_kind_first() {
     const JSONB: u32 = 3802;
     const JSONB_ARRAY: u32 = 3807;
-    let cases: Vec<(Value, &str, &[(u32, &str)])> = vec![
+    let cases: Vec<Case> = vec![
         (
             json!(170),
             "(CASE WHEN {kind} OPERATOR(pg_catalog.=) 'number' THEN {value} OPERATOR(pg_catalog.=) $4 END)",

@@ -127,9 +127,7 @@ pub(super) fn score(
 ) -> Vec<Scored> {
     let ranges: Vec<Option<(f64, f64)>> = preferences
         .iter()
-        .map(|preference| {
-            prefer::observed_range(values.values().filter_map(|row| row.get(&preference.column)))
-        })
+        .map(|preference| prefer::observed_range(values.values().map(|row| preference.value_in(row))))
         .collect();
     let mut scored: Vec<Scored> = fused
         .into_iter()
@@ -139,7 +137,7 @@ pub(super) fn score(
                 .iter()
                 .zip(&ranges)
                 .map(|(preference, range)| {
-                    prefer::score(&preference.rule, value_of(columns, &preference.column), *range)
+                    prefer::score(&preference.rule, preferred_value(columns, preference), *range)
                 })
                 .collect();
             Scored {
@@ -161,6 +159,11 @@ fn value_of<'a>(columns: Option<&'a Map<String, Json>>, column: &str) -> &'a Jso
         .unwrap_or(&Json::Null)
 }
 
+/// The value that a preference judges: the column's, or that at its path.
+fn preferred_value<'a>(columns: Option<&'a Map<String, Json>>, preference: &Preference) -> &'a Json {
+    columns.map_or(&Json::Null, |columns| preference.value_in(columns))
+}
+
 /// Why the row is where it is.
 pub(super) fn reasons(
     scored: &Scored,
@@ -175,8 +178,8 @@ pub(super) fn reasons(
         .zip(&scored.parts)
         .map(|(preference, part)| {
             json!({
-                "column": preference.column, "rule": preference.rule.name(), "weight": preference.weight,
-                "score": part, "value": value_of(columns, &preference.column),
+                "column": preference.name(), "rule": preference.rule.name(), "weight": preference.weight,
+                "score": part, "value": preferred_value(columns, preference),
             })
         })
         .collect();

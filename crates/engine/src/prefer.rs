@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! prefer := [ { "column": name, "weight": (0, 1], exactly one rule }, … ]       weights sum to at most 1
+//! name   := a column, or a path into a jsonb or json column as in a filter: "profile.height"
 //! rule   := "at_least": number | "at_most": number | "higher": true | "lower": true | "equals": scalar
 //!         | "any_of": [scalar, …] | "near": number, "scale": number > 0
 //! ```
@@ -20,17 +21,40 @@ pub use error::PreferError;
 pub use parse::{MAX_PREFERENCES, parse};
 pub use score::{combine, observed_range, score, text_weight};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::filter::{Reference, value_at};
 
 /// One preference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preference {
     /// The column it looks at.
     pub column: String,
+    /// Where in the column's JSON it looks; empty for the column itself. The kind of value found there is known only
+    /// in each row, so every rule may be used.
+    pub path: Vec<String>,
     /// Its part of the score, in (0, 1].
     pub weight: f64,
     /// What it rewards.
     pub rule: Rule,
+}
+
+impl Preference {
+    /// The column or path as `prefer` writes it.
+    pub fn name(&self) -> String {
+        let reference = Reference {
+            column: self.column.clone(),
+            path: self.path.clone(),
+        };
+        reference.to_string()
+    }
+
+    /// The value that [`score`] is to judge, out of a row's columns; null where there is none.
+    pub fn value_in<'v>(&self, columns: &'v Map<String, Value>) -> &'v Value {
+        columns
+            .get(&self.column)
+            .map_or(&Value::Null, |value| value_at(value, &self.path))
+    }
 }
 
 /// What a preference rewards. The formulas are those of [`score`], with v the row's value.

@@ -11,9 +11,11 @@ pub(super) mod oid {
     pub const FLOAT4: u32 = 700;
     pub const FLOAT8: u32 = 701;
     pub const NUMERIC: u32 = 1700;
+    pub const TEXT_ARRAY: u32 = 1009;
     pub const INT8_ARRAY: u32 = 1016;
     pub const NUMERIC_ARRAY: u32 = 1231;
     pub const JSONB: u32 = 3802;
+    pub const JSONB_ARRAY: u32 = 3807;
     /// The first identifier of objects that are not part of PostgreSQL itself (`FirstNormalObjectId`).
     pub const FIRST_USER: u32 = 16384;
 }

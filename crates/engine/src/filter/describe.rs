@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::error::display_name;
 use super::parse::{Condition, Expression, Operator, parse};
+use super::sql::quote_identifier;
 
 /// The longest piece of a value shown, in characters.
 const MAX_VALUE_CHARS: usize = 60;
@@ -70,7 +71,7 @@ fn between(a: &Expression<'_>, b: &Expression<'_>) -> Option<String> {
     Some(format!(
         "{} {from} {} {to} {}",
         value(lower.value),
-        display_name(&a.column),
+        name(a),
         value(upper.value)
     ))
 }
@@ -111,8 +112,18 @@ fn joined(parts: &[Expression<'_>], separator: &str, when_empty: &str) -> String
     texts.join(separator)
 }
 
+/// The column without its quotes; a path as it is, for quotes around elements do not enclose all of it.
+fn name(condition: &Condition<'_>) -> String {
+    let is_column = !condition.key.starts_with('"') || quote_identifier(&condition.column) == condition.key;
+    display_name(if is_column {
+        &condition.column
+    } else {
+        condition.key
+    })
+}
+
 fn test(condition: &Condition<'_>) -> String {
-    let column = display_name(&condition.column);
+    let column = name(condition);
     let shown = value(condition.value);
     match condition.operator {
         Operator::Eq => format!("{column} = {shown}"),

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::path::PathError;
+
 /// The kind of an error, from which the glue chooses the SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
@@ -57,6 +59,8 @@ pub enum FilterError {
         operator: String,
         /// The operator that is closest to it.
         closest: Option<&'static str>,
+        /// Whether an object is its value, as where a path into jsonb is written as nested objects.
+        holds_object: bool,
     },
     /// An object of operators that is empty.
     #[error("no operator given for column \"{}\" in the filter", display_name(column))]
@@ -114,6 +118,24 @@ pub enum FilterError {
         /// What was there.
         found: &'static str,
     },
+    /// The value does not suit the operator of a path, whatever the kind of value that it leads to.
+    #[error(
+        "operator \"{operator}\" for path \"{}\" in the filter needs {expected}, not {found}",
+        display_name(path)
+    )]
+    WrongPathValue {
+        /// The path with its column.
+        path: String,
+        /// The operator.
+        operator: &'static str,
+        /// What would do.
+        expected: &'static str,
+        /// What was there.
+        found: &'static str,
+    },
+    /// A path is wrong in itself.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// PostgreSQL's text types cannot hold the character U+0000.
     #[error(
         "the value for column \"{}\" in the filter contains a null character",
@@ -164,6 +186,7 @@ impl FilterError {
             Self::TooDeep { .. } | Self::TooManyConditions { .. } | Self::TooManyValues { .. } => {
                 ErrorClass::LimitExceeded
             }
+            Self::Path(error) => error.class(),
             _ => ErrorClass::InvalidParameter,
         }
     }
@@ -195,10 +218,16 @@ impl FilterError {
             Self::UnknownColumn { closest: Some(closest), .. } => {
                 Some(format!("Perhaps you meant the column \"{}\".", display_name(closest)))
             }
-            Self::UnknownOperator { closest, .. } => Some(match closest {
-                Some(closest) => format!("Perhaps you meant \"{closest}\". {}", known_operators()),
-                None => known_operators(),
-            }),
+            Self::UnknownOperator { closest: Some(closest), .. } => {
+                Some(format!("Perhaps you meant \"{closest}\". {}", known_operators()))
+            }
+            Self::UnknownOperator { column, operator, holds_object: true, .. } => Some(format!(
+                "A path into a jsonb column is written as in \"{}.{}\". {}",
+                display_name(column),
+                display_name(operator),
+                known_operators()
+            )),
+            Self::UnknownOperator { .. } => Some(known_operators()),
             Self::NoOperator { .. } => Some(known_operators()),
             Self::BareArray { .. } => Some(
                 "Use {\"in\": [...]} for one of several values, or {\"contains\": [...]} for a column that is an array."
@@ -216,6 +245,7 @@ impl FilterError {
             Self::WrongValue { operator: "eq" | "ne", found: "an array", .. } => {
                 Some("Use \"in\" or \"not_in\" to compare with several values.".to_owned())
             }
+            Self::Path(error) => error.hint(),
             Self::TooManyConditions { .. } => {
                 Some("Use {\"in\": [...]} instead of many conditions on one column.".to_owned())
             }

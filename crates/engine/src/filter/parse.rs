@@ -88,9 +88,12 @@ impl Operator {
     }
 }
 
-/// One test of one column.
+/// One test of one column, or of a path inside one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition<'a> {
+    /// The key as the filter has it, which may be a path.
+    pub key: &'a str,
+    /// The column that the key names, if it is not a path.
     pub column: String,
     pub operator: Operator,
     pub value: &'a Value,
@@ -130,7 +133,7 @@ fn parse_filter<'a>(filter: &'a Value, place: &str) -> Result<Expression<'a>, Fi
                 let inner = parse_filter(value, "\"not\" in the filter")?;
                 parts.push(Expression::Not(Box::new(inner)));
             }
-            _ => parse_column(column_name(key), value, &mut parts)?,
+            _ => parse_column(key, value, &mut parts)?,
         }
     }
     Ok(one_or_all(parts))
@@ -162,16 +165,18 @@ fn parse_list<'a>(value: &'a Value, combinator: &'static str) -> Result<Vec<Expr
 }
 
 fn parse_column<'a>(
-    column: String,
+    key: &'a str,
     value: &'a Value,
     parts: &mut Vec<Expression<'a>>,
 ) -> Result<(), FilterError> {
+    let column = column_name(key);
     match value {
         Value::Array(_) => return Err(FilterError::BareArray { column }),
         Value::Object(operators) if operators.is_empty() => return Err(FilterError::NoOperator { column }),
-        Value::Object(operators) => parse_operators(&column, operators, parts)?,
+        Value::Object(operators) => parse_operators(key, &column, operators, parts)?,
         Value::Null => return Err(FilterError::NullValue { column }),
         _ => parts.push(Expression::Test(Condition {
+            key,
             column,
             operator: Operator::Eq,
             value,
@@ -181,6 +186,7 @@ fn parse_column<'a>(
 }
 
 fn parse_operators<'a>(
+    key: &'a str,
     column: &str,
     operators: &'a Map<String, Value>,
     parts: &mut Vec<Expression<'a>>,
@@ -194,6 +200,7 @@ fn parse_operators<'a>(
                 column: column.to_owned(),
                 operator: name.clone(),
                 closest,
+                holds_object: value.is_object(),
             });
         };
         if value.is_null() {
@@ -202,6 +209,7 @@ fn parse_operators<'a>(
             });
         }
         parts.push(Expression::Test(Condition {
+            key,
             column: column.to_owned(),
             operator,
             value,

@@ -17,6 +17,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         .collect();
     let key = prop_oneof![
         4 => proptest::sample::select(names),
+        2 => any_path(),
         4 => proptest::sample::select(operators),
         2 => proptest::sample::select(vec!["or".to_owned(), "and".to_owned(), "not".to_owned()]),
         1 => any::<String>(),
@@ -38,6 +39,21 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Paths, mostly well-formed, into columns that have some and one that has not.
+fn any_path() -> impl Strategy<Value = String> {
+    let element = prop_oneof![
+        4 => "[a-z0-9-]{1,4}",
+        1 => ".{0,6}",
+        4 => any::<String>().prop_map(|element| format!("\"{}\"", element.replace('"', "\"\""))),
+    ];
+    let column = prop_oneof![
+        9 => proptest::sample::select(vec!["extra", "raw", "\"extra\""]),
+        1 => Just("age"),
+    ];
+    (column, proptest::collection::vec(element, 0..4))
+        .prop_map(|(column, elements)| format!("{column}.{}", elements.join(".")))
+}
+
 /// Filters that mostly compile.
 fn plausible_filter() -> impl Strategy<Value = Value> {
     let text = ".{0,12}";
@@ -49,6 +65,10 @@ fn plausible_filter() -> impl Strategy<Value = Value> {
         proptest::collection::vec(text, 0..5).prop_map(|v| json!({"odd": {"not_in": v}})),
         text.prop_map(|v| json!({"\"or\"": {"contains": v}})),
         any::<bool>().prop_map(|v| json!({"born": {"is_null": v}})),
+        (any_path(), any::<f64>()).prop_map(|(path, v)| json!({path: {"gte": v, "ne": true}})),
+        (any_path(), text).prop_map(|(path, v)| json!({path: {"contains": v, "like": v, "is_null": false}})),
+        (any_path(), proptest::collection::vec(text, 0..5))
+            .prop_map(|(path, v)| json!({path: {"in": v, "overlaps": v, "contains": v}})),
     ];
     test.prop_recursive(4, 32, 4, |inner| {
         prop_oneof![
@@ -128,14 +148,43 @@ proptest! {
     }
 
     #[test]
-    fn every_parameter_is_referred_to_exactly_once(filter in plausible_filter(), first in 1_usize..100) {
+    fn every_parameter_is_referred_to(filter in plausible_filter(), first in 1_usize..100) {
         let Ok(result) = compile(&filter, &columns(), "t", first) else { return Ok(()) };
-        let found = references(&result.sql);
+        let mut found = references(&result.sql);
+        if result.paths.is_empty() {
+            prop_assert_eq!(found.len(), result.parameters.len());
+        }
+        found.sort_unstable();
+        found.dedup();
         let expected: Vec<usize> = (first..first + result.parameters.len()).collect();
         prop_assert_eq!(found, expected);
         prop_assert!(balanced(&result.sql));
         let unique: BTreeSet<&String> = result.columns.iter().collect();
         prop_assert_eq!(unique.len(), result.columns.len());
+        let unique: BTreeSet<&Reference> = result.paths.iter().collect();
+        prop_assert_eq!(unique.len(), result.paths.len());
+        prop_assert!(result.paths.iter().all(|path| result.columns.contains(&path.column)));
+    }
+
+    #[test]
+    fn elements_of_paths_never_reach_the_sql_text(elements in proptest::collection::vec("[^\0]{0,8}", 1..5)) {
+        let path: Vec<String> = elements.iter().map(|element| format!("§{element}")).collect();
+        for column in ["extra", "raw"] {
+            let reference = Reference { column: column.to_owned(), path: path.clone() };
+            for test in [json!(1), json!({"contains": "x"}), json!({"overlaps": [1]}), json!({"is_null": true})] {
+                let result = compile(&json!({reference.to_string(): test}), &columns(), "t", 1).unwrap();
+                prop_assert!(!result.sql.contains('§'));
+                prop_assert_eq!(&result.paths, std::slice::from_ref(&reference));
+                prop_assert_eq!(result.parameters[0].type_oid, 1009);
+                prop_assert_eq!(parse_array(&result.parameters[0].text), Some(path.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn looking_up_a_path_never_panics(value in any_json(), path in proptest::collection::vec("[a-z0-9 +-]{0,3}", 0..5)) {
+        let found = value_at(&value, &path);
+        prop_assert!(!path.is_empty() || found == &value);
     }
 
     #[test]

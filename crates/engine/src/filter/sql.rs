@@ -6,7 +6,8 @@ use super::array_literal;
 use super::column::{Column, Kind};
 use super::error::{FilterError, json_kind};
 use super::parse::{Condition, Expression, Operator, parse};
-use super::suggest::closest;
+use super::path::{self, Reference};
+use super::suggest::closest_column;
 use super::value::Use;
 
 /// How many existing columns an error about an unknown one lists.
@@ -26,10 +27,13 @@ pub struct Parameter {
 pub struct Compiled {
     /// A boolean SQL expression, complete in itself (parenthesised); `true` for the empty filter.
     pub sql: String,
-    /// The parameters, the first belonging to `$first_parameter`, each referred to exactly once.
+    /// The parameters, the first belonging to `$first_parameter`, each referred to at least once.
     pub parameters: Vec<Parameter>,
-    /// The columns used, each once, in order of first use.
+    /// The columns used, those of paths included, each once, in order of first use.
     pub columns: Vec<String>,
+    /// The paths used, each once, in order of first use. [`Reference::value_in`] finds a row's value at one in the value
+    /// of its column, and its text is the path's name.
+    pub paths: Vec<Reference>,
 }
 
 /// Compiles a filter for a table with the given columns.
@@ -59,20 +63,22 @@ pub fn compile(
             sql: String::new(),
             parameters: Vec::new(),
             columns: Vec::new(),
+            paths: Vec::new(),
         },
     };
     writer.expression(&expression)?;
     Ok(writer.compiled)
 }
 
-struct Writer<'a> {
+/// The expression while it is written.
+pub(super) struct Writer<'a> {
     columns: &'a [Column],
     alias: String,
     first_parameter: usize,
-    compiled: Compiled,
+    pub(super) compiled: Compiled,
 }
 
-impl<'a> Writer<'a> {
+impl Writer<'_> {
     fn expression(&mut self, expression: &Expression<'_>) -> Result<(), FilterError> {
         match expression {
             Expression::All(parts) => self.joined(parts, " AND ", "true"),
@@ -114,8 +120,12 @@ impl<'a> Writer<'a> {
     }
 
     fn test(&mut self, condition: &Condition<'_>) -> Result<String, FilterError> {
-        let column: &'a Column = find(self.columns, &condition.column)?;
+        let (column, path) = find(self.columns, condition)?;
         let operator = condition.operator;
+        if !path.is_empty() {
+            self.note_column(column);
+            return self.path_condition(column, path, operator, condition.value);
+        }
         let supported = supported_operators(column);
         if !supported.contains(&operator) {
             return Err(FilterError::UnsupportedOperator {
@@ -125,12 +135,20 @@ impl<'a> Writer<'a> {
                 supported: supported.iter().map(|operator| operator.name()).collect(),
             });
         }
+        self.note_column(column);
+        let context = Use { column, operator };
+        let reference = self.column_reference(column);
+        self.condition(context, &reference, condition.value)
+    }
+
+    fn note_column(&mut self, column: &Column) {
         if !self.compiled.columns.contains(&column.name) {
             self.compiled.columns.push(column.name.clone());
         }
-        let context = Use { column, operator };
-        let reference = format!("{}.{}", self.alias, quote_identifier(&column.name));
-        self.condition(context, &reference, condition.value)
+    }
+
+    pub(super) fn column_reference(&self, column: &Column) -> String {
+        format!("{}.{}", self.alias, quote_identifier(&column.name))
     }
 
     fn condition(&mut self, context: Use<'_>, reference: &str, value: &Value) -> Result<String, FilterError> {
@@ -222,7 +240,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a parameter and returns its number.
-    fn bind(&mut self, parameter: Parameter) -> usize {
+    pub(super) fn bind(&mut self, parameter: Parameter) -> usize {
         let number = self
             .first_parameter
             .saturating_add(self.compiled.parameters.len());
@@ -231,20 +249,25 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn find<'a>(columns: &'a [Column], name: &str) -> Result<&'a Column, FilterError> {
-    columns
-        .iter()
-        .find(|column| column.name == name)
-        .ok_or_else(|| FilterError::UnknownColumn {
-            column: name.to_owned(),
-            closest: closest(name, columns.iter().map(|column| column.name.as_str())).map(str::to_owned),
-            existing: columns
-                .iter()
-                .take(LISTED_COLUMNS)
-                .map(|column| column.name.clone())
-                .collect(),
-            existing_count: columns.len(),
-        })
+/// The column of a condition, with the path inside it; the path of a plain column is empty.
+fn find<'a>(
+    columns: &'a [Column],
+    condition: &Condition<'_>,
+) -> Result<(&'a Column, Vec<String>), FilterError> {
+    let name = condition.column.as_str();
+    if let Some(column) = columns.iter().find(|column| column.name == name) {
+        return Ok((column, Vec::new()));
+    }
+    path::resolve(condition.key, columns)?.ok_or_else(|| FilterError::UnknownColumn {
+        column: name.to_owned(),
+        closest: closest_column(name, columns).map(str::to_owned),
+        existing: columns
+            .iter()
+            .take(LISTED_COLUMNS)
+            .map(|column| column.name.clone())
+            .collect(),
+        existing_count: columns.len(),
+    })
 }
 
 /// The operators that a column's type supports, in the order of [`Operator::ALL`].
@@ -262,7 +285,7 @@ fn supported_operators(column: &Column) -> &'static [Operator] {
     }
 }
 
-fn comparison_symbol(operator: Operator) -> &'static str {
+pub(super) fn comparison_symbol(operator: Operator) -> &'static str {
     match operator {
         Operator::Ne => "<>",
         Operator::Gt => ">",
@@ -281,7 +304,7 @@ fn operator_sql(column: &Column, symbol: &str) -> String {
     }
 }
 
-fn quote_identifier(name: &str) -> String {
+pub(super) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

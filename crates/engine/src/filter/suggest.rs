@@ -1,5 +1,8 @@
 //! "Did you mean": the name closest to a misspelt one.
 
+use super::column::Column;
+use super::path::holds_json;
+
 /// PostgreSQL cuts identifiers at 63 bytes, so nothing longer can be a misspelt column.
 const MAX_NAME_CHARS: usize = 64;
 
@@ -23,6 +26,16 @@ pub(crate) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
         }
     }
     best.map(|(_, candidate)| candidate)
+}
+
+/// The column closest to a misspelt name; for a misspelt path, the column that it may lead into.
+pub(crate) fn closest_column<'a>(name: &str, columns: &'a [Column]) -> Option<&'a str> {
+    let names = columns.iter().map(|column| column.name.as_str());
+    closest(name, names).or_else(|| {
+        let (column, _) = name.split_once('.')?;
+        let documents = columns.iter().filter(|column| holds_json(column));
+        closest(column, documents.map(|column| column.name.as_str()))
+    })
 }
 
 /// Levenshtein's distance, a transposition of neighbours counting one (optimal string alignment).

@@ -57,7 +57,7 @@ fn error(filter: Value) -> FilterError {
 }
 
 /// Filter, SQL, parameters as (type, text).
-type Case = (Value, &'static str, &'static [(u32, &'static str)]);
+pub(super) type Case = (Value, &'static str, &'static [(u32, &'static str)]);
 
 #[test]
 fn writes_sql_with_bound_parameters() {

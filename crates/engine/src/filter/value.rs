@@ -199,7 +199,7 @@ fn looks_like_range(text: &str) -> bool {
     text.starts_with(['[', '(', '{']) || text.trim_end().eq_ignore_ascii_case("empty")
 }
 
-fn contains_nul(value: &Value) -> bool {
+pub(super) fn contains_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(values) => values.iter().any(contains_nul),

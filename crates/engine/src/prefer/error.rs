@@ -1,6 +1,6 @@
 //! What can be wrong with preferences, in PostgreSQL's message style.
 
-use crate::filter::{ErrorClass, display_name};
+use crate::filter::{ErrorClass, PathError, display_name};
 
 /// An error in `prefer`. Positions count from 1.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -64,6 +64,9 @@ pub enum PreferError {
         /// The existing name that is closest to it.
         closest: Option<String>,
     },
+    /// A path into a column is wrong in itself.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// `weight` is missing or not in (0, 1].
     #[error(
         "preference {position} for column \"{}\" needs \"weight\", a number greater than 0 and at most 1",
@@ -136,6 +139,7 @@ impl PreferError {
         match self {
             Self::UnknownColumn { .. } => ErrorClass::UndefinedColumn,
             Self::TooMany { .. } | Self::TooManyValues { .. } => ErrorClass::LimitExceeded,
+            Self::Path(error) => error.class(),
             _ => ErrorClass::InvalidParameter,
         }
     }
@@ -155,6 +159,7 @@ impl PreferError {
                 "Perhaps you meant the column \"{}\".",
                 display_name(closest)
             )),
+            Self::Path(error) => error.hint(),
             Self::UnknownKey { .. } | Self::NotOneRule { .. } => Some(
                 "Rules are at_least, at_most, higher, lower, equals, any_of and near with scale; \
                  the other keys are column and weight."

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{PreferError, Preference, Rule};
-use crate::filter::{Column, MAX_LIST_VALUES, TypeCategory, closest, json_kind};
+use crate::filter::{Column, MAX_LIST_VALUES, Reference, TypeCategory, closest_column, json_kind, resolve};
 
 /// How many preferences a search may have.
 pub const MAX_PREFERENCES: usize = 100;
@@ -64,13 +64,7 @@ fn parse_one(
     let Some(name) = entries.get("column").and_then(Value::as_str) else {
         return Err(PreferError::NoColumn { position });
     };
-    let Some(column) = columns.iter().find(|column| column.name == name) else {
-        return Err(PreferError::UnknownColumn {
-            position,
-            column: name.to_owned(),
-            closest: closest(name, columns.iter().map(|column| column.name.as_str())).map(str::to_owned),
-        });
-    };
+    let (column, path) = find(position, name, columns)?;
     let weight = entries
         .get("weight")
         .and_then(Value::as_f64)
@@ -81,12 +75,38 @@ fn parse_one(
             column: name.to_owned(),
         });
     };
-    let context = Context { position, column };
+    let reference = Reference {
+        column: column.name.clone(),
+        path,
+    };
+    let context = Context {
+        position,
+        column,
+        name: reference.to_string(),
+        is_path: !reference.path.is_empty(),
+    };
     let rule = context.rule(entries)?;
     Ok(Preference {
-        column: name.to_owned(),
+        column: reference.column,
+        path: reference.path,
         weight,
         rule,
+    })
+}
+
+/// The column of that name, or the column and the path that the name leads to.
+fn find<'c>(
+    position: usize,
+    name: &str,
+    columns: &'c [Column],
+) -> Result<(&'c Column, Vec<String>), PreferError> {
+    if let Some(column) = columns.iter().find(|column| column.name == name) {
+        return Ok((column, Vec::new()));
+    }
+    resolve(name, columns)?.ok_or_else(|| PreferError::UnknownColumn {
+        position,
+        column: name.to_owned(),
+        closest: closest_column(name, columns).map(str::to_owned),
     })
 }
 
@@ -94,6 +114,10 @@ fn parse_one(
 struct Context<'a> {
     position: usize,
     column: &'a Column,
+    /// The column's name, or the path's.
+    name: String,
+    /// Whether it is a path: what kind of value it leads to is known only in each row.
+    is_path: bool,
 }
 
 impl Context<'_> {
@@ -108,7 +132,7 @@ impl Context<'_> {
                 .count();
             return Err(PreferError::NotOneRule {
                 position: self.position,
-                column: self.column.name.clone(),
+                column: self.name.clone(),
                 count,
             });
         };
@@ -126,7 +150,7 @@ impl Context<'_> {
     }
 
     fn numeric(&self, name: &'static str, value: &Value, scale: Option<&Value>) -> Result<Rule, PreferError> {
-        if self.column.category != TypeCategory::Number {
+        if !self.is_path && self.column.category != TypeCategory::Number {
             return Err(self.unsuitable(name, "a column of a numeric type"));
         }
         match name {
@@ -214,7 +238,7 @@ impl Context<'_> {
     fn wrong_value(&self, rule: &'static str, expected: &'static str, found: String) -> PreferError {
         PreferError::WrongValue {
             position: self.position,
-            column: self.column.name.clone(),
+            column: self.name.clone(),
             rule,
             expected,
             found,
@@ -224,7 +248,7 @@ impl Context<'_> {
     fn unsuitable(&self, rule: &'static str, expected: &'static str) -> PreferError {
         PreferError::UnsuitableColumn {
             position: self.position,
-            column: self.column.name.clone(),
+            column: self.name.clone(),
             type_name: self.column.type_name.clone(),
             rule,
             expected,

@@ -12,6 +12,7 @@ fn columns() -> Vec<Column> {
         ("availability", 25, "text", 'S'),
         ("languages", 1009, "text[]", 'A'),
         ("active", 16, "boolean", 'B'),
+        ("profile", 3802, "jsonb", 'U'),
     ]
     .into_iter()
     .map(|(name, type_oid, type_name, category)| Column {
@@ -255,4 +256,90 @@ fn the_score_is_the_weighted_sum() {
     assert!((text_weight(&preferences) - 0.7).abs() < 1e-12);
     assert!((combine(0.5, &preferences, &[1.0, 0.5]) - 0.6).abs() < 1e-12);
     assert_eq!(combine(0.5, &[], &[]), 0.5);
+}
+
+#[test]
+fn a_path_takes_every_rule_and_reads_inside_the_column() {
+    let prefer = json!([
+        {"column": "profile.height", "weight": 0.1, "near": 180, "scale": 10},
+        {"column": "profile.languages", "weight": 0.1, "any_of": ["Hindi"]},
+        {"column": "profile.\"a.b\".0", "weight": 0.1, "higher": true},
+        {"column": "profile.city", "weight": 0.1, "equals": "Pune"},
+        {"column": "age", "weight": 0.1, "at_least": 5},
+    ]);
+    let preferences = parse(&prefer, &columns()).unwrap();
+    let names: Vec<String> = preferences.iter().map(Preference::name).collect();
+    assert_eq!(
+        names,
+        [
+            "profile.height",
+            "profile.languages",
+            "profile.\"a.b\".0",
+            "profile.city",
+            "age"
+        ]
+    );
+    assert!(preferences[..4].iter().all(|p| p.column == "profile"));
+    assert_eq!(
+        (preferences[4].column.as_str(), preferences[4].path.len()),
+        ("age", 0)
+    );
+    let row = json!({
+        "age": 10, "profile": {"height": 190, "languages": ["English", "Hindi"], "a.b": [30], "city": "Pune"}
+    });
+    let other_kinds = json!({"age": 10, "profile": {"height": "190", "languages": {}, "a.b": 30, "city": 1}});
+    let range = Some((10.0, 50.0));
+    let scores = |row: &Value| -> Vec<f64> {
+        let columns = row.as_object().unwrap();
+        preferences
+            .iter()
+            .map(|p| score(&p.rule, p.value_in(columns), range))
+            .collect()
+    };
+    assert_eq!(scores(&row), [0.5, 1.0, 0.5, 1.0, 1.0]);
+    assert_eq!(scores(&other_kinds), [0.0, 0.0, 0.0, 0.0, 1.0]);
+    assert_eq!(scores(&json!({"age": 10})), [0.0, 0.0, 0.0, 0.0, 1.0]);
+}
+
+#[test]
+fn a_wrong_path_is_named() {
+    for (prefer, message, class) in [
+        (
+            json!([{"column": "age.years", "weight": 0.1, "higher": true}]),
+            "path \"age.years\" leads into column \"age\" of type integer, which has no paths",
+            ErrorClass::InvalidParameter,
+        ),
+        (
+            json!([{"column": "profile.", "weight": 0.1, "higher": true}]),
+            "path \"profile.\" has an empty element or a double quote out of place",
+            ErrorClass::InvalidParameter,
+        ),
+        (
+            json!([{"column": "profil.height", "weight": 0.1, "higher": true}]),
+            "column \"profil.height\" named in preference 1 does not exist",
+            ErrorClass::UndefinedColumn,
+        ),
+        (
+            json!([{"column": "profile.height", "weight": 0.1, "at_least": "x"}]),
+            "\"at_least\" of preference 1 for column \"profile.height\" needs a number, not a string",
+            ErrorClass::InvalidParameter,
+        ),
+        (
+            json!([{"column": "profile.height", "weight": 0.1, "equals": [1]}]),
+            "\"equals\" of preference 1 for column \"profile.height\" needs a string, number or boolean, not an array",
+            ErrorClass::InvalidParameter,
+        ),
+        (
+            json!([{"column": "profile", "weight": 0.1, "higher": true}]),
+            "\"higher\" of preference 1 needs a column of a numeric type, but column \"profile\" is of type jsonb",
+            ErrorClass::InvalidParameter,
+        ),
+    ] {
+        let error = parse(&prefer, &columns()).unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.class()),
+            (message, class),
+            "{prefer}"
+        );
+    }
 }

@@ -75,8 +75,19 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("castmatch-bench: {error}");
+            eprintln!("castmatch-bench: {}", in_words(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with what is behind it: that of a statement says no more than "db error" by itself.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        words.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    words
 }

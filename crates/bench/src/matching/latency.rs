@@ -155,6 +155,7 @@ impl Sessions {
             let statement = bare_statement(case, options);
             table::plan(
                 &mut self.embedded,
+                "items",
                 &statement,
                 &parameters(&vector, case.category.as_ref()),
             )?

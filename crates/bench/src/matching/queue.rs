@@ -20,6 +20,7 @@ use crate::server::Server;
 const BAR: f64 = 0.9;
 /// Looks at the queue, which cost it something: a share of what is left to wait, between these bounds.
 const PATIENCE_SHARE: f64 = 0.2;
+const FIRST_WAIT: Duration = Duration::from_millis(200);
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Without an embedding for so long the queue is stuck.
@@ -55,6 +56,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let model = options.common.inputs.load_model(options.embedding_threads)?;
     let mut notes = table::notes(&mut client, &items, &model)?;
     notes.push(("threads of the model", options.embedding_threads.to_string()));
+    if cfg!(debug_assertions) {
+        notes.push((
+            "not to be compared",
+            "a development build, whose model is slower than the server's".to_owned(),
+        ));
+    }
     let mut report = Report::default();
     let bare = bare_model(&model, &items.items, options.sample, &mut report)?;
     drop(model);
@@ -173,8 +180,11 @@ fn drain(server: &Server, client: &mut Client, rows: usize) -> Result<Drained, E
 
 /// How long to leave the queue alone: less and less, so that its end is seen in time.
 fn wait(elapsed: Duration, rows: i64, pending: i64) -> Duration {
-    let done = (rows - pending).max(1) as f64;
-    let left = elapsed.as_secs_f64() * pending as f64 / done;
+    let done = rows - pending;
+    if done <= 0 {
+        return FIRST_WAIT;
+    }
+    let left = elapsed.as_secs_f64() * pending as f64 / done as f64;
     Duration::try_from_secs_f64(PATIENCE_SHARE * left)
         .unwrap_or(LONGEST_WAIT)
         .clamp(SHORTEST_WAIT, LONGEST_WAIT)
@@ -235,14 +245,14 @@ fn add(report: &mut Report, drained: &Drained, rows: usize, bare: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Drained, LONGEST_WAIT, SHORTEST_WAIT, add, wait};
+    use super::{Drained, FIRST_WAIT, LONGEST_WAIT, SHORTEST_WAIT, add, wait};
     use crate::report::Report;
     use std::time::Duration;
 
     #[test]
     fn looks_come_closer_towards_the_end() {
         let seconds = Duration::from_secs;
-        assert_eq!(wait(seconds(1), 100_000, 100_000), LONGEST_WAIT);
+        assert_eq!(wait(seconds(1), 100_000, 100_000), FIRST_WAIT);
         assert_eq!(wait(seconds(100), 100_000, 80_000), LONGEST_WAIT);
         // 10 s are left.
         assert_eq!(wait(seconds(90), 1000, 100), seconds(2));

@@ -80,11 +80,11 @@ impl System {
 
 /// Makes the table that ts_rank_cd searches: the words of what castmatch searches.
 pub(super) fn make_words(client: &mut Client) -> Result<(), Error> {
-    Ok(client.batch_execute(&format!(
+    client.batch_execute(&format!(
         "CREATE TABLE {WORDS} AS SELECT id, to_tsvector('english', lemma || ' ' || definition) AS words FROM {TABLE};
-         CREATE INDEX ON {WORDS} USING gin (words);
-         VACUUM (ANALYZE) {WORDS}"
-    ))?)
+         CREATE INDEX ON {WORDS} USING gin (words)"
+    ))?;
+    Ok(client.batch_execute(&format!("VACUUM (ANALYZE) {WORDS}"))?)
 }
 
 /// A system, ready to be asked.
@@ -131,9 +131,11 @@ impl Searcher {
         let statement = self.system.statement();
         match self.system {
             System::Plain | System::Exact => {
-                table::plan(&mut self.client, &statement, &[&Vector(vector), &self.k]).map(Some)
+                table::plan(&mut self.client, "items", &statement, &[&Vector(vector), &self.k]).map(Some)
             }
-            System::TsRankCd => table::plan(&mut self.client, &statement, &[&text, &self.k]).map(Some),
+            System::TsRankCd => {
+                table::plan(&mut self.client, "words", &statement, &[&text, &self.k]).map(Some)
+            }
             System::Hybrid | System::Semantic | System::Text => Ok(None),
         }
     }

@@ -126,18 +126,20 @@ pub(super) fn ensure_vector_index(client: &mut Client, filters: &str) -> Result<
     Ok(format!("`{definition}`, made by {by}"))
 }
 
-/// The node by which a statement with these parameters reads the table.
+/// The node by which a statement with these parameters reads a relation, named without its schema.
 pub(super) fn plan(
     client: &mut Client,
+    relation: &str,
     statement: &str,
     parameters: &[&(dyn postgres::types::ToSql + Sync)],
 ) -> Result<String, Error> {
     let statement = client.prepare(&format!("EXPLAIN (COSTS OFF) {statement}"))?;
     let lines = client.query(&statement, parameters)?;
+    let on = format!(" on {relation}");
     let node = lines
         .iter()
         .map(|line| line.get::<_, String>(0))
-        .find(|line| line.contains(" Scan"))
+        .find(|line| line.contains(" Scan") && line.contains(&on))
         .unwrap_or_default();
     Ok(node.trim_start_matches([' ', '-', '>']).to_owned())
 }

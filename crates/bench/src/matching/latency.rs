@@ -146,10 +146,12 @@ impl Sessions {
         for number in 0..WARM_UP {
             self.turn(case, &statements, number, texts, &mut warm_up)?;
         }
+        let before = self.counts()?;
         let mut times = Times::default();
         for number in 0..calls {
             self.turn(case, &statements, number, texts, &mut times)?;
         }
+        self.check(before, calls)?;
         let plan = {
             let (_, vector) = texts.pooled(0);
             let statement = bare_statement(case, options);
@@ -172,6 +174,30 @@ impl Sessions {
             inside,
             plan,
         })
+    }
+
+    /// Results that came out of the caches, and embeddings that went into the shared one, in all sessions.
+    fn counts(&mut self) -> Result<(i64, i64), Error> {
+        let row = self.fresh.query_one(
+            "SELECT sum(hits) FILTER (WHERE kind = 'match')::bigint,
+                    sum(stored) FILTER (WHERE kind = 'embedding' AND level = 'shared')::bigint
+             FROM castmatch.cache_stats()",
+            &[],
+        )?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// Every call must have been of its kind.
+    fn check(&mut self, before: (i64, i64), calls: usize) -> Result<(), Error> {
+        let after = self.counts()?;
+        let (hits, stored) = (after.0 - before.0, after.1 - before.1);
+        if (hits, stored) == (i64::try_from(calls)?, i64::try_from(calls)?) {
+            return Ok(());
+        }
+        Err(format!(
+            "of {calls} calls of each kind {hits} had their result cached and {stored} needed a new embedding"
+        )
+        .into())
     }
 
     /// One call of each kind.

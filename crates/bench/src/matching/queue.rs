@@ -12,7 +12,7 @@ use super::table::{self, TABLE};
 use crate::Error;
 use crate::data::items::{Item, Items};
 use crate::data::plan::picked;
-use crate::measure::measured;
+use crate::measure::{Spent, measured};
 use crate::report::{self, Bar, Report};
 use crate::server::Server;
 
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Rows, evenly spread over WordNet.
     #[arg(long, default_value_t = 100_000)]
     rows: usize,
-    /// Texts that the model alone embeds first, evenly spread over the rows.
+    /// Texts that the model alone embeds, evenly spread over the rows: half of them before the queue works, half after it.
     #[arg(long, default_value_t = 20_000)]
     sample: usize,
     /// Threads of the model, alone and in the server (castmatch.embedding_threads).
@@ -63,47 +63,87 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         ));
     }
     let mut report = Report::default();
-    let bare = bare_model(&model, &items.items, options.sample, &mut report)?;
-    drop(model);
+    let mut alone = Alone::new(&model, &items.items, options.sample)?;
+    alone.embed("before", &mut report)?;
     let drained = drain(&server, &mut client, items.items.len())?;
-    add(&mut report, &drained, items.items.len(), bare);
+    alone.embed("after", &mut report)?;
+    add(&mut report, &drained, items.items.len(), alone.rate());
     let text = format!("# The queue\n\n{}\n{}", report::preface(&notes), report.table());
     report::write(&work, "queue", &text, &report)
 }
 
-/// Texts per second of the model alone, tokenising included.
-fn bare_model(
-    model: &EmbeddingModel,
-    items: &[Item],
-    sample: usize,
-    report: &mut Report,
-) -> Result<f64, Error> {
-    let texts: Vec<String> = items
-        .iter()
-        .enumerate()
-        .filter(|&(number, _)| picked(number, items.len(), sample))
-        .map(|(_, item)| item.text())
-        .collect();
-    let embed = |texts: &[String]| -> Result<usize, Error> {
+/// The model alone, over two halves of the sample: one before the queue works and one after it, so that a change of the machine's load
+/// shows.
+struct Alone<'a> {
+    model: &'a EmbeddingModel,
+    halves: std::vec::IntoIter<Vec<String>>,
+    texts: usize,
+    spent: Spent,
+}
+
+impl<'a> Alone<'a> {
+    fn new(model: &'a EmbeddingModel, items: &[Item], sample: usize) -> Result<Self, Error> {
+        let sample = sample.min(items.len());
+        let texts = items
+            .iter()
+            .enumerate()
+            .filter(|&(number, _)| picked(number, items.len(), sample))
+            .map(|(_, item)| item.text());
+        // In turn, because neighbours are alike.
+        let (mut halves, mut first) = (vec![Vec::new(), Vec::new()], true);
+        for text in texts {
+            if let Some(half) = halves.get_mut(usize::from(!first)) {
+                half.push(text);
+            }
+            first = !first;
+        }
+        let alone = Self {
+            model,
+            halves: halves.into_iter(),
+            texts: 0,
+            spent: Spent::default(),
+        };
+        // Pages of the weights, and the processor's clock.
+        let warm_up: Vec<String> = items.iter().take(100).map(Item::text).collect();
+        alone.pass(&warm_up)?;
+        Ok(alone)
+    }
+
+    fn pass(&self, texts: &[String]) -> Result<usize, Error> {
         let tokens: Vec<TokenizedText> = texts
             .iter()
-            .map(|text| model.tokenize(text))
+            .map(|text| self.model.tokenize(text))
             .collect::<Result<_, _>>()?;
-        Ok(model.embed_batch(&tokens, &NeverInterrupted)?.len())
-    };
-    // Pages of the weights, and the processor's clock.
-    embed(texts.get(..texts.len().min(100)).unwrap_or_default())?;
-    let (embedded, spent) = measured(|| embed(&texts));
-    let embedded = embedded? as f64;
-    let rate = embedded / spent.wall.as_secs_f64().max(f64::MIN_POSITIVE);
-    report.add("the model alone", rate, "texts/s", None);
-    report.add(
-        "the model alone, per CPU second",
-        embedded / spent.cpu.as_secs_f64().max(f64::MIN_POSITIVE),
-        "texts",
-        None,
-    );
-    Ok(rate)
+        Ok(self.model.embed_batch(&tokens, &NeverInterrupted)?.len())
+    }
+
+    /// Embeds the next half, tokenising included.
+    fn embed(&mut self, when: &str, report: &mut Report) -> Result<(), Error> {
+        let texts = self.halves.next().unwrap_or_default();
+        let (embedded, spent) = measured(|| self.pass(&texts));
+        let embedded = embedded?;
+        let per = |time: Duration| embedded as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE);
+        report.add(
+            format!("the model alone, {when}"),
+            per(spent.wall),
+            "texts/s",
+            None,
+        );
+        report.add(
+            format!("the model alone, {when}, per CPU second"),
+            per(spent.cpu),
+            "texts",
+            None,
+        );
+        self.texts += embedded;
+        self.spent += spent;
+        Ok(())
+    }
+
+    /// Texts per second of both halves.
+    fn rate(&self) -> f64 {
+        self.texts as f64 / self.spent.wall.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
 }
 
 /// When things were done, from the call of attach.

@@ -10,7 +10,7 @@ export PG_CONFIG BINDIR BENCH
 
 stages := format clippy engine companion extension regress e2e long
 
-.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache stop clean distclean env help
+.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache bench-quality bench-match bench-queue stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
@@ -37,6 +37,15 @@ bench-quick: ## the same over a thousand rows: shows that it works, its figures 
 bench-cache: ## the caches: what a hit costs beside Redis, sessions at once, hit ratio; options of castmatch-bench cache in BENCH=
 	@scripts/bench.sh cache
 
+bench-quality: ## known-item search: match against its legs, plain SQL and ts_rank_cd; options of castmatch-bench quality in BENCH=
+	@scripts/bench.sh quality
+
+bench-match: ## how long a match takes, beside the bare SQL it stands for; options of castmatch-bench match in BENCH=
+	@scripts/bench.sh match
+
+bench-queue: ## rows per second of the queue, beside the model alone; options of castmatch-bench queue in BENCH=
+	@scripts/bench.sh queue
+
 stop: ## stops what demo, test and bench have started
 	@scripts/state.sh stop
 
@@ -50,4 +59,4 @@ env: ## prints the exports for running cargo by hand: eval "$(make -s env)"
 	@scripts/state.sh env
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile

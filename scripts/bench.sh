@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# make bench, make bench-quick: castmatch's index against pgvector's in one server, and against libraries. make bench-cache: the
-# caches against Redis. Sets up what
-# is missing, goes on where an earlier run was stopped, and writes the report to .castmatch/bench. Options of
-# castmatch-bench index go into $BENCH.
+# make bench, make bench-quick: castmatch's index against pgvector's in one server, and against libraries; goes on where an earlier
+# run was stopped. make bench-cache: the caches against Redis. make bench-quality, bench-match, bench-queue: castmatch.match and the
+# queue. Sets up what is missing and writes the report to .castmatch/bench. Options of castmatch-bench go into $BENCH.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/model.sh"
@@ -47,12 +46,15 @@ build() {
   logged build-bench cargo build --release -p castmatch-bench --features hnsw_rs
 }
 
-# The model is in the same installation, for castmatch.embed.
-measure_caches() {
+# measure COMMAND: what needs castmatch alone. The model is in the same installation, for castmatch.embed.
+measure() {
+  local command=$1
+  local -a options=()
   step_total=6
   step "Packages and Rust"
   install_packages
   check_rust
+  [ "$command" = cache ] || install_wordnet
   step "A server"
   pgvector_fetch
   step "The embedding model"
@@ -64,10 +66,13 @@ measure_caches() {
   build
   step "Measuring"
   mkdir -p "$work"
-  redis_fetch
+  if [ "$command" = cache ]; then
+    redis_fetch
+    options=(${REDIS_SERVER:+--redis "$REDIS_SERVER"})
+  fi
   trap pgvector_stop EXIT
   # shellcheck disable=SC2086 # several options
-  "$CARGO_TARGET_DIR/release/castmatch-bench" cache --pg-install "$pgvector_install" --work "$work" ${REDIS_SERVER:+--redis "$REDIS_SERVER"} ${BENCH-} 9>&-
+  "$CARGO_TARGET_DIR/release/castmatch-bench" "$command" --pg-install "$pgvector_install" --work "$work" "${options[@]}" ${BENCH-} 9>&-
   step_done
 }
 
@@ -85,7 +90,9 @@ main() {
   need_debian_server=no
   open_data_folder
   take_lock
-  if [ "$quick" = cache ]; then measure_caches; return; fi
+  case $quick in
+    cache | quality | match | queue) measure "$quick"; return ;;
+  esac
   step_total=7
   step "Packages and Rust"
   install_packages

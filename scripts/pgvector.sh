@@ -45,7 +45,7 @@ pgvector_wheel_is_good() { printf '%s  %s\n' "$pgvector_wheel_sha256" "$1" | sha
 # Ends the benchmark's servers, if a run left one behind.
 pgvector_stop() {
   local data
-  for data in "$CASTMATCH_DATA"/bench/{server,quick/server,cache-server}/data; do
+  for data in "$CASTMATCH_DATA"/bench/{server,quick/server,cache-server,match-server}/data; do
     [ -e "$data/postmaster.pid" ] || continue
     run_as "$pgvector_install/bin/pg_ctl" stop -s -m fast -w -t 300 -D "$data" >/dev/null 2>&1 || true
   done

@@ -4,11 +4,15 @@ mod cache;
 mod data;
 mod embed;
 mod index;
+mod matching;
 mod measure;
 mod place;
+mod random;
+mod report;
 #[cfg(test)]
 mod scratch;
 mod server;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -37,6 +41,12 @@ enum Command {
     Filters(Box<index::Options>),
     /// The caches: what a hit costs, beside a GET of Redis; sessions at once; the hit ratio of a trace.
     Cache(cache::Options),
+    /// Known-item search: castmatch.match against each of its legs, plain SQL and ts_rank_cd.
+    Quality(matching::quality::Options),
+    /// How long castmatch.match takes, beside the bare SQL that it stands for.
+    Match(matching::latency::Options),
+    /// How fast the rows of an attached table are embedded, beside the model alone.
+    Queue(matching::queue::Options),
     /// Writes the report of `index` again.
     Report(index::ReportOptions),
     /// What `index` starts to measure hnsw_rs.
@@ -55,6 +65,9 @@ fn main() -> ExitCode {
         Command::Index(options) => index::run(&options),
         Command::Filters(options) => index::filters::run(&options),
         Command::Cache(options) => cache::run(&options),
+        Command::Quality(options) => matching::quality::run(&options),
+        Command::Match(options) => matching::latency::run(&options),
+        Command::Queue(options) => matching::queue::run(&options),
         Command::Report(options) => index::report(&options),
         #[cfg(feature = "hnsw_rs")]
         Command::Library { job } => index::libraries::run(&job),
@@ -62,8 +75,19 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("castmatch-bench: {error}");
+            eprintln!("castmatch-bench: {}", in_words(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with what is behind it: that of a statement says no more than "db error" by itself.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        words.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    words
 }

@@ -49,16 +49,48 @@ pub(crate) fn memory_kib(field: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// The least of ascending values that the given share of them does not exceed; none of none.
+pub(crate) fn nearest_rank<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
 /// The value below which the given share of the values lies; zero of none.
 pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
-    let rank = (share * values.len() as f64).ceil() as usize;
-    values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    nearest_rank(values, share).unwrap_or_default()
+}
+
+/// How long calls took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub(crate) struct Latencies {
+    /// Calls.
+    pub(crate) calls: usize,
+    /// Half of them took at most this.
+    pub(crate) p50_ms: f64,
+    /// 95 of 100 took at most this.
+    pub(crate) p95_ms: f64,
+    /// 99 of 100 took at most this.
+    pub(crate) p99_ms: f64,
+}
+
+impl Latencies {
+    /// Of single times, which are put in order.
+    pub(crate) fn of(times: &mut [Duration]) -> Self {
+        let mut at = |share| percentile(times, share).as_secs_f64() * 1e3;
+        let (p50_ms, p95_ms, p99_ms) = (at(0.5), at(0.95), at(0.99));
+        Self {
+            calls: times.len(),
+            p50_ms,
+            p95_ms,
+            p99_ms,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{measured, memory_kib, percentile};
+    use super::{Latencies, measured, memory_kib, nearest_rank, percentile};
     use std::time::Duration;
 
     #[test]
@@ -68,6 +100,19 @@ mod tests {
         assert_eq!(percentile(&mut values, 0.95), Duration::from_millis(19));
         assert_eq!(percentile(&mut values, 1.0), Duration::from_millis(20));
         assert_eq!(percentile(&mut [], 0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn latencies_are_milliseconds_of_calls_in_any_order() {
+        let mut times: Vec<Duration> = (1..=200).rev().map(Duration::from_micros).collect();
+        let latencies = Latencies::of(&mut times);
+        assert_eq!(latencies.calls, 200);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(latencies.p50_ms, 0.1) && near(latencies.p95_ms, 0.19) && near(latencies.p99_ms, 0.198));
+        assert_eq!(Latencies::of(&mut []).p99_ms, 0.0);
+        assert_eq!(nearest_rank(&[1.5, 2.5], 0.5), Some(1.5));
+        assert_eq!(nearest_rank(&[1.5, 2.5], 0.0), Some(1.5));
+        assert_eq!(nearest_rank::<f64>(&[], 0.5), None);
     }
 
     #[test]

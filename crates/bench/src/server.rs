@@ -83,6 +83,20 @@ impl Server {
         Ok(server)
     }
 
+    /// Starts the server of an installation with castmatch preloaded and created in schema public, its model loaded.
+    pub(crate) fn with_castmatch(
+        install: &Path,
+        folder: &Path,
+        mut settings: Settings,
+    ) -> Result<Self, Error> {
+        settings.push(("shared_preload_libraries", "castmatch".to_owned()));
+        let server = Self::start(&install.join("bin"), folder, &settings)?;
+        server
+            .connect("public")?
+            .batch_execute("CREATE EXTENSION IF NOT EXISTS castmatch; SELECT castmatch.embed('warm up')")?;
+        Ok(server)
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.join("data")
     }

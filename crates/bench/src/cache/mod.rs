@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use postgres::Client;
 
 use crate::Error;
+use crate::report::{self, Bar, Report};
 use crate::server::{Server, Settings};
 use redis::Redis;
 
@@ -37,71 +38,38 @@ pub(crate) struct Options {
     redis: Option<PathBuf>,
 }
 
-/// One line of the report.
-#[derive(serde::Serialize)]
-struct Line {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    bar: Option<String>,
-}
-
-/// What is measured so far.
-#[derive(Default)]
-struct Report(Vec<Line>);
-
-impl Report {
-    fn add(&mut self, what: impl Into<String>, value: f64, unit: &'static str, bar: Option<&str>) {
-        let line = Line {
-            what: what.into(),
-            value,
-            unit,
-            bar: bar.map(str::to_owned),
-        };
-        println!("{}", line.in_words());
-        self.0.push(line);
-    }
-}
-
-impl Line {
-    fn in_words(&self) -> String {
-        let bar = self
-            .bar
-            .as_ref()
-            .map(|bar| format!(" (bar {bar})"))
-            .unwrap_or_default();
-        format!("  {}: {:.3} {}{bar}", self.what, self.value, self.unit)
-    }
-}
-
 /// Measures, and writes `cache.md` and `cache.json`.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     std::fs::create_dir_all(&options.work)?;
     let work = std::path::absolute(&options.work)?;
     let settings: Settings = vec![
-        ("shared_preload_libraries", "castmatch".to_owned()),
         ("max_connections", (SESSIONS + 10).to_string()),
         ("autovacuum", "off".to_owned()),
     ];
-    let server = Server::start(
-        &options.pg_install.join("bin"),
-        &work.join("cache-server"),
-        &settings,
-    )?;
+    let server = Server::with_castmatch(&options.pg_install, &work.join("cache-server"), settings)?;
     let mut client = server.connect("public")?;
-    client.batch_execute("CREATE EXTENSION IF NOT EXISTS castmatch; SELECT castmatch.embed('warm up')")?;
     let mut report = Report::default();
     let shared = hits(&server, options.calls, &mut report)?;
     if let Some(program) = &options.redis {
         let get = redis_get(program, options.calls)?;
         let name = format!("Redis {}: GET over loopback, one client", Redis::version(program));
         report.add(name, get, "µs", None);
-        report.add("Redis GET ÷ shared hit", get / shared, "×", Some("≥ 5"));
+        report.add(
+            "Redis GET ÷ shared hit",
+            get / shared,
+            "×",
+            Some(Bar::AtLeast(5.0)),
+        );
     }
     two_sessions(&server, options.calls, &mut report)?;
     one_text_at_once(&server, &mut client, &mut report)?;
     trace::measure(&mut report);
-    write(&work, &report)
+    report::write(
+        &work,
+        "cache",
+        &format!("# The caches\n\n{}", report.table()),
+        &report,
+    )
 }
 
 /// Microseconds of a call: the fastest round over so many rows, less that of the same loop over the argument alone.
@@ -140,7 +108,10 @@ fn hits(server: &Server, calls: u32, report: &mut Report) -> Result<f64, Error> 
     let mut client = server.connect("public")?;
     client.batch_execute(TEXTS)?;
     let mut shared = 0.0;
-    for (level, size, bar) in [("local", "16MB", "≤ 2"), ("shared", "0", "≤ 5")] {
+    for (level, size, bar) in [
+        ("local", "16MB", Bar::AtMost(2.0)),
+        ("shared", "0", Bar::AtMost(5.0)),
+    ] {
         client.batch_execute(&format!("SET castmatch.local_cache_size = '{size}'"))?;
         let of_one = per_call(&mut client, calls, ONE)?;
         let of_many = per_call(&mut client, calls, MANY)?;
@@ -194,7 +165,7 @@ fn two_sessions(server: &Server, calls: u32, report: &mut Report) -> Result<(), 
                 format!("two sessions ÷ one, {level} hits, {what}"),
                 two / one,
                 "×",
-                Some("≥ 1.8"),
+                Some(Bar::AtLeast(1.8)),
             );
         }
     }
@@ -265,22 +236,7 @@ fn one_text_at_once(server: &Server, client: &mut Client, report: &mut Report) -
         format!("computations of one new text that {SESSIONS} sessions ask for at once"),
         computed as f64,
         "",
-        Some("1"),
+        Some(Bar::Exactly(1.0)),
     );
-    Ok(())
-}
-
-fn write(work: &std::path::Path, report: &Report) -> Result<(), Error> {
-    let mut text = "# The caches\n\n| what | | bar |\n|---|---:|---:|\n".to_owned();
-    for line in &report.0 {
-        let bar = line.bar.as_deref().unwrap_or("–");
-        text.push_str(&format!(
-            "| {} | {:.3} {} | {bar} |\n",
-            line.what, line.value, line.unit
-        ));
-    }
-    std::fs::write(work.join("cache.md"), text)?;
-    std::fs::write(work.join("cache.json"), serde_json::to_vec_pretty(&report.0)?)?;
-    println!("report: {}", work.join("cache.md").display());
     Ok(())
 }

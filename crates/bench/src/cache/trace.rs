@@ -9,7 +9,8 @@ use castmatch_engine::cache::shared::{Cache, Found};
 use castmatch_engine::cache::simulate::{arc, hit_ratio, lru, s3_fifo, zipf};
 use castmatch_engine::cache::{Kind, Locks};
 
-use super::{Report, VALUE_BYTES};
+use super::VALUE_BYTES;
+use crate::report::{Bar, Report};
 
 const CACHE_BYTES: usize = 16 << 20;
 const SKEW: f64 = 0.99;
@@ -95,6 +96,6 @@ pub(super) fn measure(report: &mut Report) {
         "behind the best of them",
         100.0 * (best - ours),
         "points",
-        Some("≤ 2"),
+        Some(Bar::AtMost(2.0)),
     );
 }

@@ -18,14 +18,28 @@ use super::{DataSet, Files};
 use crate::Error;
 
 /// Synsets of a portion: at some 25 tokens each, their hidden states take 80 MB.
-const PORTION: usize = 2048;
+pub(super) const PORTION: usize = 2048;
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
 /// How far the passes came.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Progress {
-    job: Job,
-    synsets: usize,
+pub(super) struct Progress {
+    pub(super) job: Job,
+    pub(super) synsets: usize,
+}
+
+impl Progress {
+    /// How many synsets an earlier run has done.
+    pub(super) fn read(file: &Path, job: &Job, synsets: usize) -> usize {
+        let done = read_json::<Self>(file)
+            .ok()
+            .filter(|progress| progress.job == *job)
+            .map_or(0, |progress| progress.synsets.min(synsets));
+        if done > 0 {
+            println!("going on after {done} of {synsets} synsets");
+        }
+        done
+    }
 }
 
 /// Rows and queries of one data set, as they grow.
@@ -77,13 +91,7 @@ pub(crate) fn run(
     plan: &Plan,
 ) -> Result<(), Error> {
     let file = folder.join("progress.json");
-    let mut done = read_json::<Progress>(&file)
-        .ok()
-        .filter(|progress| progress.job == *job)
-        .map_or(0, |progress| progress.synsets.min(synsets.len()));
-    if done > 0 {
-        println!("going on after {done} of {} synsets", synsets.len());
-    }
+    let mut done = Progress::read(&file, job, synsets.len());
     let size = model.dimensions();
     let open = |set, dimensions| Output::open(folder, set, dimensions, plan, done);
     let mut whole = open(DataSet::Wordnet384, size)?;
@@ -126,7 +134,11 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn embed<'a>(model: &EmbeddingModel, texts: impl Iterator<Item = &'a str>) -> Result<Vec<Vec<f32>>, Error> {
+/// The embeddings of texts, in their order.
+pub(super) fn embed<'a>(
+    model: &EmbeddingModel,
+    texts: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Vec<f32>>, Error> {
     let tokens = texts
         .map(|text| model.tokenize(text))
         .collect::<Result<Vec<_>, _>>()?;
@@ -164,14 +176,14 @@ fn state<'a>(
 }
 
 /// Says how far the work is, now and then.
-struct Clock {
+pub(super) struct Clock {
     started: Instant,
     reported: Instant,
     first: usize,
 }
 
 impl Clock {
-    fn start(first: usize) -> Self {
+    pub(super) fn start(first: usize) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -180,7 +192,7 @@ impl Clock {
         }
     }
 
-    fn report(&mut self, done: usize, total: usize) {
+    pub(super) fn report(&mut self, done: usize, total: usize) {
         if self.reported.elapsed() < REPORT_EVERY && done < total {
             return;
         }

@@ -5,6 +5,8 @@
 
 pub(crate) mod embedding;
 pub(crate) mod exact;
+pub(crate) mod gloss;
+pub(crate) mod items;
 pub(crate) mod manifest;
 pub(crate) mod matrix;
 pub(crate) mod plan;
@@ -13,11 +15,57 @@ pub(crate) mod wordnet;
 
 use std::path::{Path, PathBuf};
 
-use exact::Metric;
-use manifest::Manifest;
-use matrix::Matrix;
+use castmatch_engine::model::{EmbeddingModel, ModelOptions};
 
-use crate::Error;
+use crate::{Error, place};
+use exact::Metric;
+use manifest::{Hashed, Manifest};
+use matrix::Matrix;
+use wordnet::Synset;
+
+/// Where the data comes from.
+#[derive(clap::Args)]
+pub(crate) struct Inputs {
+    /// Folder of the model [default: $CASTMATCH_HOME/models/all-MiniLM-L6-v2].
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Folder of WordNet's data files.
+    #[arg(long, default_value = "/usr/share/wordnet")]
+    wordnet: PathBuf,
+    /// Threads that make data sets [default: one per processor].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Inputs {
+    /// Threads that make data sets.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(place::processors)
+    }
+
+    /// The model, computing on so many threads.
+    pub(crate) fn load_model(&self, threads: usize) -> Result<EmbeddingModel, Error> {
+        let folder = place::or_below_home(self.model.as_deref(), "models/all-MiniLM-L6-v2")?;
+        let options = ModelOptions {
+            threads,
+            ..ModelOptions::default()
+        };
+        Ok(EmbeddingModel::load(&folder, options)?)
+    }
+
+    /// All synsets.
+    pub(crate) fn synsets(&self) -> Result<Vec<Synset>, Error> {
+        wordnet::read(&self.wordnet)
+    }
+
+    /// WordNet's files, as a manifest names them.
+    pub(crate) fn hashes(&self) -> Result<Vec<Hashed>, Error> {
+        wordnet::FILES
+            .iter()
+            .map(|name| Hashed::of(&self.wordnet.join(name)))
+            .collect()
+    }
+}
 
 /// The data sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]

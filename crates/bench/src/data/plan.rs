@@ -11,6 +11,17 @@ pub(crate) fn picked(index: usize, total: usize, wanted: usize) -> bool {
     before(index + 1) > before(index)
 }
 
+/// `limit` of the values, evenly spread; all without a limit.
+pub(crate) fn spread<T>(values: Vec<T>, limit: Option<usize>) -> Vec<T> {
+    let (total, wanted) = (values.len(), limit.unwrap_or(usize::MAX));
+    values
+        .into_iter()
+        .enumerate()
+        .filter(|&(index, _)| picked(index, total, wanted))
+        .map(|(_, value)| value)
+        .collect()
+}
+
 /// What becomes of the synsets.
 #[derive(Debug)]
 pub(crate) struct Plan {

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use castmatch_engine::model::{EmbeddingModel, ModelOptions, TokenizedText};
+use castmatch_engine::model::{EmbeddingModel, TokenizedText};
 
 use super::manifest::{Hashed, Job, Manifest};
 use super::matrix::Matrix;
-use super::plan::{Plan, picked};
-use super::wordnet::{self, Synset};
-use super::{DataSet, Files, embedding, exact};
+use super::plan::{self, Plan};
+use super::wordnet::Synset;
+use super::{DataSet, Files, Inputs, embedding, exact};
 use crate::{Error, place};
 
 /// Of the files and of how they follow from the inputs.
@@ -23,12 +23,8 @@ pub(crate) struct Options {
     /// Folder of the data sets [default: $CASTMATCH_HOME/bench].
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Folder of the model [default: $CASTMATCH_HOME/models/all-MiniLM-L6-v2].
-    #[arg(long)]
-    model: Option<PathBuf>,
-    /// Folder of WordNet's data files.
-    #[arg(long, default_value = "/usr/share/wordnet")]
-    wordnet: PathBuf,
+    #[command(flatten)]
+    inputs: Inputs,
     /// Synsets to use, evenly spread over all [default: all].
     #[arg(long)]
     synsets: Option<usize>,
@@ -38,18 +34,14 @@ pub(crate) struct Options {
     /// Token vectors to take, at most.
     #[arg(long, default_value_t = 1_000_000)]
     tokens: usize,
-    /// Threads [default: one per processor].
-    #[arg(long)]
-    threads: Option<usize>,
 }
 
 /// Prepares what is missing.
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let folder = place::or_below_home(options.out.as_deref(), "bench")?;
-    let model_folder = place::or_below_home(options.model.as_deref(), "models/all-MiniLM-L6-v2")?;
-    let threads = options.threads.unwrap_or_else(place::processors);
+    let threads = options.inputs.threads();
     std::fs::create_dir_all(&folder)?;
-    let synsets = chosen(wordnet::read(&options.wordnet)?, options.synsets);
+    let synsets = plan::spread(options.inputs.synsets()?, options.synsets);
     if synsets.len() <= options.queries {
         return Err(format!(
             "{} synsets are too few for {} queries",
@@ -58,17 +50,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         )
         .into());
     }
-    let settings = ModelOptions {
-        threads,
-        ..ModelOptions::default()
-    };
-    let model = EmbeddingModel::load(&model_folder, settings)?;
-    let inputs = wordnet::FILES
-        .iter()
-        .map(|name| Hashed::of(&options.wordnet.join(name)));
+    let model = options.inputs.load_model(threads)?;
     let job = Job {
         format: FORMAT,
-        inputs: inputs.collect::<Result<_, _>>()?,
+        inputs: options.inputs.hashes()?,
         model: model.fingerprint().to_owned(),
         synsets: synsets.len(),
         queries: options.queries,
@@ -105,19 +90,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_complete(folder: &Path, job: &Job) -> bool {
+/// Whether the data set in a folder is that of a job.
+pub(super) fn is_complete(folder: &Path, job: &Job) -> bool {
     Manifest::read(folder).is_ok_and(|manifest| manifest.job == *job)
-}
-
-/// `limit` of the synsets, evenly spread.
-fn chosen(synsets: Vec<Synset>, limit: Option<usize>) -> Vec<Synset> {
-    let (total, wanted) = (synsets.len(), limit.unwrap_or(usize::MAX));
-    synsets
-        .into_iter()
-        .enumerate()
-        .filter(|&(index, _)| picked(index, total, wanted))
-        .map(|(_, synset)| synset)
-        .collect()
 }
 
 fn tokenize(model: &EmbeddingModel, synsets: &[Synset]) -> Result<Vec<TokenizedText>, Error> {

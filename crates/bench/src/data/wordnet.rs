@@ -10,6 +10,55 @@ use crate::Error;
 /// The data files, in the order in which they are read.
 pub(crate) const FILES: [&str; 4] = ["data.noun", "data.verb", "data.adj", "data.adv"];
 
+/// The files that WordNet is written in, by their number: part of speech and subject (lexnames(5WN)).
+pub(crate) const CATEGORIES: [&str; 45] = [
+    "adj.all",
+    "adj.pert",
+    "adv.all",
+    "noun.Tops",
+    "noun.act",
+    "noun.animal",
+    "noun.artifact",
+    "noun.attribute",
+    "noun.body",
+    "noun.cognition",
+    "noun.communication",
+    "noun.event",
+    "noun.feeling",
+    "noun.food",
+    "noun.group",
+    "noun.location",
+    "noun.motive",
+    "noun.object",
+    "noun.person",
+    "noun.phenomenon",
+    "noun.plant",
+    "noun.possession",
+    "noun.process",
+    "noun.quantity",
+    "noun.relation",
+    "noun.shape",
+    "noun.state",
+    "noun.substance",
+    "noun.time",
+    "verb.body",
+    "verb.change",
+    "verb.cognition",
+    "verb.communication",
+    "verb.competition",
+    "verb.consumption",
+    "verb.contact",
+    "verb.creation",
+    "verb.emotion",
+    "verb.motion",
+    "verb.perception",
+    "verb.possession",
+    "verb.social",
+    "verb.stative",
+    "verb.weather",
+    "adj.ppl",
+];
+
 /// A meaning and the words that have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Synset {
@@ -17,6 +66,8 @@ pub(crate) struct Synset {
     pub(crate) lemmas: String,
     /// Definition and examples.
     pub(crate) gloss: String,
+    /// One of [`CATEGORIES`].
+    pub(crate) category: &'static str,
 }
 
 impl Synset {
@@ -48,7 +99,9 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Synset>, Error> {
 
 fn parse(line: &str) -> Option<Synset> {
     let (head, gloss) = line.split_once(" | ")?;
-    let mut fields = head.split(' ').skip(3);
+    let mut fields = head.split(' ').skip(1);
+    let category = CATEGORIES.get(fields.next()?.parse::<usize>().ok()?)?;
+    let mut fields = fields.skip(1);
     let count = usize::from_str_radix(fields.next()?, 16).ok()?;
     let mut lemmas = String::new();
     for position in 0..count {
@@ -62,6 +115,7 @@ fn parse(line: &str) -> Option<Synset> {
     (count > 0).then(|| Synset {
         lemmas,
         gloss: gloss.trim().to_owned(),
+        category,
     })
 }
 
@@ -91,6 +145,7 @@ mod tests {
             synset.text(),
             "physical entity: an entity that has physical existence"
         );
+        assert_eq!(synset.category, "noun.Tops");
         let synset = parse(ADJECTIVE).unwrap();
         assert_eq!(synset.lemmas, "ready to hand, A (b), afloat");
         assert_eq!(synset.gloss, "at hand; \"kept | within reach\"");
@@ -111,6 +166,7 @@ mod tests {
             "1 00 n 02 one 0 | gloss",
             "1 00 n xx w 0 | g",
             "1 00 n 00 | g",
+            "1 45 n 01 one 0 | g",
         ] {
             assert_eq!(parse(line), None, "{line}");
         }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::random::Random;
+
 /// Words that the generator strings together: the common words of the language and those of the demo's domain.
 const WORDS: &str = "the of and a to in is was for with on as his her they at by from that this which or an be are were has had \
     not but who when where while after before during against between under over more most some any each other \
@@ -17,38 +19,26 @@ const WORDS: &str = "the of and a to in is was for with on as his her they at by
     Mumbai London Lagos Warsaw Tokyo Paris Chennai Madrid Hindi English French Tamil Spanish Polish Japanese \
     improvisation choreography cinematography Bharatanatyam mezzo-soprano horseback swordsmanship ventriloquism";
 
-/// A generator of numbers: xorshift, the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound.max(1)
+fn text(random: &mut Random, words: &[&str], count: usize) -> String {
+    let mut text = String::new();
+    for position in 0..count {
+        // The smaller of two draws prefers the front of the list, the common words.
+        let (first, second) = (random.below(words.len()), random.below(words.len()));
+        text.push_str(words.get(first.min(second)).copied().unwrap_or_default());
+        text.push_str(match random.below(12) {
+            _ if position + 1 == count => ".",
+            0 => ", ",
+            1 => ". ",
+            _ => " ",
+        });
     }
-
-    fn text(&mut self, words: &[&str], count: usize) -> String {
-        let mut text = String::new();
-        for position in 0..count {
-            // The smaller of two draws prefers the front of the list, the common words.
-            let (first, second) = (self.below(words.len()), self.below(words.len()));
-            text.push_str(words.get(first.min(second)).copied().unwrap_or_default());
-            text.push_str(match self.below(12) {
-                _ if position + 1 == count => ".",
-                0 => ", ",
-                1 => ". ",
-                _ => " ",
-            });
-        }
-        text
-    }
+    text
 }
 
 /// Texts of 5 to 220 words: half of them a line, a third a paragraph, the rest long.
 pub(super) fn mixed(count: usize, seed: u64) -> Vec<String> {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed);
     (0..count)
         .map(|_| {
             let length = match random.below(20) {
@@ -56,7 +46,7 @@ pub(super) fn mixed(count: usize, seed: u64) -> Vec<String> {
                 10..17 => 20 + random.below(61),
                 _ => 80 + random.below(141),
             };
-            random.text(&words, length)
+            text(&mut random, &words, length)
         })
         .collect()
 }
@@ -64,8 +54,8 @@ pub(super) fn mixed(count: usize, seed: u64) -> Vec<String> {
 /// Texts of 12 words, as someone types them into a search field.
 pub(super) fn short(count: usize, seed: u64) -> Vec<String> {
     let words: Vec<&str> = WORDS.split_whitespace().collect();
-    let mut random = Random(seed | 1);
-    (0..count).map(|_| random.text(&words, 12)).collect()
+    let mut random = Random::new(seed);
+    (0..count).map(|_| text(&mut random, &words, 12)).collect()
 }
 
 /// The lines of a file; of WordNet's data files the glosses.

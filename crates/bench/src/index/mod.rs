@@ -20,7 +20,6 @@ mod stages;
 mod svg;
 mod table;
 mod upkeep;
-mod wire;
 
 use std::path::Path;
 

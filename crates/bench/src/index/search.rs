@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::method::{K, Method, index_name};
 use super::record::Record;
-use super::wire::Vector;
 use super::{Run, cpu, recall, table};
 use crate::Error;
-use crate::measure::percentile;
+use crate::measure::Latencies;
+use crate::wire::Vector;
 
 /// Queries of each client before the measured ones.
 const WARM_UP: usize = 50;
@@ -149,15 +149,20 @@ impl Answers {
     /// The record of a point.
     pub(crate) fn record(mut self, run: &Run<'_>, point: Point<'_>, round: usize) -> Record {
         let queries = self.latencies.len();
-        let mut at = |share| percentile(&mut self.latencies, share).as_secs_f64() * 1e3;
+        let Latencies {
+            p50_ms,
+            p95_ms,
+            p99_ms,
+            ..
+        } = Latencies::of(&mut self.latencies);
         Record::Search {
             key: run.key(point.method, round),
             effort: point.effort,
             clients: point.clients,
             queries,
-            p50_ms: at(0.5),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
+            p50_ms,
+            p95_ms,
+            p99_ms,
             server_cpu_ms: self
                 .cpu_seconds
                 .map(|seconds| seconds * 1e3 / queries.max(1) as f64),

@@ -38,9 +38,9 @@ pub(crate) fn castmatch_library(plan: &Plan) -> std::path::PathBuf {
 pub(crate) fn note(server: &Server, results: &mut Results) -> Result<(), Error> {
     let mut client = server.connect("pg_catalog")?;
     let mut values: Vec<(String, String)> = vec![
-        ("processor".to_owned(), processor()),
+        ("processor".to_owned(), place::processor()),
         ("processors".to_owned(), place::processors().to_string()),
-        ("memory".to_owned(), memory()),
+        ("memory".to_owned(), place::memory()),
     ];
     for name in ["server_version", "shared_buffers", "fsync", "synchronous_commit"] {
         let value: String = client.query_one("SELECT current_setting($1)", &[&name])?.get(0);
@@ -61,23 +61,4 @@ pub(crate) fn note(server: &Server, results: &mut Results) -> Result<(), Error> 
         return Ok(());
     }
     results.push(Record::Settings { values })
-}
-
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    text.lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or_else(
-            || std::env::consts::ARCH.to_owned(),
-            |rest| rest.trim_start_matches([' ', '\t', ':']).to_owned(),
-        )
-}
-
-fn memory() -> String {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib: Option<u64> = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    kib.map_or_else(|| "unknown".to_owned(), |kib| format!("{} MiB", kib / 1024))
 }

@@ -3,9 +3,8 @@
 use postgres::Client;
 
 use super::method::{Method, TABLES, index_name};
-use super::wire;
 use super::{Run, cpu, memory};
-use crate::Error;
+use crate::{Error, wire};
 
 /// Makes and fills a table with rows of the data set, unless it is there with the same rows.
 ///

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::method::{K, Method, TABLES, table_name};
 use super::record::Record;
 use super::search::{self, Point};
-use super::wire::Vector;
 use super::{Run, cpu, recall, table};
 use crate::Error;
+use crate::wire::Vector;
 
 /// Rows of a transaction of single-row inserts.
 const TRANSACTION: usize = 100;

@@ -8,8 +8,8 @@ use super::condition::{Columns, Condition, Truth};
 use crate::Error;
 use crate::index::method::{K, Method, TABLES};
 use crate::index::recall;
-use crate::index::wire::Vector;
 use crate::index::{Run, method};
+use crate::wire::Vector;
 
 /// A round that takes longer than this is not repeated: what disturbs it is small beside it.
 const LONG_ROUND: Duration = Duration::from_secs(3);

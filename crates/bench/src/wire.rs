@@ -16,7 +16,8 @@ use crate::data::matrix::Matrix;
 pub(crate) struct Vector<'a>(pub(crate) &'a [f32]);
 
 impl Vector<'_> {
-    fn bytes(&self) -> Result<Vec<u8>, std::num::TryFromIntError> {
+    /// In the binary format.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, std::num::TryFromIntError> {
         let dimensions = i16::try_from(self.0.len())?;
         let mut bytes = Vec::with_capacity(4 + 4 * self.0.len());
         bytes.extend_from_slice(&dimensions.to_be_bytes());
@@ -66,21 +67,33 @@ pub(crate) fn copy_with(
     more: impl Fn(usize) -> Vec<Vec<u8>>,
 ) -> Result<(), Error> {
     let comma = if columns.is_empty() { "" } else { ", " };
-    let mut output = client.copy_in(&format!(
-        "COPY {table} (id, embedding{comma}{columns}) FROM STDIN (FORMAT binary)"
-    ))?;
+    let columns = format!("id, embedding{comma}{columns}");
+    let rows = ids.map(|id| {
+        let mut values = vec![
+            i32::try_from(id)?.to_be_bytes().to_vec(),
+            Vector(base.row(id)).bytes()?,
+        ];
+        values.append(&mut more(id));
+        Ok(values)
+    });
+    copy_rows(client, table, &columns, rows)
+}
+
+/// Copies rows of values in the binary format of their columns' types.
+pub(crate) fn copy_rows(
+    client: &mut Client,
+    table: &str,
+    columns: &str,
+    rows: impl Iterator<Item = Result<Vec<Vec<u8>>, Error>>,
+) -> Result<(), Error> {
+    let mut output = client.copy_in(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)"))?;
     output.write_all(b"PGCOPY\n\xff\r\n\0")?;
     // Flags, and the length of the header's extension.
     output.write_all(&[0; 8])?;
-    for id in ids {
-        let vector = Vector(base.row(id)).bytes()?;
-        let more = more(id);
-        output.write_all(&i16::try_from(2 + more.len())?.to_be_bytes())?;
-        output.write_all(&4i32.to_be_bytes())?;
-        output.write_all(&i32::try_from(id)?.to_be_bytes())?;
-        output.write_all(&i32::try_from(vector.len())?.to_be_bytes())?;
-        output.write_all(&vector)?;
-        for value in more {
+    for row in rows {
+        let row = row?;
+        output.write_all(&i16::try_from(row.len())?.to_be_bytes())?;
+        for value in row {
             output.write_all(&i32::try_from(value.len())?.to_be_bytes())?;
             output.write_all(&value)?;
         }

@@ -92,3 +92,11 @@ pub fn model_version(model: &ModelName) -> Result<u64> {
     let facts = ready::known(&shared()?.embedder, model)?;
     Ok(facts.version)
 }
+
+/// The model's version as `castmatch.registrations` keeps it.
+///
+/// # Errors
+/// As for [`embed`].
+pub fn version_text(model: &ModelName) -> Result<String> {
+    Ok(format!("{:016x}", model_version(model)?))
+}

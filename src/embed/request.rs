@@ -84,7 +84,7 @@ impl Request {
 
     /// Whether the model is done with what it was handed, or cannot do it: the time to call [`Self::wait`], which has to wait
     /// again only for texts that were too many for one handing-over.
-    #[cfg_attr(not(feature = "pg_test"), expect(dead_code))]
+    #[cfg_attr(not(feature = "pg_test"), allow(dead_code))]
     pub fn is_done(&self) -> bool {
         self.part.as_ref().is_none_or(Part::is_done)
     }

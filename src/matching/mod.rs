@@ -7,16 +7,20 @@
 
 mod attach;
 pub mod attachment;
-mod batch;
-mod blocked;
 pub mod cached;
 mod detach;
+mod index_worker;
+pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
+mod queue;
 pub mod rank;
 mod reasons;
+mod reembed;
+mod switch;
 mod sync;
 mod sync_worker;
 pub mod target;
 mod trigger;
+mod vector_index;

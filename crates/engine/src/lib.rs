@@ -14,5 +14,6 @@ pub mod model;
 pub mod model_name;
 pub mod prefer;
 pub mod request;
+pub mod retry;
 pub mod shared;
 pub mod vector;

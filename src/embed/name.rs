@@ -40,7 +40,7 @@ pub fn resolve_model(model: Option<&str>) -> Result<ModelName> {
             "No model is installed: castmatch.model_path holds none.".to_owned()
         } else {
             format!(
-                "There are {}. A model is a folder below castmatch.model_path.",
+                "Models are {}. A model is a folder below castmatch.model_path.",
                 names.join(", ")
             )
         })

@@ -241,6 +241,14 @@ mod tests {
         slots.iter().filter(mine).count()
     }
 
+    /// Segments of dynamic shared memory that this process has mapped.
+    fn mapped_segments() -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines()
+            .filter(|line| line.contains("/dev/shm/PostgreSQL."))
+            .count()
+    }
+
     #[pg_test]
     fn a_request_that_is_dropped_gives_its_slot_back() {
         let builtin = ModelName::builtin();
@@ -248,10 +256,13 @@ mod tests {
             client::submit(&builtin, &["a horse", "a mare"], Urgency::Background)
                 .map_err(pgrx::pg_sys::panic::ErrorReport::from)
         };
-        // More than there are slots or segments, so that a leak shows.
+        drop(submit().unwrap());
+        let mapped = mapped_segments();
+        // More than there are slots, so that a leak shows.
         for _ in 0..300 {
             drop(submit().unwrap());
         }
+        assert_eq!(mapped_segments(), mapped);
         for _ in 0..300 {
             let failed = in_subtransaction(|| {
                 let _request = submit()?;
@@ -263,11 +274,14 @@ mod tests {
             assert_eq!(failed, Err("division by zero".to_owned()));
         }
         assert_eq!(my_slots(), 0);
+        // The last one is still mapped: its transaction has not ended.
+        assert_eq!(mapped_segments(), mapped + 1);
         let request = submit().unwrap();
         while !request.is_done() {
             pgrx::check_for_interrupts!();
         }
         assert_eq!(request.wait().ok().unwrap().len(), 2);
+        assert_eq!(mapped_segments(), mapped);
     }
 
     #[pg_test]

@@ -148,6 +148,42 @@ fn client_that_leaves_frees_its_place(cluster: &Cluster) {
     });
 }
 
+/// Segments of dynamic shared memory that the process has mapped.
+fn mapped_segments(pid: i32) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.lines()
+        .filter(|line| line.contains("/dev/shm/PostgreSQL."))
+        .count()
+}
+
+#[test]
+fn texts_of_a_cancelled_call_stay_mapped_no_longer_than_its_transaction() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("cancel");
+    run(client, "SELECT castmatch.embed('the model is loaded')");
+    let pid: i32 = value(client, "SELECT pg_backend_pid()");
+    let before = mapped_segments(pid);
+    let embedder = freeze_embedder(&cluster);
+    run(client, "SET statement_timeout = '50 ms'");
+    let never = "SELECT castmatch.embed('never')";
+    for _ in 0..3 {
+        fails_with(client, &SqlState::QUERY_CANCELED, never);
+        assert_eq!(mapped_segments(pid), before);
+    }
+    // The transaction goes on: what the earlier call left is gone when the next one is made.
+    run(client, "BEGIN; SAVEPOINT a");
+    for _ in 0..3 {
+        fails_with(client, &SqlState::QUERY_CANCELED, never);
+        run(client, "ROLLBACK TO a");
+        assert_eq!(mapped_segments(pid), before + 1);
+    }
+    run(client, "COMMIT");
+    assert_eq!(mapped_segments(pid), before);
+    signal("CONT", &[embedder]);
+    run(client, "RESET statement_timeout");
+    works_again(client);
+}
+
 #[test]
 fn long_batch_is_cancelled_between_its_portions() {
     let cluster = Cluster::start(&Options::default());

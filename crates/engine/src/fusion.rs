@@ -110,7 +110,7 @@ impl Default for Fusion {
     /// The constant of the paper, 60, and equal weights.
     fn default() -> Self {
         Self {
-            rank_constant: 60,
+            rank_constant: Self::RANK_CONSTANT,
             semantic_weight: 1.0,
             text_weight: 1.0,
         }
@@ -118,6 +118,9 @@ impl Default for Fusion {
 }
 
 impl Fusion {
+    /// The constant of the paper.
+    pub const RANK_CONSTANT: u32 = 60;
+
     /// Other settings: `rank_constant` is the paper's k; only the ratio of the weights matters.
     ///
     /// # Errors

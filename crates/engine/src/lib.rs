@@ -4,6 +4,7 @@
 pub mod bisect;
 pub mod cache;
 pub mod chat;
+pub mod diversity;
 pub mod filter;
 pub mod fusion;
 pub mod index;
@@ -11,7 +12,9 @@ pub mod interrupt;
 pub mod kernels;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod options;
 pub mod prefer;
+pub mod reasons;
 pub mod request;
 pub mod shared;
 pub mod vector;

@@ -24,6 +24,7 @@
 
 mod array_literal;
 mod column;
+mod conjuncts;
 mod describe;
 mod error;
 mod parse;
@@ -37,6 +38,7 @@ mod value;
 
 pub use array_literal::write as array_literal;
 pub use column::{Column, TypeCategory};
+pub use conjuncts::{Conjunct, Test, conjuncts};
 pub use describe::describe;
 pub use error::{ErrorClass, FilterError};
 pub use parse::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES, Operator};

@@ -36,9 +36,21 @@ CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
 
+CREATE FUNCTION castmatch.embed_change() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'embed_change_wrapper';
+COMMENT ON FUNCTION castmatch.embed_change() IS 'trigger that castmatch.attach puts on a table whose rows are embedded as they are written';
+
 CREATE FUNCTION castmatch.note_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'note_change_wrapper';
 COMMENT ON FUNCTION castmatch.note_change() IS 'trigger that castmatch.attach puts on a table';
+
+-- What backends keep of a registration they drop when it changes, whoever changes it.
+CREATE FUNCTION castmatch.note_registration() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'note_registration_wrapper';
+COMMENT ON FUNCTION castmatch.note_registration() IS 'trigger of castmatch.registrations';
+CREATE TRIGGER note_registration AFTER INSERT OR UPDATE OR DELETE ON castmatch.registrations
+    FOR EACH ROW EXECUTE FUNCTION castmatch.note_registration();
+ALTER TABLE castmatch.registrations ENABLE ALWAYS TRIGGER note_registration;
 
 -- Whatever fills the queue, pg_restore too, has it worked on.
 CREATE FUNCTION castmatch.announce_queue() RETURNS trigger

@@ -6,20 +6,24 @@ COMMENT ON SCHEMA castmatch IS 'castmatch: matching and chat';
 -- Which tables are attached, and how. Columns are kept by name, so that a dump restores them.
 CREATE TABLE castmatch.registrations (
     target regclass PRIMARY KEY,
-    key_column name NOT NULL,
+    key_columns name[] NOT NULL,
     content_columns name[] NOT NULL,
     embedding_column name NOT NULL,
     model text NOT NULL,
     filter_columns name[] NOT NULL,
     text_config text NOT NULL,
     index_method name NOT NULL,
-    embed_mode text NOT NULL CHECK (embed_mode IN ('background', 'off')),
+    embed_mode text NOT NULL CHECK (embed_mode IN ('background', 'live', 'off')),
     embedding_added boolean NOT NULL,
     text_index name,
+    vector_index name,
+    index_is_due boolean NOT NULL DEFAULT false,
     embedded_rows bigint NOT NULL DEFAULT 0,
     attached_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE castmatch.registrations IS 'attached tables; written by castmatch.attach and castmatch.detach';
+COMMENT ON COLUMN castmatch.registrations.vector_index IS 'the vector index that castmatch made or will make; NULL if the table had one';
+COMMENT ON COLUMN castmatch.registrations.index_is_due IS 'whether the vector index waits for the rows to be embedded';
 
 -- Rows that wait for their embedding. A change of a row appends, so that writers never wait for each other here; one
 -- row of a table may stand in it several times.
@@ -70,13 +74,17 @@ CREATE VIEW castmatch.attachments AS
     SELECT
         r.target,
         r.model,
-        CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+        CASE WHEN c.relkind::text OPERATOR(pg_catalog.=) 'p' THEN (
+            SELECT sum(l.reltuples)::bigint FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
+            WHERE p.isleaf HAVING min(l.reltuples) >= 0)
+        WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
         r.embedded_rows AS embedded,
         (SELECT count(DISTINCT q.key) FROM castmatch.queue q
          WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL) AS pending,
         (SELECT count(DISTINCT q.key) FROM castmatch.queue q
          WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NOT NULL) AS failed,
-        r.key_column,
+        r.key_columns,
         r.content_columns,
         r.embedding_column,
         r.filter_columns,

@@ -6,7 +6,7 @@
 
 use crate::embed::client::{self, EmbedFailure};
 use crate::error::Result;
-use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::attachment::{Attachment, EmbedMode};
 use crate::pg::array;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
@@ -20,6 +20,7 @@ use core::sync::atomic::Ordering;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Queue entries of one batch.
@@ -50,7 +51,7 @@ struct Row {
 
 /// Queued rows of one table.
 struct Work {
-    attachment: Attachment,
+    attachment: Rc<Attachment>,
     rows: Vec<Row>,
 }
 
@@ -131,22 +132,22 @@ fn read_table(
     target: pg_sys::Oid,
     keys: BTreeMap<String, Vec<i64>>,
 ) -> Result<Option<Work>> {
-    let Some(attachment) = Attachment::find(session, target)?.filter(|attachment| attachment.in_background)
-    else {
+    let embedded_here = |attachment: &Rc<Attachment>| attachment.embed_mode != EmbedMode::Off;
+    let Some(attachment) = Attachment::find(target)?.filter(embedded_here) else {
         settle(session, keys.into_values().flatten())?;
         return Ok(None);
     };
     let (names, entries): (Vec<String>, Vec<Vec<i64>>) = keys.into_iter().unzip();
     // Rows are told apart by the place of their key in the array: the text of a key may depend on settings.
     let sql = format!(
-        "SELECT k.place, {content} FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key",
-        key = attachment.key,
+        "SELECT k.place, {content} FROM {keys} JOIN {table} t ON {joined}",
+        keys = attachment.key.unnest(1),
+        joined = attachment.key.joined("t"),
         content = attachment.content_expression(),
         table = attachment.table,
     );
     let read = act_as_owner(&attachment, || {
-        let rows = session.run(&sql, &[key_array(&attachment, &names)?])?;
+        let rows = session.run(&sql, &attachment.key.arrays(&names)?)?;
         (0..rows.len())
             .map(|row| Ok((rows.require(row, 1)?, rows.get(row, 2)?)))
             .collect::<Result<BTreeMap<i64, Option<String>>>>()
@@ -256,19 +257,19 @@ fn write_rows(
     let attachment = &work.attachment;
     let types = catalog::extension_types().map_err(|report| report.message().to_owned())?;
     let lock = format!(
-        "SELECT k.place FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key
-         ORDER BY t.{key} FOR NO KEY UPDATE OF t SKIP LOCKED",
-        key = attachment.key,
+        "SELECT k.place FROM {keys} JOIN {table} t ON {joined}
+         ORDER BY {columns} FOR NO KEY UPDATE OF t SKIP LOCKED",
+        keys = attachment.key.unnest(1),
         table = attachment.table,
+        joined = attachment.key.joined("t"),
+        columns = attachment.key.columns("t"),
     );
     let update = format!(
-        "UPDATE ONLY {table} t SET {embedding} = v.vector
-         FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS v (key, vector)
-         WHERE t.{key} OPERATOR(pg_catalog.=) v.key",
+        "UPDATE {table} t SET {embedding} = k.value FROM {keys} WHERE {joined}",
         table = attachment.table,
         embedding = attachment.embedding,
-        key = attachment.key,
+        keys = attachment.key.unnest_with_value(1),
+        joined = attachment.key.joined("t"),
     );
     act_as_owner(attachment, || {
         let rows: Vec<(usize, &Row)> = chosen
@@ -276,7 +277,7 @@ fn write_rows(
             .filter_map(|&index| work.rows.get(index).map(|row| (index, row)))
             .collect();
         let keys: Vec<String> = rows.iter().map(|(_, row)| row.key.clone()).collect();
-        let locked = session.run(&lock, &[key_array(attachment, &keys)?])?;
+        let locked = session.run(&lock, &attachment.key.arrays(&keys)?)?;
         let mut written = BTreeSet::new();
         let mut taken = Vec::new();
         let mut datums = Vec::new();
@@ -294,7 +295,9 @@ fn write_rows(
             datums.push(vector.map(vector_datum).transpose()?);
         }
         let vectors = Value::datum(types.vector_array, Some(array::build(types.vector, &datums)?));
-        session.run(&update, &[key_array(attachment, &taken)?, vectors])?;
+        let mut values = attachment.key.arrays(&taken)?;
+        values.push(vectors);
+        session.run(&update, &values)?;
         Ok(written)
     })
 }

@@ -4,7 +4,7 @@ use crate::cache::epoch;
 use crate::error::{Result, null_argument};
 use crate::matching::attach::require_owner;
 use crate::matching::attachment::not_attached;
-use crate::matching::trigger::{CHANGE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::matching::trigger::{CHANGE_TRIGGER, LIVE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, quote_identifier, session};
@@ -25,7 +25,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
     let table = table.ok_or_else(|| null_argument("target"))?;
     let registered = session(Access::ReadOnly, |session| {
         let rows = session.run(
-            "SELECT r.embedding_column::text, r.text_index::text, n.nspname::text, c.relname::text
+            "SELECT r.embedding_column::text, ARRAY[r.text_index::text, r.vector_index::text], n.nspname::text, c.relname::text
              FROM castmatch.registrations r
              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -35,15 +35,15 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         if rows.is_empty() {
             return Ok(None);
         }
-        let index: Option<String> = rows.get(0, 2)?;
+        let indexes: Vec<Option<String>> = rows.require(0, 2)?;
         Ok(Some((
             rows.require::<String>(0, 1)?,
-            index,
+            indexes,
             rows.require::<String>(0, 3)?,
             rows.require::<String>(0, 4)?,
         )))
     })?;
-    let (embedding, index, schema, name) = registered.ok_or_else(|| not_attached(table))?;
+    let (embedding, indexes, schema, name) = registered.ok_or_else(|| not_attached(table))?;
     require_owner(table)?;
     let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
     // Each part only if it is still there: IF EXISTS would say that it is not.
@@ -53,15 +53,15 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
             .is_empty())
     };
     session(Access::ReadWrite, |session| {
-        for trigger in [QUEUE_TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
+        for trigger in [QUEUE_TRIGGER, LIVE_TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
             if exists(session, TRIGGER_SQL, trigger)? {
                 session.run_utility(&format!("DROP TRIGGER {trigger} ON {schema}.{name}"))?;
             }
         }
-        if let Some(index) = index
-            && exists(session, INDEX_SQL, &index)?
-        {
-            session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
+        for index in indexes.iter().flatten() {
+            if exists(session, INDEX_SQL, index)? {
+                session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(index)))?;
+            }
         }
         if drop_embedding == Some(true) && exists(session, COLUMN_SQL, &embedding)? {
             let embedding = quote_identifier(&embedding);

@@ -1,7 +1,7 @@
 //! Why each row of a result is where it is: the values and words that it has, its score and the parts of that.
 
 use crate::error::Result;
-use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::attachment::Attachment;
 use crate::matching::legs::Word;
 use crate::pg::json;
 use crate::pg::spi::{Rows, Session, quote_identifier};
@@ -56,7 +56,7 @@ pub(super) fn matched_terms(
     keys: &[String],
 ) -> Result<BTreeMap<String, Vec<String>>> {
     let expression = format!(
-        "ARRAY(SELECT w.word FROM pg_catalog.unnest($2) AS w (word)
+        "ARRAY(SELECT w.word FROM pg_catalog.unnest($1) AS w (word)
                WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
         attachment.tsvector_expression("t.")
     );
@@ -93,14 +93,13 @@ fn by_key(
     values: &[Value],
 ) -> Result<ByKey> {
     let sql = format!(
-        "SELECT k.place, {expression} FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key",
-        key = attachment.key,
+        "SELECT k.place, {expression} FROM {keys} JOIN {table} t ON {joined}",
+        keys = attachment.key.unnest(values.len() + 1),
         table = attachment.table,
+        joined = attachment.key.joined("t"),
     );
-    let parameters: Vec<Value> = std::iter::once(key_array(attachment, keys)?)
-        .chain(values.iter().copied())
-        .collect();
+    let mut parameters = values.to_vec();
+    parameters.extend(attachment.key.arrays(keys)?);
     let rows = session.run(&sql, &parameters)?;
     let mut places = Vec::new();
     for row in 0..rows.len() {

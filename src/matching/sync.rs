@@ -101,7 +101,7 @@ fn deadline(timeout: Interval) -> Result<Instant> {
 #[pg_extern(sql = false)]
 fn retry_failed(target: Option<pg_sys::Oid>) -> Result<i64> {
     let target = target.ok_or_else(|| null_argument("target"))?;
-    session(Access::ReadOnly, |session| Attachment::load(session, target))?;
+    Attachment::load(target)?;
     crate::matching::attach::require_owner(target)?;
     let owner = catalog::extension_types()?.owner;
     let queued = act_as(owner, Restriction::LocalChange, || {

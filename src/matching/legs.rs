@@ -30,8 +30,19 @@ impl BoundFilter {
     /// 42703 and 22023 for a wrong filter; a value that its type refuses raises the type's own error.
     pub fn new(filter: Option<&serde_json::Value>, columns: &[filter::Column]) -> Result<Self> {
         let empty = serde_json::Value::Object(serde_json::Map::new());
-        let compiled =
-            filter::compile(filter.unwrap_or(&empty), columns, "t", FILTER_FIRST).map_err(filter_error)?;
+        Self::from_parameter(filter.unwrap_or(&empty), columns, FILTER_FIRST)
+    }
+
+    /// As [`Self::new`], for a statement in which the filter's parameters have numbers from `first` on.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn from_parameter(
+        filter: &serde_json::Value,
+        columns: &[filter::Column],
+        first: usize,
+    ) -> Result<Self> {
+        let compiled = filter::compile(filter, columns, "t", first).map_err(filter_error)?;
         let values = compiled
             .parameters
             .iter()
@@ -56,7 +67,18 @@ impl BoundFilter {
         })
     }
 
-    fn with_query(&self, query: Value) -> Vec<Value> {
+    /// The condition on a row of `t`.
+    pub fn sql(&self) -> &str {
+        &self.compiled.sql
+    }
+
+    /// Its parameters.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The parameters of a statement whose first is the query.
+    pub fn with_query(&self, query: Value) -> Vec<Value> {
         std::iter::once(query)
             .chain(self.values.iter().copied())
             .collect()

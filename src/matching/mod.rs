@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! attach ─► trigger on the table ─► castmatch.queue ─► launcher ─► sync worker ─► embedding column
-//! match  ─► filter, semantic leg, text leg ─► fusion ─► rows with reasons
+//! match  ─► filter, semantic leg, text leg ─► fusion ─► preferences, diversity ─► rows with reasons
 //! ```
 
 mod attach;
@@ -10,12 +10,16 @@ pub mod attachment;
 mod batch;
 pub mod cached;
 mod detach;
+mod explain;
 pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
+mod own_row;
 pub mod rank;
+mod ranking;
 mod reasons;
+mod row_values;
 mod sync;
 mod sync_worker;
 pub mod target;

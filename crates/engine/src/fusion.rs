@@ -142,6 +142,11 @@ impl Fusion {
         })
     }
 
+    /// The constant, and the weights of the semantic and of the text leg, the larger of them 1.
+    pub fn settings(&self) -> (u32, f64, f64) {
+        (self.rank_constant, self.semantic_weight, self.text_weight)
+    }
+
     fn score(&self, semantic_rank: Option<u32>, text_rank: Option<u32>) -> f64 {
         let constant = f64::from(self.rank_constant);
         let part =

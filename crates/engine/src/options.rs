@@ -12,6 +12,7 @@ pub use error::OptionError;
 pub use parse::parse;
 
 use crate::cache::Usage;
+use crate::cache::key::Key;
 use crate::fusion::{Fusion, Mode};
 
 /// Most rows that a search can skip.
@@ -165,6 +166,25 @@ impl Options {
             .unwrap_or(by_default)
             .max(wanted)
             .min(MAX_CANDIDATES)
+    }
+
+    /// Adds what decides over a result to its key: all but how the caches are used, and what has arguments of its own.
+    pub fn identify(&self, key: Key) -> Key {
+        let number = |value: Option<f64>| value.map(|value| value.to_bits().to_string());
+        let (constant, semantic, text) = self.fusion.settings();
+        key.with_number(self.offset as u64)
+            .with_text(number(self.min_similarity).as_deref())
+            .with_text(number(self.diversity.map(|diversity| diversity.lambda)).as_deref())
+            .with_number(self.diversity.and_then(|d| d.candidates).unwrap_or(0) as u64)
+            .with_number(u64::from(constant))
+            .with_number(semantic.to_bits())
+            .with_number(text.to_bits())
+            .with_number(self.candidates.unwrap_or(0) as u64)
+            .with_number(match self.reasons {
+                Reasons::Full => 0,
+                Reasons::Text => 1,
+                Reasons::Left => 2,
+            })
     }
 
     /// Refuses what cannot work in a mode.

@@ -216,6 +216,36 @@ fn a_bound_on_the_similarity_needs_a_meaning_to_compare_with() {
     assert_eq!(Options::default().check_mode(Mode::Text), Ok(()));
 }
 
+#[test]
+fn every_option_that_decides_over_a_result_is_in_its_key() {
+    let key = |options: Value| {
+        let options = parse(&options, Verb::Match).unwrap();
+        options.identify(Key::new(crate::cache::Kind::Match, 1, 2))
+    };
+    let all = [
+        json!({}),
+        json!({"offset": 1}),
+        json!({"min_similarity": 0}),
+        json!({"mmr": 0.5}),
+        json!({"mmr": 0}),
+        json!({"mmr": {"lambda": 0.5, "candidates": 10}}),
+        json!({"rrf_k": 1}),
+        json!({"semantic_weight": 2}),
+        json!({"text_weight": 2}),
+        json!({"candidates": 10}),
+        json!({"reasons": false}),
+        json!({"reasons": "text"}),
+    ];
+    for (place, options) in all.iter().enumerate() {
+        let same: Vec<&Value> = all
+            .iter()
+            .filter(|other| key((*other).clone()) == key(options.clone()))
+            .collect();
+        assert_eq!(same, [&all[place]]);
+    }
+    assert_eq!(key(json!({"cache": "refresh"})), key(json!({})));
+}
+
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),

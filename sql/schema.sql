@@ -10,6 +10,7 @@ CREATE TABLE castmatch.registrations (
     content_columns name[] NOT NULL,
     embedding_column name NOT NULL,
     model text NOT NULL,
+    model_version text NOT NULL,
     filter_columns name[] NOT NULL,
     text_config text NOT NULL,
     index_method name NOT NULL,
@@ -18,11 +19,19 @@ CREATE TABLE castmatch.registrations (
     text_index name,
     vector_index name,
     index_is_due boolean NOT NULL DEFAULT false,
+    next_model text,
+    next_version text,
+    next_embedding name,
+    next_since timestamp with time zone,
+    column_numbers smallint[],
     embedded_rows bigint NOT NULL DEFAULT 0,
     attached_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE castmatch.registrations IS 'attached tables; written by castmatch.attach and castmatch.detach';
 COMMENT ON COLUMN castmatch.registrations.vector_index IS 'the vector index that castmatch made or will make; NULL if the table had one';
+COMMENT ON COLUMN castmatch.registrations.next_model IS 'the model that castmatch.reembed is switching to, with the column for its vectors';
+COMMENT ON COLUMN castmatch.registrations.column_numbers IS
+    'numbers of the columns in key_columns, content_columns, filter_columns, embedding_column and next_embedding, which outlast a rename';
 COMMENT ON COLUMN castmatch.registrations.index_is_due IS 'whether the vector index waits for the rows to be embedded';
 
 -- Rows that wait for their embedding. A change of a row appends, so that writers never wait for each other here; one
@@ -31,11 +40,13 @@ CREATE TABLE castmatch.queue (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target regclass NOT NULL,
     key text NOT NULL,
+    for_next boolean NOT NULL DEFAULT false,
     tries integer NOT NULL DEFAULT 0,
     not_before timestamp with time zone NOT NULL DEFAULT '-infinity',
     error text,
     failed_at timestamp with time zone
 );
+COMMENT ON COLUMN castmatch.queue.for_next IS 'whether only the vector of the model that castmatch.reembed is switching to is wanted';
 CREATE INDEX queue_target ON castmatch.queue (target);
 COMMENT ON TABLE castmatch.queue IS 'rows of attached tables that wait for their embedding, or could not get one';
 

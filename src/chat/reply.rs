@@ -6,8 +6,7 @@
 use crate::cache::Usage;
 use crate::chat::sources;
 use crate::chat::store::Kept;
-use crate::chat::{Timings, Turn, milliseconds};
-use crate::embed::BUILTIN_MODEL;
+use crate::chat::{BUILTIN_PROVIDER, Timings, Turn, milliseconds};
 use crate::error::Result;
 use crate::matching::attachment::Attachment;
 use crate::matching::cached::{self, Place};
@@ -102,7 +101,7 @@ impl<'a> Question<'a> {
         let json = |value: Option<&Json>| value.map(Json::to_string);
         let key = place
             .key
-            .with(BUILTIN_MODEL.as_bytes())
+            .with(BUILTIN_PROVIDER.as_bytes())
             .with(turn.message.as_bytes())
             .with_number(turn.k as u64)
             .with_text(json(turn.prefer).as_deref());

@@ -9,7 +9,7 @@ use crate::matching::target::Target;
 use crate::pg::catalog;
 use crate::pg::invalidation;
 use crate::pg::snapshot::with_latest;
-use crate::pg::spi::{Access, Session, quote_identifier, session};
+use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
@@ -80,6 +80,12 @@ pub struct Attachment {
     pub content_names: Vec<String>,
     /// Embedding column, not quoted.
     pub embedding_name: String,
+    /// Name of the model that its texts are embedded with.
+    pub model: String,
+    /// Version of that model: of every vector in the column.
+    pub model_version: String,
+    /// What `castmatch.reembed` is switching to.
+    pub next: Option<Next>,
     /// Columns that reasons report on, not quoted.
     pub filters: Vec<String>,
     /// Text search configuration, quoted.
@@ -92,6 +98,34 @@ pub struct Attachment {
     pub columns: Vec<filter::Column>,
 }
 
+/// The model that a table is being switched to.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Its name.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// Column for its vectors, quoted.
+    pub embedding: String,
+    /// The same, not quoted.
+    pub embedding_name: String,
+}
+
+impl Next {
+    fn read(rows: &Rows) -> Result<Option<Self>> {
+        let Some(model) = rows.get(0, 15)? else {
+            return Ok(None);
+        };
+        let embedding_name: String = rows.require(0, 17)?;
+        Ok(Some(Self {
+            model,
+            version: rows.require(0, 16)?,
+            embedding: quote_identifier(&embedding_name),
+            embedding_name,
+        }))
+    }
+}
+
 const LOAD_SQL: &str = "
     SELECT n.nspname::text, c.relname::text, c.relowner, r.key_columns::text[], r.content_columns::text[], r.embedding_column::text,
            r.filter_columns::text[], r.text_config, r.embed_mode, c.relkind::text OPERATOR(pg_catalog.=) 'p',
@@ -100,9 +134,10 @@ const LOAD_SQL: &str = "
                JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid WHERE p.isleaf)
            ELSE GREATEST(c.reltuples, 0) END::pg_catalog.float8,
            (SELECT pg_catalog.min(m.name) FROM pg_catalog.unnest(r.content_columns OPERATOR(pg_catalog.||) r.filter_columns
-                OPERATOR(pg_catalog.||) r.key_columns OPERATOR(pg_catalog.||) r.embedding_column) AS m (name)
-            WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
-                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text
+                OPERATOR(pg_catalog.||) r.key_columns OPERATOR(pg_catalog.||) ARRAY[r.embedding_column, r.next_embedding]) AS m (name)
+            WHERE m.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
+                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text,
+           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -190,6 +225,9 @@ impl Attachment {
             content_names,
             embedding: quote_identifier(&embedding_name),
             embedding_name,
+            model: name(13)?,
+            model_version: name(14)?,
+            next: Next::read(&rows)?,
             filters: rows.require(0, 7)?,
             text_config: name(8)?,
             estimated_rows: rows.get::<f64>(0, 11)?.unwrap_or(0.0),

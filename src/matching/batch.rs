@@ -4,9 +4,11 @@
 //! row that another transaction has locked is postponed, not waited for. A row that cannot be written is tried again
 //! at growing intervals, alone, and after [`MAX_TRIES`] shown in `castmatch.failures`.
 
-use crate::embed::client::{self, EmbedFailure};
+use crate::embed::client::{self, EmbedFailure, Request};
+use crate::embed::{ModelName, model_of_table};
 use crate::error::Result;
 use crate::matching::attachment::{Attachment, EmbedMode};
+use crate::matching::blocked::Blocked;
 use crate::pg::array;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
@@ -19,6 +21,7 @@ use castmatch_engine::shared::embedder::Urgency;
 use core::sync::atomic::Ordering;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,8 +40,6 @@ pub enum Outcome {
     Idle(Option<Duration>),
     /// The extension is not in this database (any more).
     NoExtension,
-    /// The model cannot be used now; the rows stay queued.
-    NoModel(String),
 }
 
 /// A queued row with its text.
@@ -55,26 +56,70 @@ struct Work {
     rows: Vec<Row>,
 }
 
-/// Takes a batch from the queue through all its steps.
+/// Takes a batch from the queue through all its steps. Rows whose model cannot be used stay queued, and their tables blocked.
 ///
 /// # Errors
 /// XX000 for what must not happen; errors of the user's tables are noted with the row.
-pub fn run() -> Result<Outcome> {
-    let collected = in_transaction(collect)?;
+pub fn run(blocked: &mut Blocked) -> Result<Outcome> {
+    let collected = in_transaction(|session| collect(session, blocked))?;
     let works = match collected {
         Collected::Works(works) => works,
         Collected::Nothing(outcome) => return Ok(outcome),
     };
-    for work in works {
-        let vectors = match embed_rows(&work) {
-            Ok(vectors) => vectors,
-            Err(message) => return Ok(Outcome::NoModel(message)),
+    let mut under_way: Option<Job> = None;
+    for work in works.into_iter().map(Some).chain([None]) {
+        // The model works on one table's rows while those of the table before are written.
+        let next = match work {
+            Some(work) => Job::submit(work, blocked)?,
+            None => None,
         };
-        timed(Operation::Sync, || {
-            in_transaction(|session| write(session, &work, &vectors))
-        })?;
+        if let Some(job) = std::mem::replace(&mut under_way, next) {
+            job.finish(blocked)?;
+        }
     }
     Ok(Outcome::Worked)
+}
+
+/// Rows whose texts the model has.
+struct Job {
+    work: Work,
+    model: ModelName,
+    request: Request,
+}
+
+impl Job {
+    fn submit(work: Work, blocked: &mut Blocked) -> Result<Option<Self>> {
+        let model = model_of_table(&work.attachment.model)?;
+        let texts: Vec<&str> = work.rows.iter().filter_map(|row| row.text.as_deref()).collect();
+        match client::submit(&model, &texts, Urgency::Background) {
+            Ok(request) => Ok(Some(Self { work, model, request })),
+            Err(failure) => {
+                note_unusable(&work, model, Unusable::new(failure), blocked);
+                Ok(None)
+            }
+        }
+    }
+
+    fn finish(self, blocked: &mut Blocked) -> Result<()> {
+        let Self { work, model, request } = self;
+        match vectors(&model, &work, request.wait()) {
+            Ok(vectors) => {
+                blocked.clear(work.attachment.target);
+                timed(Operation::Sync, || {
+                    in_transaction(|session| write(session, &work, &vectors))
+                })
+            }
+            Err(unusable) => {
+                note_unusable(&work, model, unusable, blocked);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn note_unusable(work: &Work, model: ModelName, unusable: Unusable, blocked: &mut Blocked) {
+    pgrx::log!("castmatch: rows wait for their embedding: {}", unusable.message);
+    blocked.note(work.attachment.target, model, unusable.retry_after);
 }
 
 fn in_transaction<R>(f: impl FnOnce(&Session) -> Result<R>) -> Result<R> {
@@ -86,7 +131,7 @@ enum Collected {
     Nothing(Outcome),
 }
 
-fn collect(session: &Session) -> Result<Collected> {
+fn collect(session: &Session, blocked: &Blocked) -> Result<Collected> {
     let present = session.run(
         "SELECT pg_catalog.to_regclass('castmatch.queue') IS NOT NULL",
         &[],
@@ -96,17 +141,19 @@ fn collect(session: &Session) -> Result<Collected> {
     }
     let due = session.run(
         "SELECT id, target::oid, key FROM castmatch.queue
-         WHERE failed_at IS NULL AND not_before <= pg_catalog.clock_timestamp() ORDER BY id LIMIT $1",
-        &[Value::of(BATCH_ENTRIES)],
+         WHERE failed_at IS NULL AND not_before <= pg_catalog.clock_timestamp()
+           AND target::oid OPERATOR(pg_catalog.<>) ALL ($2) ORDER BY id LIMIT $1",
+        &[Value::of(BATCH_ENTRIES), Value::of(blocked.tables())],
     )?;
     if due.is_empty() {
         let next = session.run(
             "SELECT pg_catalog.date_part('epoch', pg_catalog.min(not_before) - pg_catalog.clock_timestamp())
-             FROM castmatch.queue WHERE failed_at IS NULL",
-            &[],
+             FROM castmatch.queue WHERE failed_at IS NULL AND target::oid OPERATOR(pg_catalog.<>) ALL ($1)",
+            &[Value::of(blocked.tables())],
         )?;
         let seconds = next.get::<f64>(0, 1)?;
         let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+        let wait = wait.into_iter().chain(blocked.soonest()).min();
         return Ok(Collected::Nothing(Outcome::Idle(wait)));
     }
     let mut tables: BTreeMap<u32, BTreeMap<String, Vec<i64>>> = BTreeMap::new();
@@ -184,13 +231,35 @@ fn act_as_owner<R>(attachment: &Attachment, f: impl FnOnce() -> Result<R>) -> Re
 /// A vector for each row that has text, by its place in the batch; `Err` where the model fails on that row's text.
 type Vectors = Vec<Result<Option<Vec<f32>>, String>>;
 
-/// Embeds the rows' texts.
+/// Why a model cannot be used at all, and when to try again; the rows stay queued.
+struct Unusable {
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl Unusable {
+    fn new(failure: EmbedFailure) -> Self {
+        let retry_after = match &failure {
+            EmbedFailure::Unavailable { retry_after, .. } => *retry_after,
+            EmbedFailure::Texts(_) => None,
+        };
+        Self {
+            message: ErrorReport::from(failure).message().to_owned(),
+            retry_after,
+        }
+    }
+}
+
+/// What the model gave for the texts, by row.
 ///
 /// # Errors
-/// Why the model cannot be used at all; the rows stay queued then.
-fn embed_rows(work: &Work) -> Result<Vectors, String> {
-    let texts: Vec<&str> = work.rows.iter().filter_map(|row| row.text.as_deref()).collect();
-    match client::embed(&texts, Urgency::Background) {
+/// If the model cannot be used at all.
+fn vectors(
+    model: &ModelName,
+    work: &Work,
+    given: Result<Vec<Vec<f32>>, EmbedFailure>,
+) -> Result<Vectors, Unusable> {
+    match given {
         Ok(vectors) => {
             let mut vectors = vectors.into_iter();
             Ok(work
@@ -199,19 +268,18 @@ fn embed_rows(work: &Work) -> Result<Vectors, String> {
                 .map(|row| Ok(row.text.as_ref().and_then(|_| vectors.next())))
                 .collect())
         }
-        Err(EmbedFailure::Unavailable(report)) => Err(report.message().to_owned()),
         // One text is to blame: find out which.
-        Err(EmbedFailure::Texts(_)) => work.rows.iter().map(embed_row).collect(),
+        Err(EmbedFailure::Texts(_)) => work.rows.iter().map(|row| embed_row(model, row)).collect(),
+        Err(failure) => Err(Unusable::new(failure)),
     }
 }
 
-fn embed_row(row: &Row) -> Result<Result<Option<Vec<f32>>, String>, String> {
+fn embed_row(model: &ModelName, row: &Row) -> Result<Result<Option<Vec<f32>>, String>, Unusable> {
     let Some(text) = row.text.as_deref() else {
         return Ok(Ok(None));
     };
-    match client::embed(&[text], Urgency::Background) {
+    match client::embed(model, &[text], Urgency::Background) {
         Ok(mut vectors) => Ok(Ok(vectors.pop())),
-        Err(EmbedFailure::Unavailable(report)) => Err(report.message().to_owned()),
         Err(EmbedFailure::Texts(report)) => {
             let detail = report
                 .detail()
@@ -219,6 +287,7 @@ fn embed_row(row: &Row) -> Result<Result<Option<Vec<f32>>, String>, String> {
                 .unwrap_or_default();
             Ok(Err(format!("{}{detail}", report.message())))
         }
+        Err(failure) => Err(Unusable::new(failure)),
     }
 }
 

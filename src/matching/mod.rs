@@ -8,6 +8,7 @@
 mod attach;
 pub mod attachment;
 mod batch;
+mod blocked;
 pub mod cached;
 mod detach;
 mod explain;

@@ -204,7 +204,8 @@ impl<'a> Checked<'a> {
         match self.search.query {
             Query::Text(text) => {
                 let started = Instant::now();
-                let vector = embed::embed_query(text, self.search.options.cache)?;
+                let model = embed::model_of_table(&self.attachment.model)?;
+                let vector = embed::embed_query(&model, text, self.search.options.cache)?;
                 Ok(Meaning {
                     vector: Some(vector),
                     excluded: None,

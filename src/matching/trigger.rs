@@ -5,7 +5,7 @@
 //! server copies them to each partition.
 
 use crate::cache::epoch;
-use crate::embed::client;
+use crate::embed::{client, model_of_table};
 use crate::error::{Result, error, internal};
 use crate::matching::attachment::{Attachment, EmbedMode, column_gone};
 use crate::matching::key;
@@ -135,7 +135,12 @@ fn embed_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
     let value = if text.trim().is_empty() {
         None
     } else {
-        let vector = client::embed(&[&text], Urgency::Interactive)?.pop();
+        let vector = client::embed(
+            &model_of_table(&attachment.model)?,
+            &[&text],
+            Urgency::Interactive,
+        )?
+        .pop();
         let vector = vector.ok_or_else(|| internal("no vector came back for a text"))?;
         Some(vector_datum_of(trigger.column_type(embedding), &vector)?)
     };

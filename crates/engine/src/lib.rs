@@ -12,6 +12,7 @@ pub mod interrupt;
 pub mod kernels;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod model_name;
 pub mod options;
 pub mod prefer;
 pub mod reasons;

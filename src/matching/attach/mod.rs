@@ -92,8 +92,9 @@ fn attach(
         plan::check(session, table, text_config, request)
     })?;
     // The model's width decides the column's; asked for before anything is changed.
-    let dimensions = client::dimensions()?;
-    steps::carry_out(&plan, dimensions)?;
+    let dimensions = client::dimensions(&plan.model)?;
+    let version = client::version_text(&plan.model)?;
+    steps::carry_out(&plan, dimensions, &version)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What `attach` is asked for, checked against the table before anything is changed.
 
+use crate::embed::ModelName;
 use crate::error::{Result, error, invalid_argument};
 use crate::matching::attachment::{EmbedMode, relation_name};
 use crate::matching::target;
@@ -14,7 +15,7 @@ pub struct Request {
     pub content: Vec<String>,
     pub key: Option<Vec<String>>,
     pub embedding: String,
-    pub model: &'static str,
+    pub model: ModelName,
     pub filters: Vec<String>,
     pub index_method: String,
     pub embed_mode: String,
@@ -26,7 +27,7 @@ pub struct Plan {
     pub key: Vec<String>,
     pub content: Vec<String>,
     pub embedding: String,
-    pub model: &'static str,
+    pub model: ModelName,
     pub filters: Vec<String>,
     pub text_config: String,
     pub index_method: String,

@@ -21,7 +21,7 @@ const QUEUED_AT_ONCE: usize = 10_000;
 ///
 /// # Errors
 /// 42804 for an embedding column that does not fit the model; otherwise as the statements raise them.
-pub fn carry_out(plan: &Plan, dimensions: usize) -> Result<()> {
+pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
     let types = catalog::extension_types()?;
     let embedding_added = match plan.target.column(&plan.embedding) {
         Some(column) => {
@@ -38,7 +38,7 @@ pub fn carry_out(plan: &Plan, dimensions: usize) -> Result<()> {
         Ok((text_index, target::Target::load(session, plan.target.oid)?))
     })?;
     act_as(types.owner, Restriction::LocalChange, || {
-        register(plan, embedding_added, &text_index)
+        register(plan, version, embedding_added, &text_index)
     })?;
     let backlog = match plan.embed_mode {
         EmbedMode::Off => 0,
@@ -144,25 +144,26 @@ fn create_text_index(session: &Session, plan: &Plan) -> Result<String> {
     Ok(index)
 }
 
-fn register(plan: &Plan, embedding_added: bool, text_index: &str) -> Result<()> {
+fn register(plan: &Plan, version: &str, embedding_added: bool, text_index: &str) -> Result<()> {
     session(Access::ReadWrite, |session| {
         session.run(
-            "INSERT INTO castmatch.registrations (target, key_columns, content_columns, embedding_column, model,
+            "INSERT INTO castmatch.registrations (target, key_columns, content_columns, embedding_column, model, model_version,
                  filter_columns, text_config, index_method, embed_mode, embedding_added, text_index)
              VALUES ($1::pg_catalog.oid::pg_catalog.regclass, $2::pg_catalog.name[], $3::pg_catalog.name[],
-                 $4::pg_catalog.name, $5, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name)",
+                 $4::pg_catalog.name, $5, $12, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name)",
             &[
                 Value::oid(plan.target.oid),
                 Value::of(plan.key.clone()),
                 Value::of(plan.content.clone()),
                 Value::of(plan.embedding.clone()),
-                Value::of(plan.model),
+                Value::of(plan.model.as_str()),
                 Value::of(plan.filters.clone()),
                 Value::of(plan.text_config.clone()),
                 Value::of(plan.index_method.clone()),
                 Value::of(plan.embed_mode.name()),
                 Value::of(embedding_added),
                 Value::of(text_index),
+                Value::of(version),
             ],
         )
     })

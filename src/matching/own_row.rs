@@ -1,7 +1,7 @@
 //! One row that a call names by its key: whether the caller sees it, its vector, and if it has none, why.
 
 use crate::error::{Result, no_row, not_in_state};
-use crate::matching::attachment::{Attachment, relation_name};
+use crate::matching::attachment::{Attachment, EmbedMode, relation_name};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::Session;
@@ -71,6 +71,9 @@ pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<Own
         }),
         None => {
             let hint = match state(session, attachment, &key)? {
+                _ if attachment.embed_mode == EmbedMode::Off => {
+                    "The application fills that column of the table."
+                }
                 State::Pending => "It is computed soon. Wait for it with castmatch.sync.",
                 State::Failed => "castmatch.failures says why; castmatch.retry_failed tries it again.",
                 State::Missing => "A row without text gets none.",

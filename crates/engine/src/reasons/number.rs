@@ -7,6 +7,8 @@ const GROUPED_FROM: f64 = 10_000.0;
 /// Numbers beyond these are written with an exponent.
 const HUGE: f64 = 1e15;
 const TINY: f64 = 1e-6;
+/// 2^53: above it a float no longer says which integer was meant.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Several numbers of one phrase, written alike. What is not a number is written as JSON.
 pub fn alike<const N: usize>(numbers: [&Value; N]) -> [String; N] {
@@ -25,6 +27,19 @@ pub fn plain(number: f64) -> String {
 pub fn rounded(number: f64) -> f64 {
     let rounded = (number * 100.0).round() / 100.0;
     if rounded.is_finite() { rounded } else { number }
+}
+
+/// A number as a parameter: 5, not 5.0, where it is a whole one.
+pub fn param(number: f64) -> Value {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "whole, and within the integers that a float tells apart"
+    )]
+    if number.fract() == 0.0 && number.abs() <= MAX_EXACT {
+        Value::from(number as i64)
+    } else {
+        Value::from(number)
+    }
 }
 
 fn written(number: &Value, grouped: bool) -> String {
@@ -112,5 +127,10 @@ mod tests {
         );
         assert_eq!(rounded(0.616_9), 0.62);
         assert_eq!(rounded(f64::MAX), f64::MAX);
+        assert_eq!(
+            (param(5.0), param(-0.5), param(f64::NAN)),
+            (json!(5), json!(-0.5), Value::Null)
+        );
+        assert_eq!(param(1e300), json!(1e300));
     }
 }

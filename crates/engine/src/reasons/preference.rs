@@ -51,7 +51,7 @@ fn numeric(column: &str, value: &Value, amount: f64, rule: &Rule, observed: Opti
 }
 
 fn bound(code: Code, column: &str, value: &Value, asked: f64, relation: &str) -> Reason {
-    let asked = json!(asked);
+    let asked = number::param(asked);
     let [has, wanted] = number::alike([value, &asked]);
     Reason::new(
         code,
@@ -67,7 +67,7 @@ fn extreme(code: Code, column: &str, value: &Value, which: &str) -> Reason {
 }
 
 fn among(code: Code, column: &str, value: &Value, range: (f64, f64), preferred: &str) -> Reason {
-    let (smallest, largest) = (json!(range.0), json!(range.1));
+    let (smallest, largest) = (number::param(range.0), number::param(range.1));
     let [has, from, to] = number::alike([value, &smallest, &largest]);
     Reason::new(
         code,
@@ -81,8 +81,8 @@ fn among(code: Code, column: &str, value: &Value, range: (f64, f64), preferred: 
 }
 
 fn near(column: &str, value: &Value, amount: f64, asked: f64) -> Reason {
-    let distance = json!((amount - asked).abs());
-    let asked_value = json!(asked);
+    let distance = number::param((amount - asked).abs());
+    let asked_value = number::param(asked);
     let [has, wanted, apart] = number::alike([value, &asked_value, &distance]);
     let has = with_number(column, &has);
     if amount == asked {

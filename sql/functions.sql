@@ -32,6 +32,11 @@ CREATE FUNCTION castmatch.retry_failed(target regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'retry_failed_wrapper';
 COMMENT ON FUNCTION castmatch.retry_failed(regclass) IS 'queue the failed rows of a table again; returns how many';
 
+CREATE FUNCTION castmatch.reembed(target regclass, model text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'reembed_wrapper';
+COMMENT ON FUNCTION castmatch.reembed(regclass, text)
+    IS 'switch an attached table to another model while the old vectors serve; NULL ends a switch that is going on';
+
 CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
@@ -245,6 +250,9 @@ BEGIN
     DELETE FROM castmatch.queue q USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND q.target OPERATOR(pg_catalog.=) d.objid;
+    DELETE FROM castmatch.progress p USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND p.target OPERATOR(pg_catalog.=) d.objid;
     DELETE FROM castmatch.registrations r USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND r.target OPERATOR(pg_catalog.=) d.objid;

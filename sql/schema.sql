@@ -24,7 +24,6 @@ CREATE TABLE castmatch.registrations (
     next_embedding name,
     next_since timestamp with time zone,
     column_numbers smallint[],
-    embedded_rows bigint NOT NULL DEFAULT 0,
     attached_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE castmatch.registrations IS 'attached tables; written by castmatch.attach and castmatch.detach';
@@ -33,6 +32,15 @@ COMMENT ON COLUMN castmatch.registrations.next_model IS 'the model that castmatc
 COMMENT ON COLUMN castmatch.registrations.column_numbers IS
     'numbers of the columns in key_columns, content_columns, filter_columns, embedding_column and next_embedding, which outlast a rename';
 COMMENT ON COLUMN castmatch.registrations.index_is_due IS 'whether the vector index waits for the rows to be embedded';
+
+-- How far the rows of attached tables are; a table of its own, for it changes with each batch. Not part of a dump.
+CREATE TABLE castmatch.progress (
+    target regclass PRIMARY KEY,
+    embedded_rows bigint NOT NULL DEFAULT 0,
+    rows_per_second double precision,
+    measured_at timestamp with time zone
+);
+COMMENT ON TABLE castmatch.progress IS 'embeddings written for attached tables, and how fast';
 
 -- Rows that wait for their embedding. A change of a row appends, so that writers never wait for each other here; one
 -- row of a table may stand in it several times.
@@ -90,11 +98,13 @@ CREATE VIEW castmatch.attachments AS
             JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
             WHERE p.isleaf HAVING min(l.reltuples) >= 0)
         WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
-        r.embedded_rows AS embedded,
-        (SELECT count(DISTINCT q.key) FROM castmatch.queue q
-         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL) AS pending,
-        (SELECT count(DISTINCT q.key) FROM castmatch.queue q
-         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NOT NULL) AS failed,
+        COALESCE(p.embedded_rows, 0) AS embedded,
+        w.pending,
+        w.failed,
+        CASE WHEN w.pending OPERATOR(pg_catalog.>) 0 THEN v.rows_per_second END AS rows_per_second,
+        CASE WHEN w.pending OPERATOR(pg_catalog.=) 0 THEN '0'::interval
+        ELSE pg_catalog.make_interval(secs => w.pending OPERATOR(pg_catalog./) NULLIF(v.rows_per_second, 0)) END AS eta,
+        r.next_model AS switching_to,
         r.key_columns,
         r.content_columns,
         r.embedding_column,
@@ -104,11 +114,24 @@ CREATE VIEW castmatch.attachments AS
         r.attached_at
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
+    LEFT JOIN castmatch.progress p ON p.target OPERATOR(pg_catalog.=) r.target
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT q.key) FILTER (WHERE q.failed_at IS NULL) AS pending,
+               count(DISTINCT q.key) FILTER (WHERE q.failed_at IS NOT NULL) AS failed
+        FROM castmatch.queue q WHERE q.target OPERATOR(pg_catalog.=) r.target) w
+    -- A speed of long ago says nothing.
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.measured_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '1 minute'::interval)
+            THEN p.rows_per_second END AS rows_per_second) v
     WHERE pg_catalog.has_table_privilege(r.target, 'SELECT');
 COMMENT ON VIEW castmatch.attachments IS 'attached tables that the caller may read';
 COMMENT ON COLUMN castmatch.attachments.rows IS 'rows of the table as the planner estimates them; NULL before the first ANALYZE';
 COMMENT ON COLUMN castmatch.attachments.embedded IS 'embeddings written since the table was attached, repeated ones included';
 COMMENT ON COLUMN castmatch.attachments.pending IS 'rows that wait for their embedding, exact';
+COMMENT ON COLUMN castmatch.attachments.rows_per_second IS
+    'rows embedded per second, an average over some ten seconds; NULL while nothing is done';
+COMMENT ON COLUMN castmatch.attachments.eta IS 'time until no row is pending at that speed';
+COMMENT ON COLUMN castmatch.attachments.switching_to IS 'the model that castmatch.reembed is switching to';
 COMMENT ON COLUMN castmatch.attachments.failed IS 'rows that could not be embedded, exact; see castmatch.failures';
 
 CREATE VIEW castmatch.failures AS

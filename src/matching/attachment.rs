@@ -8,9 +8,11 @@ use crate::matching::key::Key;
 use crate::matching::target::Target;
 use crate::pg::catalog;
 use crate::pg::invalidation;
+use crate::pg::role::{Restriction, act_as};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
+use crate::pg::xact::in_subtransaction;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -86,12 +88,16 @@ pub struct Attachment {
     pub model_version: String,
     /// What `castmatch.reembed` is switching to.
     pub next: Option<Next>,
+    /// Models, their versions and their columns.
+    written: Vec<String>,
     /// Columns that reasons report on, not quoted.
     pub filters: Vec<String>,
     /// Text search configuration, quoted.
     pub text_config: String,
     /// Rows as the planner estimates them.
     pub estimated_rows: f64,
+    /// Access method of its vector index.
+    pub index_method: String,
     /// When rows are embedded.
     pub embed_mode: EmbedMode,
     /// The table's columns as filters and preferences want them.
@@ -126,6 +132,13 @@ impl Next {
     }
 }
 
+/// Models, their versions and their columns, of the table and of the switch that is going on.
+fn written(rows: &Rows) -> Result<Vec<String>> {
+    let columns = [13, 14, 6, 15, 16, 17].into_iter();
+    let values = columns.map(|column| Ok(rows.get::<String>(0, column)?.unwrap_or_default()));
+    values.collect()
+}
+
 const LOAD_SQL: &str = "
     SELECT n.nspname::text, c.relname::text, c.relowner, r.key_columns::text[], r.content_columns::text[], r.embedding_column::text,
            r.filter_columns::text[], r.text_config, r.embed_mode, c.relkind::text OPERATOR(pg_catalog.=) 'p',
@@ -137,7 +150,7 @@ const LOAD_SQL: &str = "
                 OPERATOR(pg_catalog.||) r.key_columns OPERATOR(pg_catalog.||) ARRAY[r.embedding_column, r.next_embedding]) AS m (name)
             WHERE m.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
                 AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text,
-           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text
+           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text, r.index_method::text
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -227,13 +240,36 @@ impl Attachment {
             embedding_name,
             model: name(13)?,
             model_version: name(14)?,
+            written: written(&rows)?,
             next: Next::read(&rows)?,
             filters: rows.require(0, 7)?,
             text_config: name(8)?,
             estimated_rows: rows.get::<f64>(0, 11)?.unwrap_or(0.0),
+            index_method: name(18)?,
             embed_mode,
             columns: Target::load(session, target)?.filter_columns(),
         }))
+    }
+
+    /// Whether the registration still says what this one does about what is embedded and where.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub fn is_current(&self) -> Result<bool> {
+        let now = Self::find(self.target)?;
+        Ok(now.is_some_and(|now| now.embedded_as() == self.embedded_as()))
+    }
+
+    fn embedded_as(&self) -> [&[String]; 3] {
+        [&self.key_names, &self.content_names, &self.written]
+    }
+
+    /// One thing done to the table as its owner, its errors turned into a message.
+    ///
+    /// # Errors
+    /// The message.
+    pub fn as_owner<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R, String> {
+        in_subtransaction(|| act_as(self.owner, Restriction::Restricted, f))
     }
 
     /// The text that is embedded, as an SQL expression over the table alias `t`: no more of it than can matter, so that a

@@ -7,20 +7,22 @@
 
 mod attach;
 pub mod attachment;
-mod batch;
-mod blocked;
 pub mod cached;
 mod detach;
 mod explain;
+mod index_worker;
 pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
 mod own_row;
+mod queue;
 pub mod rank;
 mod ranking;
 mod reasons;
+mod reembed;
 mod row_values;
+mod switch;
 mod sync;
 mod sync_worker;
 pub mod target;

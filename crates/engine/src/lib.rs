@@ -17,5 +17,6 @@ pub mod options;
 pub mod prefer;
 pub mod reasons;
 pub mod request;
+pub mod retry;
 pub mod shared;
 pub mod vector;

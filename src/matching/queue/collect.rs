@@ -75,7 +75,9 @@ pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Coll
 /// How long until an entry is due; `None` if there is none.
 fn next_due(session: &Session, blocked: &Blocked) -> Result<Option<Duration>> {
     let next = session.run(
-        "SELECT pg_catalog.date_part('epoch', pg_catalog.min(not_before) - pg_catalog.clock_timestamp())
+        // What was due long ago has -infinity, from which servers before 17 subtract nothing.
+        "SELECT pg_catalog.date_part('epoch', pg_catalog.min(GREATEST(not_before, pg_catalog.clock_timestamp()))
+             OPERATOR(pg_catalog.-) pg_catalog.clock_timestamp())
          FROM castmatch.queue WHERE failed_at IS NULL AND target::oid OPERATOR(pg_catalog.<>) ALL ($1)",
         &[Value::of(blocked.tables())],
     )?;

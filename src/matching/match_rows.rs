@@ -91,7 +91,7 @@ fn run(
 }
 
 #[pg_extern(sql = false)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn match_rows(
     target: Option<pg_sys::Oid>,
     query: Option<&str>,
@@ -121,6 +121,7 @@ fn match_rows(
 }
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn match_vector(
     target: Option<pg_sys::Oid>,
     query: Option<VectorArg<f32>>,
@@ -153,6 +154,7 @@ fn match_vector(
 }
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn similar(
     target: Option<pg_sys::Oid>,
     key: Option<&str>,

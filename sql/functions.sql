@@ -74,6 +74,33 @@ CREATE FUNCTION castmatch.match(
 COMMENT ON FUNCTION castmatch.match(regclass, text, integer, jsonb, jsonb, text, jsonb)
     IS 'rank the rows of an attached table against a description';
 
+CREATE FUNCTION castmatch.match_vector(
+    target regclass, query @extschema@.vector, k integer DEFAULT 10, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL,
+    options jsonb DEFAULT NULL
+) RETURNS TABLE (
+    key text, score double precision, similarity double precision, semantic_rank integer, text_rank integer, reasons jsonb
+)
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 ROWS 10 AS 'MODULE_PATHNAME', 'match_vector_wrapper';
+COMMENT ON FUNCTION castmatch.match_vector(regclass, @extschema@.vector, integer, jsonb, jsonb, jsonb)
+    IS 'rank the rows of an attached table by their nearness to a vector';
+
+CREATE FUNCTION castmatch.similar(
+    target regclass, key text, k integer DEFAULT 10, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL,
+    options jsonb DEFAULT NULL
+) RETURNS TABLE (
+    key text, score double precision, similarity double precision, semantic_rank integer, text_rank integer, reasons jsonb
+)
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 ROWS 10 AS 'MODULE_PATHNAME', 'similar_wrapper';
+COMMENT ON FUNCTION castmatch.similar(regclass, text, integer, jsonb, jsonb, jsonb)
+    IS 'the rows of an attached table that are like one of them';
+
+CREATE FUNCTION castmatch.match_explain(
+    target regclass, query text, key text, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL, options jsonb DEFAULT NULL
+) RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 AS 'MODULE_PATHNAME', 'match_explain_wrapper';
+COMMENT ON FUNCTION castmatch.match_explain(regclass, text, text, jsonb, jsonb, jsonb)
+    IS 'where one row stands in a match and why, or why it is not in the result';
+
 CREATE FUNCTION castmatch.chat(
     message text, conversation_id uuid DEFAULT NULL, target regclass DEFAULT NULL, k integer DEFAULT 5,
     filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT NULL

@@ -5,6 +5,8 @@
 //! DETAIL and HINT as sentences.
 
 use castmatch_engine::filter::{ErrorClass as FilterErrorClass, FilterError};
+use castmatch_engine::fusion::FusionError;
+use castmatch_engine::options::OptionError;
 use castmatch_engine::prefer::PreferError;
 use castmatch_engine::vector::{ErrorClass, VectorError};
 use pgrx::pg_sys::panic::ErrorReport;
@@ -39,6 +41,11 @@ pub fn unsupported(message: impl Into<String>) -> ErrorReport {
 /// The server is not in the state that the call needs (SQLSTATE 55000).
 pub fn not_in_state(message: impl Into<String>) -> ErrorReport {
     error(PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+}
+
+/// A row that is not there, or that the caller may not see (SQLSTATE P0002).
+pub fn no_row(message: impl Into<String>) -> ErrorReport {
+    error(PgSqlErrorCode::ERRCODE_NO_DATA_FOUND, message)
 }
 
 /// An internal contradiction, a defect of castmatch itself (SQLSTATE XX000).
@@ -88,6 +95,20 @@ pub fn prefer_error(failure: PreferError) -> ErrorReport {
         failure.detail(),
         failure.hint(),
     )
+}
+
+/// The report for options that are wrong.
+pub fn option_error(failure: OptionError) -> ErrorReport {
+    with_notes(
+        invalid_argument(failure.to_string()),
+        None::<String>,
+        failure.hint(),
+    )
+}
+
+/// The report for a mode that does not exist.
+pub fn fusion_error(failure: FusionError) -> ErrorReport {
+    invalid_argument(failure.to_string())
 }
 
 fn condition_error(

@@ -25,28 +25,8 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Instant;
 
+pub use castmatch_engine::cache::Usage;
 pub use functions::shared_holdings;
-
-/// How a call wants to use the caches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Usage {
-    /// Look the value up, store it.
-    #[default]
-    Normal,
-    /// Compute and store it, whatever is there.
-    Refresh,
-    /// Leave the caches alone.
-    Bypass,
-}
-
-impl Usage {
-    /// Names in SQL.
-    pub const NAMES: [(&'static str, Self); 3] = [
-        ("use", Self::Normal),
-        ("refresh", Self::Refresh),
-        ("bypass", Self::Bypass),
-    ];
-}
 
 /// A value that was computed.
 pub struct Computed {

@@ -7,13 +7,13 @@ mod reply;
 mod sources;
 mod store;
 
-use crate::cache::Usage;
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::match_rows::parse_conditions;
 use crate::matching::rank;
 use crate::pg::json::JsonArg;
 use crate::stats::{Operation, timed};
 use castmatch_engine::chat::window::estimate_tokens;
+use castmatch_engine::options::{Options, Verb};
 use pgrx::datum::Uuid;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -35,7 +35,7 @@ struct Turn<'a> {
     k: usize,
     filter: Option<&'a Json>,
     prefer: Option<&'a Json>,
-    usage: Usage,
+    options: &'a Options,
 }
 
 /// How long the parts of a turn took, in milliseconds.
@@ -72,7 +72,7 @@ fn chat(
         ));
     }
     check_provider(model)?;
-    let conditions = parse_conditions(filter, prefer, options)?;
+    let conditions = parse_conditions(filter, prefer, options, Verb::Chat)?;
     let turn = Turn {
         message,
         conversation: conversation_id,
@@ -80,7 +80,7 @@ fn chat(
         k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
         filter: conditions.filter.as_ref(),
         prefer: conditions.prefer.as_ref(),
-        usage: conditions.usage,
+        options: &conditions.options,
     };
     timed(Operation::Chat, || take_turn(&turn)).map(JsonB)
 }

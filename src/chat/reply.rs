@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::matching::attachment::Attachment;
 use crate::matching::cached::{self, Place};
 use crate::matching::legs::BoundFilter;
-use crate::matching::rank::{self, Match, Search};
+use crate::matching::rank::{self, Match, Query, Search};
 use castmatch_engine::cache::Kind;
 use castmatch_engine::chat::compose::{RefinementNote, ReplyInput, compose};
 use castmatch_engine::chat::follow_up::{RetrievalQuery, retrieval_query};
@@ -61,11 +61,13 @@ pub fn answer(
     timings: &mut Timings,
 ) -> Result<(Answer, Option<Duration>)> {
     let question = Question::read(turn, target, window)?;
-    let place = match turn.usage {
+    let place = match turn.options.cache {
         Usage::Bypass => None,
         _ => question.place()?,
     };
-    cached::through(Kind::Reply, place, turn.usage, || question.answer(timings))
+    cached::through(Kind::Reply, place, turn.options.cache, || {
+        question.answer(timings)
+    })
 }
 
 impl<'a> Question<'a> {
@@ -103,6 +105,7 @@ impl<'a> Question<'a> {
             .with(turn.message.as_bytes())
             .with_number(turn.k as u64)
             .with_text(json(turn.prefer).as_deref());
+        let key = turn.options.identify(key);
         let key = BoundFilter::new(self.filter.as_ref(), &self.attachment.columns)?.identify(key);
         let key = self.window.iter().fold(key, |key, kept| {
             key.with_number(u64::from(kept.message.role == Role::User))
@@ -134,12 +137,12 @@ impl<'a> Question<'a> {
         let started = Instant::now();
         let found = rank::search(&Search {
             target,
-            query: &query.text,
+            query: Query::Text(&query.text),
             k: turn.k,
             filter: Some(&conditions),
             prefer: turn.prefer,
             mode: Mode::Hybrid,
-            usage: turn.usage,
+            options: turn.options,
         })?;
         timings.embed = found.embed_ms;
         timings.matching = milliseconds(started) - found.embed_ms;

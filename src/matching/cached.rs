@@ -6,7 +6,7 @@ use crate::cache::{self, Computed, Usage, epoch, session as context};
 use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
-use crate::matching::rank::Search;
+use crate::matching::rank::{Query, Search};
 use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::relation::OpenTables;
 use crate::pg::spi::{Access, session};
@@ -91,10 +91,16 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
 pub fn of_search(attachment: &Attachment, search: &Search, filter: &BoundFilter) -> Result<Option<Place>> {
     let json = |value: Option<&Json>| value.map(Json::to_string);
     let place = place(Kind::Match, attachment)?;
-    Ok(place.map(|place| Place {
-        key: filter
-            .identify(place.key)
-            .with(search.query.as_bytes())
+    Ok(place.map(|place| {
+        let key = filter.identify(place.key);
+        let key = match search.query {
+            Query::Text(text) => key.with_number(0).with(text.as_bytes()),
+            Query::Vector(vector) => vector.iter().fold(key.with_number(1), |key, element| {
+                key.with_number(u64::from(element.to_bits()))
+            }),
+            Query::Row(row) => key.with_number(2).with(row.as_bytes()),
+        };
+        let key = key
             .with_number(search.k as u64)
             // Reasons show the filter's columns, in the words of the caller.
             .with_text(json(search.filter).as_deref())
@@ -103,8 +109,11 @@ pub fn of_search(attachment: &Attachment, search: &Search, filter: &BoundFilter)
                 Mode::Hybrid => 0,
                 Mode::Semantic => 1,
                 Mode::Text => 2,
-            }),
-        ..place
+            });
+        Place {
+            key: search.options.identify(key),
+            ..place
+        }
     }))
 }
 

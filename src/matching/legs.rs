@@ -30,8 +30,19 @@ impl BoundFilter {
     /// 42703 and 22023 for a wrong filter; a value that its type refuses raises the type's own error.
     pub fn new(filter: Option<&serde_json::Value>, columns: &[filter::Column]) -> Result<Self> {
         let empty = serde_json::Value::Object(serde_json::Map::new());
-        let compiled =
-            filter::compile(filter.unwrap_or(&empty), columns, "t", FILTER_FIRST).map_err(filter_error)?;
+        Self::from_parameter(filter.unwrap_or(&empty), columns, FILTER_FIRST)
+    }
+
+    /// As [`Self::new`], for a statement in which the filter's parameters have numbers from `first` on.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn from_parameter(
+        filter: &serde_json::Value,
+        columns: &[filter::Column],
+        first: usize,
+    ) -> Result<Self> {
+        let compiled = filter::compile(filter, columns, "t", first).map_err(filter_error)?;
         let values = compiled
             .parameters
             .iter()
@@ -45,6 +56,19 @@ impl BoundFilter {
         &self.compiled.columns
     }
 
+    /// The value that the filter calls by that name, a column's or that at a path, out of a row's columns.
+    pub fn value_in<'v>(
+        &self,
+        columns: &'v serde_json::Map<String, serde_json::Value>,
+        name: &str,
+    ) -> &'v serde_json::Value {
+        let path = || self.compiled.paths.iter().find(|path| path.to_string() == name);
+        columns
+            .get(name)
+            .or_else(|| path().and_then(|path| Some(path.value_in(columns.get(&path.column)?))))
+            .unwrap_or(&serde_json::Value::Null)
+    }
+
     /// Adds the filter to a key: its conditions, and their values as they were read, for "today" is another one tomorrow.
     pub fn identify(&self, key: Key) -> Key {
         let values = self
@@ -56,7 +80,18 @@ impl BoundFilter {
         })
     }
 
-    fn with_query(&self, query: Value) -> Vec<Value> {
+    /// The condition on a row of `t`.
+    pub fn sql(&self) -> &str {
+        &self.compiled.sql
+    }
+
+    /// Its parameters.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// The parameters of a statement whose first is the query.
+    pub fn with_query(&self, query: Value) -> Vec<Value> {
         std::iter::once(query)
             .chain(self.values.iter().copied())
             .collect()

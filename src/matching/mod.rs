@@ -2,22 +2,26 @@
 //!
 //! ```text
 //! attach ─► trigger on the table ─► castmatch.queue ─► launcher ─► sync worker ─► embedding column
-//! match  ─► filter, semantic leg, text leg ─► fusion ─► rows with reasons
+//! match  ─► filter, semantic leg, text leg ─► fusion ─► preferences, diversity ─► rows with reasons
 //! ```
 
 mod attach;
 pub mod attachment;
 pub mod cached;
 mod detach;
+mod explain;
 mod index_worker;
 pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
+mod own_row;
 mod queue;
 pub mod rank;
+mod ranking;
 mod reasons;
 mod reembed;
+mod row_values;
 mod switch;
 mod sync;
 mod sync_worker;

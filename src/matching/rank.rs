@@ -1,36 +1,54 @@
-//! Ranking the rows of an attached table: both legs, their fusion, preferences, and why each row is where it is.
+//! A search: its arguments checked, its result from the caches or ranked (`ranking`).
 
 use crate::cache::Usage;
 use crate::embed;
-use crate::error::{Result, invalid_argument, prefer_error};
+use crate::error::{Result, error, invalid_argument, option_error, prefer_error};
 use crate::matching::attachment::Attachment;
 use crate::matching::cached;
-use crate::matching::legs::{self, BoundFilter, Word};
-use crate::matching::reasons::{self, Scored, TEXT};
+use crate::matching::legs::BoundFilter;
+use crate::matching::own_row::{self, OwnRow};
+use crate::matching::reasons::TEXT;
 use crate::matching::target;
-use crate::pg::spi::{Access, Session, session};
+use crate::pg::catalog;
+use crate::pg::spi::{Access, session};
 use castmatch_engine::cache::Kind;
-use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
+use castmatch_engine::filter::{self, Conjunct};
+use castmatch_engine::fusion::Mode;
+use castmatch_engine::options::{MAX_K, Options};
 use castmatch_engine::prefer::{self, Preference};
 use pgrx::pg_sys;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use serde_json::Value as Json;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// Most rows that one search can ask for.
-pub const MAX_K: i32 = 10_000;
-/// Rows that each leg contributes for each row asked for, at least and at most.
-const CANDIDATES_PER_ROW: usize = 5;
-const MIN_CANDIDATES: usize = 100;
-const MAX_CANDIDATES: usize = 50_000;
+/// What the rows are compared with.
+#[derive(Clone, Copy)]
+pub enum Query<'a> {
+    /// A description in words.
+    Text(&'a str),
+    /// A vector.
+    Vector(&'a [f32]),
+    /// The row of that key, which is not among the results itself.
+    Row(&'a str),
+}
+
+impl<'a> Query<'a> {
+    /// The words, if there are any.
+    pub fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Vector(_) | Self::Row(_) => None,
+        }
+    }
+}
 
 /// A search.
 pub struct Search<'a> {
     /// The attached table.
     pub target: pg_sys::Oid,
     /// What is looked for.
-    pub query: &'a str,
+    pub query: Query<'a>,
     /// Rows asked for.
     pub k: usize,
     /// Hard conditions.
@@ -39,8 +57,8 @@ pub struct Search<'a> {
     pub prefer: Option<&'a Json>,
     /// Which legs count.
     pub mode: Mode,
-    /// How the caches are used.
-    pub usage: Usage,
+    /// The rest.
+    pub options: &'a Options,
 }
 
 /// A row of the result.
@@ -50,13 +68,13 @@ pub struct Match {
     pub key: String,
     /// In [0, 1], the weighted sum of the parts in `reasons`.
     pub score: f64,
-    /// Cosine similarity of the row to the query, where the semantic leg found it.
+    /// Cosine similarity of the row to the query, where both have an embedding.
     pub similarity: Option<f64>,
     /// Position in the semantic leg from 1.
     pub semantic_rank: Option<u32>,
     /// Position in the text leg from 1.
     pub text_rank: Option<u32>,
-    /// Why it is there.
+    /// Why it is there; null if that was not asked.
     pub reasons: Json,
 }
 
@@ -92,144 +110,138 @@ pub struct Found {
 pub fn row_count(k: i32) -> Result<usize> {
     usize::try_from(k)
         .ok()
-        .filter(|_| k <= MAX_K)
+        .filter(|k| *k <= MAX_K)
         .ok_or_else(|| invalid_argument(format!("k must be between 0 and {MAX_K}, not {k}")))
 }
 
 /// A search whose arguments are checked.
-struct Checked<'a> {
-    search: &'a Search<'a>,
-    attachment: Rc<Attachment>,
-    filter: BoundFilter,
-    preferences: Vec<Preference>,
+pub(super) struct Checked<'a> {
+    pub search: &'a Search<'a>,
+    pub attachment: Rc<Attachment>,
+    pub filter: BoundFilter,
+    /// The conditions of the filter one by one, for reasons.
+    pub conjuncts: Vec<Conjunct>,
+    pub preferences: Vec<Preference>,
+}
+
+/// What the rows' embeddings are compared with.
+#[derive(Default)]
+pub(super) struct Meaning {
+    pub vector: Option<Vec<f32>>,
+    /// The key of the row whose vector it is.
+    pub excluded: Option<String>,
+    /// Time that the embedding of a text took.
+    pub embed_ms: f64,
 }
 
 /// Runs the search as the current role, under the calling query's snapshot, or takes its result from the caches.
 ///
 /// # Errors
-/// 55000 for a table that is not attached, 22023 and 42703 for wrong arguments, those of embedding, and those that the
-/// statements raise.
+/// 55000 for a table that is not attached and for a row without an embedding, P0002 for a row that is not there, 22000 for a
+/// vector of other dimensions, 22023 and 42703 for wrong arguments, those of embedding, and those that the statements raise.
 pub fn search(search: &Search) -> Result<Found> {
-    if search.query.trim().is_empty() {
-        return Err(invalid_argument("query must not be empty"));
-    }
-    let attachment = Attachment::load(search.target)?;
-    target::require_select(search.target)?;
-    let preferences = search
-        .prefer
-        .map(|prefer| prefer::parse(prefer, &attachment.columns))
-        .transpose()
-        .map_err(prefer_error)?
-        .unwrap_or_default();
-    let filter = BoundFilter::new(search.filter, &attachment.columns)?;
+    let checked = Checked::new(search)?;
     if search.k == 0 {
         return Ok(Found {
             matches: Vec::new(),
             embed_ms: 0.0,
         });
     }
-    let checked = Checked {
-        search,
-        attachment,
-        filter,
-        preferences,
-    };
-    let place = match search.usage {
+    let usage = search.options.cache;
+    let place = match usage {
         Usage::Bypass => None,
         _ => cached::of_search(&checked.attachment, search, &checked.filter)?,
     };
     let mut embed_ms = 0.0;
-    let (matches, _) = cached::through(Kind::Match, place, search.usage, || {
-        let found = checked.run()?;
-        embed_ms = found.embed_ms;
-        Ok(found.matches)
+    let (matches, _) = cached::through(Kind::Match, place, usage, || {
+        // Outside the SPI session: waiting for the model must not hold its memory.
+        let meaning = checked.meaning()?;
+        embed_ms = meaning.embed_ms;
+        session(Access::ReadOnly, |session| checked.matches(session, &meaning))
     })?;
     Ok(Found { matches, embed_ms })
 }
 
-impl Checked<'_> {
-    fn run(&self) -> Result<Found> {
-        let started = Instant::now();
-        // Outside the SPI session: waiting for the model must not hold its memory.
-        let vector = if self.search.mode == Mode::Text {
-            None
-        } else {
-            let model = embed::model_of_table(&self.attachment.model)?;
-            Some(embed::embed_query(&model, self.search.query, self.search.usage)?)
-        };
-        let embed_ms = started.elapsed().as_secs_f64() * 1e3;
-        let matches = session(Access::ReadOnly, |session| {
-            let words = legs::words(session, &self.attachment, self.search.query)?;
-            let fused = self.run_legs(session, vector.as_deref(), &words)?;
-            self.explain(session, &words, fused)
-        })?;
-        Ok(Found { matches, embed_ms })
-    }
-
-    fn run_legs(&self, session: &Session, vector: Option<&[f32]>, words: &[Word]) -> Result<Vec<Fused>> {
-        let (search, attachment, filter) = (self.search, &self.attachment, &self.filter);
-        let candidates = search
-            .k
-            .saturating_mul(CANDIDATES_PER_ROW)
-            .clamp(MIN_CANDIDATES, MAX_CANDIDATES);
-        let semantic = match vector {
-            Some(vector) => legs::semantic(session, attachment, filter, vector, candidates)?,
-            None => Vec::new(),
-        };
-        let text = match search.mode {
-            Mode::Semantic => Vec::new(),
-            Mode::Hybrid | Mode::Text => legs::text(session, attachment, filter, words, candidates)?,
-        };
-        // Preferences may lift any candidate into the result.
-        let kept = if self.preferences.is_empty() {
-            search.k
-        } else {
-            candidates.saturating_mul(2)
-        };
-        Ok(fusion::fuse(
-            &semantic,
-            &text,
-            search.mode,
-            kept,
-            &Fusion::default(),
-        ))
-    }
-
-    /// Turns the fused legs into the result: preferences weighed in, the best `k` explained.
-    fn explain(&self, session: &Session, words: &[Word], fused: Vec<Fused>) -> Result<Vec<Match>> {
-        let Self {
+impl<'a> Checked<'a> {
+    /// Checks everything that can be said before a row is read.
+    ///
+    /// # Errors
+    /// As for [`search`].
+    pub fn new(search: &'a Search<'a>) -> Result<Self> {
+        if search.query.text().is_some_and(|text| text.trim().is_empty()) {
+            return Err(invalid_argument("query must not be empty"));
+        }
+        search.options.check_mode(search.mode).map_err(option_error)?;
+        let attachment = Attachment::load(search.target)?;
+        target::require_select(search.target)?;
+        let preferences = search
+            .prefer
+            .map(|prefer| prefer::parse(prefer, &attachment.columns))
+            .transpose()
+            .map_err(prefer_error)?
+            .unwrap_or_default();
+        let filter = BoundFilter::new(search.filter, &attachment.columns)?;
+        if let Query::Vector(vector) = search.query {
+            check_dimensions(&attachment, vector)?;
+        }
+        Ok(Self {
             search,
             attachment,
             filter,
+            conjuncts: search.filter.map(filter::conjuncts).unwrap_or_default(),
             preferences,
-        } = self;
-        let shown: BTreeSet<&String> = filter.columns().iter().chain(&attachment.filters).collect();
-        let mut columns = shown.clone();
-        columns.extend(preferences.iter().map(|preference| &preference.column));
-        let keys: Vec<String> = fused.iter().map(|row| row.key.clone()).collect();
-        let values = reasons::column_values(session, attachment, &columns, &keys)?;
-        let scored = reasons::score(fused, preferences, &values, search.k);
-        let keys: Vec<String> = scored.iter().map(|scored| scored.row.key.clone()).collect();
-        let matched = reasons::matched_terms(session, attachment, words, &keys)?;
-        Ok(scored
-            .into_iter()
-            .map(|scored| {
-                let terms = matched
-                    .get(&scored.row.key)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                let columns = values.get(&scored.row.key);
-                let reasons = reasons::reasons(&scored, search.mode, preferences, &shown, columns, terms);
-                let Scored { row, score, .. } = scored;
-                Match {
-                    key: row.key,
-                    score,
-                    similarity: row.similarity,
-                    semantic_rank: row.semantic_rank,
-                    text_rank: row.text_rank,
-                    reasons,
-                }
-            })
-            .collect())
+        })
+    }
+
+    /// What the rows are compared with in meaning; nothing where only words count.
+    ///
+    /// # Errors
+    /// Those of embedding; for a row's own vector P0002 without the row, 55000 without the vector.
+    pub fn meaning(&self) -> Result<Meaning> {
+        if self.search.mode == Mode::Text {
+            return Ok(Meaning::default());
+        }
+        match self.search.query {
+            Query::Text(text) => {
+                let started = Instant::now();
+                let model = embed::model_of_table(&self.attachment.model)?;
+                let vector = embed::embed_query(&model, text, self.search.options.cache)?;
+                Ok(Meaning {
+                    vector: Some(vector),
+                    excluded: None,
+                    embed_ms: started.elapsed().as_secs_f64() * 1e3,
+                })
+            }
+            Query::Vector(vector) => Ok(Meaning {
+                vector: Some(vector.to_vec()),
+                ..Meaning::default()
+            }),
+            Query::Row(key) => {
+                let OwnRow { key, vector } = session(Access::ReadOnly, |session| {
+                    own_row::load(session, &self.attachment, key)
+                })?;
+                Ok(Meaning {
+                    vector: Some(vector),
+                    excluded: Some(key),
+                    embed_ms: 0.0,
+                })
+            }
+        }
+    }
+}
+
+/// Refuses a vector that the column's cannot be compared with, whether or not the table has rows.
+fn check_dimensions(attachment: &Attachment, vector: &[f32]) -> Result<()> {
+    let declared = catalog::type_modifier(attachment.target, &attachment.embedding_name);
+    match declared.and_then(|dimensions| usize::try_from(dimensions).ok()) {
+        Some(dimensions) if dimensions != vector.len() => Err(error(
+            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            format!(
+                "query has {} dimensions, but column \"{}\" has {dimensions}",
+                vector.len(),
+                attachment.embedding_name
+            ),
+        )),
+        _ => Ok(()),
     }
 }

@@ -1,198 +1,104 @@
-//! Why each row of a result is where it is: the values and words that it has, its score and the parts of that.
+//! Why each row of a result is where it is: the parts of its score, and the same in words.
 
-use crate::error::Result;
-use crate::matching::attachment::Attachment;
-use crate::matching::legs::Word;
-use crate::pg::json;
-use crate::pg::spi::{Rows, Session, quote_identifier};
-use crate::pg::value::Value;
-use castmatch_engine::fusion::{Fused, Mode};
-use castmatch_engine::prefer::{self, Preference};
+use crate::matching::rank::Checked;
+use crate::matching::ranking::{Ranking, Scored, value_of};
+use crate::matching::row_values::RowValues;
+use castmatch_engine::options::Reasons;
+use castmatch_engine::prefer;
+use castmatch_engine::reasons::{self, MAX_REASONS, Reason};
 use serde_json::{Map, Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Weight of the text in the score, as `reasons` calls it.
 pub(super) const TEXT: &str = "text";
 
-/// The values of the columns that reasons or preferences speak of, by key.
-pub(super) fn column_values(
-    session: &Session,
-    attachment: &Attachment,
-    columns: &BTreeSet<&String>,
-    keys: &[String],
-) -> Result<BTreeMap<String, Map<String, Json>>> {
-    let pairs: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            format!(
-                "{}, t.{}",
-                pgrx::spi::quote_literal(column),
-                quote_identifier(column)
-            )
-        })
-        .collect();
-    let pairs = pairs.join(", ");
-    let rows = by_key(
-        session,
-        attachment,
-        keys,
-        &format!("pg_catalog.jsonb_build_object({pairs})"),
-        &[],
-    )?;
-    let mut values = BTreeMap::new();
-    for (key, row) in rows.places {
-        if let Json::Object(columns) = json::cell(&rows.rows, row, 2)? {
-            values.insert(key, columns);
-        }
-    }
-    Ok(values)
+/// What the reasons of all rows of a ranking have in common.
+pub(super) struct Because<'a> {
+    checked: &'a Checked<'a>,
+    /// The query's words as they were written, in the order in which they are told.
+    words: Vec<String>,
+    ranges: Vec<Option<(f64, f64)>>,
+    /// Columns whose values are told whatever is preferred.
+    shown: Vec<String>,
 }
 
-/// Which of the query's words each row has, by key.
-pub(super) fn matched_terms(
-    session: &Session,
-    attachment: &Attachment,
-    words: &[Word],
-    keys: &[String],
-) -> Result<BTreeMap<String, Vec<String>>> {
-    let expression = format!(
-        "ARRAY(SELECT w.word FROM pg_catalog.unnest($1) AS w (word)
-               WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
-        attachment.tsvector_expression("t.")
-    );
-    let lexemes: Vec<String> = words.iter().map(|word| word.lexeme.clone()).collect();
-    let rows = by_key(session, attachment, keys, &expression, &[Value::of(lexemes)])?;
-    let written: BTreeMap<&str, &str> = words
-        .iter()
-        .map(|word| (word.lexeme.as_str(), word.written.as_str()))
-        .collect();
-    let as_written = |lexemes: Vec<String>| -> Vec<String> {
-        lexemes
+impl<'a> Because<'a> {
+    pub fn new(checked: &'a Checked<'a>, ranking: &Ranking) -> Self {
+        Self {
+            words: ranking.words.iter().map(|word| word.written.clone()).collect(),
+            ranges: ranking.ranges.clone(),
+            shown: checked.shown_columns(),
+            checked,
+        }
+    }
+
+    /// The reasons of a row, as the options want them.
+    pub fn of(&self, scored: &Scored, values: Option<&RowValues>) -> Json {
+        match self.checked.search.options.reasons {
+            Reasons::Left => Json::Null,
+            Reasons::Text => Json::String(reasons::sentence(&self.told(scored, values))),
+            Reasons::Full => self.full(scored, values),
+        }
+    }
+
+    fn full(&self, scored: &Scored, values: Option<&RowValues>) -> Json {
+        let no_columns = Map::new();
+        let columns = values.map_or(&no_columns, |values| &values.columns);
+        let preferences = &self.checked.preferences;
+        let preferred: Vec<Json> = preferences
             .iter()
-            .filter_map(|lexeme| written.get(lexeme.as_str()))
-            .map(|&word| word.to_owned())
-            .collect()
-    };
-    rows.places
-        .into_iter()
-        .map(|(key, row)| Ok((key, as_written(rows.rows.require(row, 2)?))))
-        .collect()
-}
-
-/// Rows looked up by key, with the number of each key's row.
-struct ByKey {
-    rows: Rows,
-    places: Vec<(String, usize)>,
-}
-
-fn by_key(
-    session: &Session,
-    attachment: &Attachment,
-    keys: &[String],
-    expression: &str,
-    values: &[Value],
-) -> Result<ByKey> {
-    let sql = format!(
-        "SELECT k.place, {expression} FROM {keys} JOIN {table} t ON {joined}",
-        keys = attachment.key.unnest(values.len() + 1),
-        table = attachment.table,
-        joined = attachment.key.joined("t"),
-    );
-    let mut parameters = values.to_vec();
-    parameters.extend(attachment.key.arrays(keys)?);
-    let rows = session.run(&sql, &parameters)?;
-    let mut places = Vec::new();
-    for row in 0..rows.len() {
-        let place: i64 = rows.require(row, 1)?;
-        if let Some(key) = usize::try_from(place - 1).ok().and_then(|place| keys.get(place)) {
-            places.push((key.clone(), row));
-        }
-    }
-    Ok(ByKey { rows, places })
-}
-
-/// A candidate with its score and the scores of the preferences.
-pub(super) struct Scored {
-    pub row: Fused,
-    pub score: f64,
-    parts: Vec<f64>,
-}
-
-/// Scores the candidates and keeps the best, best first.
-pub(super) fn score(
-    fused: Vec<Fused>,
-    preferences: &[Preference],
-    values: &BTreeMap<String, Map<String, Json>>,
-    k: usize,
-) -> Vec<Scored> {
-    let ranges: Vec<Option<(f64, f64)>> = preferences
-        .iter()
-        .map(|preference| prefer::observed_range(values.values().map(|row| preference.value_in(row))))
-        .collect();
-    let mut scored: Vec<Scored> = fused
-        .into_iter()
-        .map(|row| {
-            let columns = values.get(&row.key);
-            let parts: Vec<f64> = preferences
-                .iter()
-                .zip(&ranges)
-                .map(|(preference, range)| {
-                    prefer::score(&preference.rule, preferred_value(columns, preference), *range)
+            .zip(&scored.parts)
+            .map(|(preference, part)| {
+                json!({
+                    "column": preference.name(), "rule": preference.rule.name(), "weight": preference.weight,
+                    "score": part, "value": value_of(columns, preference),
                 })
-                .collect();
-            Scored {
-                score: prefer::combine(row.score, preferences, &parts),
-                row,
-                parts,
-            }
-        })
-        .collect();
-    // Stable: rows of equal score keep the order of the fusion, which breaks ties by key.
-    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
-    scored.truncate(k);
-    scored
-}
-
-fn value_of<'a>(columns: Option<&'a Map<String, Json>>, column: &str) -> &'a Json {
-    columns
-        .and_then(|columns| columns.get(column))
-        .unwrap_or(&Json::Null)
-}
-
-/// The value that a preference judges: the column's, or that at its path.
-fn preferred_value<'a>(columns: Option<&'a Map<String, Json>>, preference: &Preference) -> &'a Json {
-    columns.map_or(&Json::Null, |columns| preference.value_in(columns))
-}
-
-/// Why the row is where it is.
-pub(super) fn reasons(
-    scored: &Scored,
-    mode: Mode,
-    preferences: &[Preference],
-    shown: &BTreeSet<&String>,
-    columns: Option<&Map<String, Json>>,
-    matched: &[String],
-) -> Json {
-    let preferred: Vec<Json> = preferences
-        .iter()
-        .zip(&scored.parts)
-        .map(|(preference, part)| {
-            json!({
-                "column": preference.name(), "rule": preference.rule.name(), "weight": preference.weight,
-                "score": part, "value": preferred_value(columns, preference),
             })
+            .collect();
+        let shown: Map<String, Json> = self
+            .shown
+            .iter()
+            .map(|column| (column.clone(), columns.get(column).cloned().unwrap_or_default()))
+            .collect();
+        let because: Vec<Json> = self.told(scored, values).iter().map(Reason::to_json).collect();
+        json!({
+            TEXT: {
+                "weight": prefer::text_weight(preferences), "score": scored.row.score,
+                "mode": self.checked.search.mode.name(), "matched_terms": self.matched(values),
+            },
+            "preferences": preferred,
+            "columns": shown,
+            "because": because,
         })
-        .collect();
-    let shown: Map<String, Json> = shown
-        .iter()
-        .map(|column| ((*column).clone(), value_of(columns, column).clone()))
-        .collect();
-    json!({
-        TEXT: {
-            "weight": prefer::text_weight(preferences), "score": scored.row.score, "mode": mode.name(),
-            "matched_terms": matched,
-        },
-        "preferences": preferred,
-        "columns": shown,
-    })
+    }
+
+    /// The query's words that stand in the row, in whichever column.
+    pub fn matched(&self, values: Option<&RowValues>) -> Vec<&String> {
+        let found = |word: &&String| {
+            values.is_some_and(|values| values.words.iter().any(|words| words.contains(word)))
+        };
+        self.words.iter().filter(found).collect()
+    }
+
+    /// The reasons in words: what the filter asked, what the preferences wanted, the words, the meaning.
+    pub fn told(&self, scored: &Scored, values: Option<&RowValues>) -> Vec<Reason> {
+        let no_columns = Map::new();
+        let columns = values.map_or(&no_columns, |values| &values.columns);
+        let mut told = reasons::conditions(&self.checked.conjuncts, |column| {
+            self.checked.filter.value_in(columns, column)
+        });
+        let preferences = self.checked.preferences.iter().zip(&self.ranges);
+        told.extend(preferences.map(|(preference, range)| {
+            reasons::preference(preference, value_of(columns, preference), *range)
+        }));
+        let words = values.map(|values| values.words.as_slice()).unwrap_or_default();
+        let content = self.checked.attachment.content_names.iter().zip(words);
+        told.extend(content.filter_map(|(column, words)| reasons::matched_words(column, words)));
+        let similarity = scored
+            .row
+            .similarity
+            .or(values.and_then(|values| values.similarity));
+        told.extend(similarity.map(reasons::similarity));
+        told.truncate(MAX_REASONS);
+        told
+    }
 }

@@ -191,6 +191,22 @@ pub fn has_default_class(type_oid: pg_sys::Oid, method: pg_sys::Oid) -> bool {
     unsafe { pg_sys::GetDefaultOpClass(type_oid, method) != pg_sys::InvalidOid }
 }
 
+/// The type modifier of a column, if there is such a column and it has one: of a vector, its dimensions.
+pub fn type_modifier(relation: pg_sys::Oid, column: &str) -> Option<i32> {
+    let column = std::ffi::CString::new(column).ok()?;
+    // SAFETY: a syscache look-up by a NUL-terminated name; 0 for an unknown one.
+    let number = unsafe { pg_sys::get_attnum(relation, column.as_ptr()) };
+    if number == 0 {
+        return None;
+    }
+    let (mut type_oid, mut modifier, mut collation) = (pg_sys::InvalidOid, -1, pg_sys::InvalidOid);
+    // SAFETY: the column exists; the pointers are valid for the call.
+    unsafe {
+        pg_sys::get_atttypetypmodcoll(relation, number, &mut type_oid, &mut modifier, &mut collation);
+    }
+    (modifier >= 0).then_some(modifier)
+}
+
 /// The base type of a domain, or the type itself.
 pub fn base_type(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: a syscache look-up; an unknown type raises an ERROR.

@@ -16,6 +16,7 @@ pub mod dsm;
 pub mod freespace;
 pub mod heap;
 pub mod index;
+pub mod interrupt;
 pub mod invalidation;
 pub mod json;
 pub mod latch;

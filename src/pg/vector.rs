@@ -8,8 +8,10 @@
 //! 8       4 * n  elements, native byte order (2 * n for halfvec)
 //! ```
 
-use crate::error::{Result, error, vector_error};
+use crate::error::{Result, error, internal, vector_error};
 use crate::pg::array::{self, ReportError};
+use crate::pg::catalog::extension_types;
+use crate::pg::spi::Rows;
 use crate::pg::varlena::{self, Varlena};
 use castmatch_engine::vector::{Element, MAX_DIMENSIONS, VectorError, f16};
 use core::marker::PhantomData;
@@ -72,6 +74,23 @@ impl<T: Element> VectorArg<T> {
         }
         elements
     }
+}
+
+/// A cell of type `vector`; `None` for NULL.
+///
+/// # Errors
+/// XX000 if there is no such cell or it is of another type, XX001 if its bytes are not a vector.
+pub fn cell(rows: &Rows, row: usize, column: usize) -> Result<Option<VectorArg<f32>>> {
+    let (type_oid, datum) = rows.cell(row, column)?;
+    if type_oid != extension_types()?.vector {
+        return Err(internal(format!(
+            "column {column} has type {type_oid:?}, not vector"
+        )));
+    }
+    // SAFETY: a value of type vector, checked above.
+    datum
+        .map(|datum| unsafe { VectorArg::from_datum(datum) })
+        .transpose()
 }
 
 fn corrupted<T: Element>(bytes: usize) -> pgrx::pg_sys::panic::ErrorReport {

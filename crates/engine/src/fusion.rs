@@ -110,7 +110,7 @@ impl Default for Fusion {
     /// The constant of the paper, 60, and equal weights.
     fn default() -> Self {
         Self {
-            rank_constant: 60,
+            rank_constant: Self::RANK_CONSTANT,
             semantic_weight: 1.0,
             text_weight: 1.0,
         }
@@ -118,6 +118,9 @@ impl Default for Fusion {
 }
 
 impl Fusion {
+    /// The constant of the paper.
+    pub const RANK_CONSTANT: u32 = 60;
+
     /// Other settings: `rank_constant` is the paper's k; only the ratio of the weights matters.
     ///
     /// # Errors
@@ -137,6 +140,11 @@ impl Fusion {
             semantic_weight: semantic_weight / largest,
             text_weight: text_weight / largest,
         })
+    }
+
+    /// The constant, and the weights of the semantic and of the text leg, the larger of them 1.
+    pub fn settings(&self) -> (u32, f64, f64) {
+        (self.rank_constant, self.semantic_weight, self.text_weight)
     }
 
     fn score(&self, semantic_rank: Option<u32>, text_rank: Option<u32>) -> f64 {

@@ -4,6 +4,7 @@
 pub mod bisect;
 pub mod cache;
 pub mod chat;
+pub mod diversity;
 pub mod filter;
 pub mod fusion;
 pub mod index;
@@ -12,7 +13,9 @@ pub mod kernels;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod model_name;
+pub mod options;
 pub mod prefer;
+pub mod reasons;
 pub mod request;
 pub mod retry;
 pub mod shared;

@@ -31,6 +31,27 @@ pub mod simulate;
 mod tests;
 pub mod text;
 
+/// How a call wants to use the caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Usage {
+    /// Look the value up, store it.
+    #[default]
+    Normal,
+    /// Compute and store it, whatever is there.
+    Refresh,
+    /// Leave the caches alone.
+    Bypass,
+}
+
+impl Usage {
+    /// Names in SQL.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("use", Self::Normal),
+        ("refresh", Self::Refresh),
+        ("bypass", Self::Bypass),
+    ];
+}
+
 /// What a cached value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]

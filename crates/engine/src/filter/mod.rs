@@ -46,6 +46,7 @@
 
 mod array_literal;
 mod column;
+mod conjuncts;
 mod describe;
 mod error;
 mod parse;
@@ -63,6 +64,7 @@ mod value;
 
 pub use array_literal::write as array_literal;
 pub use column::{Column, TypeCategory};
+pub use conjuncts::{Conjunct, Test, conjuncts};
 pub use describe::describe;
 pub use error::{ErrorClass, FilterError};
 pub use parse::{MAX_CONDITIONS, MAX_DEPTH, MAX_LIST_VALUES, Operator};
@@ -71,4 +73,4 @@ pub use sql::{Compiled, Parameter, compile};
 
 pub(crate) use error::{display_name, json_kind};
 pub(crate) use path::resolve;
-pub(crate) use suggest::closest_column;
+pub(crate) use suggest::{closest, closest_column};

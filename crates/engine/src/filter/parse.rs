@@ -83,7 +83,7 @@ impl Operator {
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operator| operator.name() == name)
     }
 }
@@ -219,7 +219,7 @@ fn parse_operators<'a>(
 }
 
 /// The column that a key names: the key itself, or what a key in double quotes encloses.
-fn column_name(key: &str) -> String {
+pub(super) fn column_name(key: &str) -> String {
     match key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         Some(inner) => inner.replace("\"\"", "\""),
         None => key.to_owned(),

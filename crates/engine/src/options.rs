@@ -1,0 +1,200 @@
+//! The options of `match` and its relatives: jsonb in, checked settings out.
+//!
+//! An option that does not exist, or that a function has no use for, is refused: a misspelt one would otherwise change nothing and be
+//! noticed by nobody. The glue calls [`parse`] once per call.
+
+mod error;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use error::OptionError;
+pub use parse::parse;
+
+use crate::cache::Usage;
+use crate::cache::key::Key;
+use crate::fusion::{Fusion, Mode};
+
+/// Most rows that a search can skip.
+pub const MAX_OFFSET: usize = 10_000;
+/// Most rows that a search can return.
+pub const MAX_K: usize = 10_000;
+/// Most rows that a leg contributes.
+pub const MAX_CANDIDATES: usize = 50_000;
+/// Most rows among which diversity chooses: it compares each with each.
+pub const MAX_DIVERSE: usize = 2_000;
+
+/// Rows that each leg contributes for each row asked for, and at least.
+const CANDIDATES_PER_ROW: usize = 5;
+const MIN_CANDIDATES: usize = 100;
+
+/// The function that the options are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `castmatch.match`
+    Match,
+    /// `castmatch.match_vector`
+    MatchVector,
+    /// `castmatch.similar`
+    Similar,
+    /// `castmatch.match_explain`
+    MatchExplain,
+    /// `castmatch.chat`
+    Chat,
+}
+
+impl Verb {
+    /// The function's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::MatchVector => "match_vector",
+            Self::Similar => "similar",
+            Self::MatchExplain => "match_explain",
+            Self::Chat => "chat",
+        }
+    }
+
+    /// The options that the function has, in the order in which messages list them.
+    pub fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Match => &[
+                "cache",
+                "candidates",
+                "min_similarity",
+                "mmr",
+                "offset",
+                "reasons",
+                "rrf_k",
+                "semantic_weight",
+                "text_weight",
+            ],
+            // One leg: there is nothing to fuse.
+            Self::MatchVector | Self::Similar => &[
+                "cache",
+                "candidates",
+                "min_similarity",
+                "mmr",
+                "offset",
+                "reasons",
+            ],
+            // What `match` takes as arguments and this function does not; all else says how the rank came about.
+            Self::MatchExplain => &[
+                "cache",
+                "candidates",
+                "k",
+                "min_similarity",
+                "mmr",
+                "mode",
+                "offset",
+                "rrf_k",
+                "semantic_weight",
+                "text_weight",
+            ],
+            // A reply has no pages, and names its sources with their reasons.
+            Self::Chat => &[
+                "cache",
+                "candidates",
+                "min_similarity",
+                "mmr",
+                "rrf_k",
+                "semantic_weight",
+                "text_weight",
+            ],
+        }
+    }
+}
+
+/// What a row's reasons hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reasons {
+    /// All parts of the score, and the sentences.
+    #[default]
+    Full,
+    /// One sentence.
+    Text,
+    /// Nothing, and nothing is computed for them.
+    Left,
+}
+
+/// Maximal marginal relevance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Diversity {
+    /// What a row's own score counts against its likeness to the rows before it: 1 leaves the order as it is.
+    pub lambda: f64,
+    /// Rows among which is chosen; `None` for five for each row asked for.
+    pub candidates: Option<usize>,
+}
+
+impl Diversity {
+    /// How many of the best rows are chosen from where `wanted` are asked for.
+    pub fn pool(&self, wanted: usize) -> usize {
+        let by_default = wanted.saturating_mul(CANDIDATES_PER_ROW).max(MIN_CANDIDATES);
+        self.candidates.unwrap_or(by_default).min(MAX_DIVERSE)
+    }
+}
+
+/// The options of a call.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options {
+    /// How the caches are used.
+    pub cache: Usage,
+    /// Rows left out at the top of the result.
+    pub offset: usize,
+    /// Rows less similar than this, or without an embedding, are left out.
+    pub min_similarity: Option<f64>,
+    /// Whether likeness to better rows costs a row its place.
+    pub diversity: Option<Diversity>,
+    /// How the legs are combined.
+    pub fusion: Fusion,
+    /// Rows that each leg contributes, if given.
+    pub candidates: Option<usize>,
+    /// What the reasons hold.
+    pub reasons: Reasons,
+    /// Rows asked for, where that is an option.
+    pub k: Option<usize>,
+    /// Which legs count, where that is an option.
+    pub mode: Option<Mode>,
+}
+
+impl Options {
+    /// Rows that each leg contributes where `k` are asked for: never fewer than are to be returned and skipped.
+    pub fn leg_rows(&self, k: usize) -> usize {
+        let wanted = k.saturating_add(self.offset);
+        let by_default = wanted.saturating_mul(CANDIDATES_PER_ROW).max(MIN_CANDIDATES);
+        self.candidates
+            .unwrap_or(by_default)
+            .max(wanted)
+            .min(MAX_CANDIDATES)
+    }
+
+    /// Adds what decides over a result to its key: all but how the caches are used, and what has arguments of its own.
+    pub fn identify(&self, key: Key) -> Key {
+        let number = |value: Option<f64>| value.map(|value| value.to_bits().to_string());
+        let (constant, semantic, text) = self.fusion.settings();
+        key.with_number(self.offset as u64)
+            .with_text(number(self.min_similarity).as_deref())
+            .with_text(number(self.diversity.map(|diversity| diversity.lambda)).as_deref())
+            .with_number(self.diversity.and_then(|d| d.candidates).unwrap_or(0) as u64)
+            .with_number(u64::from(constant))
+            .with_number(semantic.to_bits())
+            .with_number(text.to_bits())
+            .with_number(self.candidates.unwrap_or(0) as u64)
+            .with_number(match self.reasons {
+                Reasons::Full => 0,
+                Reasons::Text => 1,
+                Reasons::Left => 2,
+            })
+    }
+
+    /// Refuses what cannot work in a mode.
+    ///
+    /// # Errors
+    /// [`OptionError::NeedsMeaning`].
+    pub fn check_mode(&self, mode: Mode) -> Result<(), OptionError> {
+        if mode == Mode::Text && self.min_similarity.is_some() {
+            return Err(OptionError::NeedsMeaning);
+        }
+        Ok(())
+    }
+}

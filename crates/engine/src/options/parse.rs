@@ -1,0 +1,218 @@
+//! JSON to options.
+
+use serde_json::{Map, Value};
+
+use super::{Diversity, MAX_CANDIDATES, MAX_DIVERSE, MAX_K, MAX_OFFSET, OptionError, Options, Reasons, Verb};
+use crate::cache::Usage;
+use crate::filter::{closest, json_kind};
+use crate::fusion::Fusion;
+
+/// Longest value that a message repeats, in characters.
+const MAX_SHOWN_CHARS: usize = 60;
+
+/// Every option of any function.
+const ALL: [&str; 11] = [
+    "cache",
+    "candidates",
+    "k",
+    "min_similarity",
+    "mmr",
+    "mode",
+    "offset",
+    "reasons",
+    "rrf_k",
+    "semantic_weight",
+    "text_weight",
+];
+
+/// Parses the options of a call of `verb`.
+///
+/// # Errors
+/// Any [`OptionError`] but `NeedsMeaning`: shape, an unknown option or one of another function, a value of the wrong kind or out of range.
+pub fn parse(options: &Value, verb: Verb) -> Result<Options, OptionError> {
+    let Value::Object(given) = options else {
+        return Err(OptionError::NotAnObject {
+            found: json_kind(options),
+        });
+    };
+    let mut parsed = Options::default();
+    for (name, value) in given {
+        set(&mut parsed, known(name, verb)?, value)?;
+    }
+    parsed.fusion = fusion(given)?;
+    Ok(parsed)
+}
+
+fn known(name: &str, verb: Verb) -> Result<&'static str, OptionError> {
+    let own = verb.options().iter().copied();
+    if let Some(known) = own.clone().find(|option| *option == name) {
+        return Ok(known);
+    }
+    Err(match ALL.into_iter().find(|option| *option == name) {
+        Some(name) => OptionError::OfAnother { name, verb },
+        None => OptionError::Unknown {
+            name: name.to_owned(),
+            verb,
+            closest: closest(name, own),
+        },
+    })
+}
+
+fn set(options: &mut Options, name: &'static str, value: &Value) -> Result<(), OptionError> {
+    match name {
+        "cache" => options.cache = usage(value)?,
+        "candidates" => options.candidates = Some(whole(name, value, 1, MAX_CANDIDATES)?),
+        "k" => options.k = Some(whole(name, value, 0, MAX_K)?),
+        "min_similarity" => options.min_similarity = Some(number(name, value, -1.0, 1.0)?),
+        "mmr" => options.diversity = Some(diversity(value)?),
+        "mode" => options.mode = Some(text(name, value)?.parse()?),
+        "offset" => options.offset = whole(name, value, 0, MAX_OFFSET)?,
+        "reasons" => options.reasons = reasons(value)?,
+        // Those of the fusion are looked at together.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn usage(value: &Value) -> Result<Usage, OptionError> {
+    let wanted = Usage::NAMES.iter().find(|(name, _)| value == name);
+    wanted
+        .map(|&(_, usage)| usage)
+        .ok_or_else(|| OptionError::NotAUsage { found: shown(value) })
+}
+
+fn reasons(value: &Value) -> Result<Reasons, OptionError> {
+    match value {
+        Value::Bool(true) => Ok(Reasons::Full),
+        Value::Bool(false) => Ok(Reasons::Left),
+        Value::String(text) if text == "text" => Ok(Reasons::Text),
+        _ => Err(OptionError::WrongKind {
+            name: "reasons",
+            expected: "true, false or \"text\"",
+            found: shown(value),
+        }),
+    }
+}
+
+/// A number is the lambda alone.
+fn diversity(value: &Value) -> Result<Diversity, OptionError> {
+    let Value::Object(parts) = value else {
+        let expected = "a number or an object with \"lambda\"";
+        return match value {
+            Value::Number(_) => Ok(Diversity {
+                lambda: number("mmr", value, 0.0, 1.0)?,
+                candidates: None,
+            }),
+            _ => Err(OptionError::WrongKind {
+                name: "mmr",
+                expected,
+                found: json_kind(value).to_owned(),
+            }),
+        };
+    };
+    if let Some(name) = parts
+        .keys()
+        .find(|name| !matches!(name.as_str(), "lambda" | "candidates"))
+    {
+        return Err(OptionError::WrongKind {
+            name: "mmr",
+            expected: "an object of \"lambda\" and \"candidates\"",
+            found: format!("one with {}", shown(&Value::String(name.clone()))),
+        });
+    }
+    let candidates = parts.get("candidates");
+    Ok(Diversity {
+        lambda: number(
+            "mmr.lambda",
+            parts.get("lambda").unwrap_or(&Value::Null),
+            0.0,
+            1.0,
+        )?,
+        candidates: candidates
+            .map(|value| whole("mmr.candidates", value, 1, MAX_DIVERSE))
+            .transpose()?,
+    })
+}
+
+fn fusion(given: &Map<String, Value>) -> Result<Fusion, OptionError> {
+    let weight = |name| match given.get(name) {
+        Some(value) => number(name, value, 0.0, f64::MAX),
+        None => Ok(1.0),
+    };
+    let (semantic, text) = (weight("semantic_weight")?, weight("text_weight")?);
+    let constant = match given.get("rrf_k") {
+        Some(value) => whole("rrf_k", value, 0, MAX_RANK_CONSTANT)?,
+        None => return Ok(Fusion::new(Fusion::RANK_CONSTANT, semantic, text)?),
+    };
+    let constant = u32::try_from(constant).unwrap_or(Fusion::RANK_CONSTANT);
+    Ok(Fusion::new(constant, semantic, text)?)
+}
+
+/// Above it all ranks count alike.
+const MAX_RANK_CONSTANT: usize = 1_000_000;
+
+fn text<'a>(name: &'static str, value: &'a Value) -> Result<&'a str, OptionError> {
+    value.as_str().ok_or_else(|| OptionError::WrongKind {
+        name,
+        expected: "a string",
+        found: json_kind(value).to_owned(),
+    })
+}
+
+fn number(name: &'static str, value: &Value, smallest: f64, largest: f64) -> Result<f64, OptionError> {
+    let Some(number) = value.as_f64() else {
+        return Err(OptionError::WrongKind {
+            name,
+            expected: "a number",
+            found: json_kind(value).to_owned(),
+        });
+    };
+    if (smallest..=largest).contains(&number) {
+        return Ok(number);
+    }
+    if largest == f64::MAX {
+        return Err(OptionError::WrongKind {
+            name,
+            expected: "a number of at least 0",
+            found: shown(value),
+        });
+    }
+    Err(OptionError::OutOfRange {
+        name,
+        smallest,
+        largest,
+        given: shown(value),
+    })
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "bounds are small, and the number was checked to lie between them"
+)]
+fn whole(name: &'static str, value: &Value, smallest: usize, largest: usize) -> Result<usize, OptionError> {
+    let given = number(name, value, smallest as f64, largest as f64)?;
+    if given.fract() != 0.0 {
+        return Err(OptionError::WrongKind {
+            name,
+            expected: "a whole number",
+            found: shown(value),
+        });
+    }
+    Ok(given as usize)
+}
+
+/// A value as a message repeats it: on one line, cut.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let mut shown: String = text
+        .chars()
+        .take(MAX_SHOWN_CHARS)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}

@@ -1,0 +1,213 @@
+//! What the rows of a search have, fetched by key in one statement: columns, similarity, embedding, words. Only what is wanted.
+
+use crate::error::Result;
+use crate::matching::attachment::{Attachment, cosine_operator, tsvector_expression};
+use crate::matching::legs::Word;
+use crate::pg::catalog;
+use crate::pg::json;
+use crate::pg::spi::{Session, quote_identifier};
+use crate::pg::value::Value;
+use crate::pg::vector::{self, vector_datum};
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+
+/// What is to be fetched.
+#[derive(Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// Values of columns.
+    pub columns: &'a [String],
+    /// The similarity to the query.
+    pub similarity: bool,
+    /// The embedding.
+    pub embedding: bool,
+    /// Which of the query's words stand in which content column.
+    pub words: bool,
+}
+
+impl Wanted<'_> {
+    fn is_nothing(self) -> bool {
+        self.columns.is_empty() && !(self.similarity || self.embedding || self.words)
+    }
+}
+
+/// What a row has, as far as it was fetched.
+#[derive(Default)]
+pub struct RowValues {
+    /// Values by column.
+    pub columns: Map<String, Json>,
+    /// Cosine similarity to the query, unless one of the vectors is missing or has no direction.
+    pub similarity: Option<f64>,
+    /// The embedding.
+    pub embedding: Option<Vec<f32>>,
+    /// For each content column the query's words that stand in it, as they were written.
+    pub words: Vec<Vec<String>>,
+}
+
+/// Where and what is looked up.
+pub struct Source<'a> {
+    /// The table.
+    pub attachment: &'a Attachment,
+    /// The query's vector, if there is one.
+    pub vector: Option<&'a [f32]>,
+    /// The query's words.
+    pub words: &'a [Word],
+}
+
+/// The statement as it grows: what it selects, and the values of its parameters.
+#[derive(Default)]
+struct Statement {
+    selected: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    /// Adds a parameter and returns its number.
+    fn bind(&mut self, value: Value) -> usize {
+        self.values.push(value);
+        self.values.len()
+    }
+}
+
+impl Source<'_> {
+    /// Fetches what is wanted of the rows with these keys into `rows`. A row that is not there stays out.
+    ///
+    /// # Errors
+    /// As the statement raises them.
+    pub fn fetch(
+        &self,
+        session: &Session,
+        keys: &[String],
+        wanted: Wanted,
+        rows: &mut HashMap<String, RowValues>,
+    ) -> Result<()> {
+        let wanted = Wanted {
+            similarity: wanted.similarity && self.vector.is_some(),
+            words: wanted.words && !self.words.is_empty(),
+            ..wanted
+        };
+        if keys.is_empty() || wanted.is_nothing() {
+            return Ok(());
+        }
+        let mut statement = self.statement(wanted)?;
+        let key = &self.attachment.key;
+        let sql = format!(
+            "SELECT k.place, {selected} FROM {keys} JOIN {table} t ON {joined}",
+            selected = statement.selected.join(", "),
+            keys = key.unnest(statement.values.len() + 1),
+            table = self.attachment.table,
+            joined = key.joined("t"),
+        );
+        statement.values.extend(key.arrays(keys)?);
+        let fetched = session.run(&sql, &statement.values)?;
+        for row in 0..fetched.len() {
+            let place: i64 = fetched.require(row, 1)?;
+            let Some(key) = usize::try_from(place - 1).ok().and_then(|place| keys.get(place)) else {
+                continue;
+            };
+            let values = rows.entry(key.clone()).or_default();
+            let mut column = 1;
+            let mut next = || {
+                column += 1;
+                column
+            };
+            if !wanted.columns.is_empty()
+                && let Json::Object(columns) = json::cell(&fetched, row, next())?
+            {
+                values.columns.extend(columns);
+            }
+            if wanted.similarity {
+                values.similarity = fetched.get::<f64>(row, next())?.filter(|value| !value.is_nan());
+            }
+            if wanted.embedding {
+                let vector = vector::cell(&fetched, row, next())?;
+                values.embedding = vector.map(|vector| vector.elements().to_vec());
+            }
+            if wanted.words {
+                values.words = self
+                    .attachment
+                    .content
+                    .iter()
+                    .map(|_| Ok(self.as_written(fetched.require(row, next())?)))
+                    .collect::<Result<_>>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&self, wanted: Wanted) -> Result<Statement> {
+        let mut statement = Statement::default();
+        let attachment = self.attachment;
+        if !wanted.columns.is_empty() {
+            statement.selected.push(columns_expression(wanted.columns));
+        }
+        if let (true, Some(vector)) = (wanted.similarity, self.vector) {
+            let types = catalog::extension_types()?;
+            let number = statement.bind(Value::datum(types.vector, Some(vector_datum(vector)?)));
+            statement
+                .selected
+                .push(similarity_expression(attachment, number)?);
+        }
+        if wanted.embedding {
+            let schema = catalog::extension_types()?.schema;
+            statement
+                .selected
+                .push(format!("t.{}::{schema}.vector", attachment.embedding));
+        }
+        if wanted.words {
+            let lexemes: Vec<String> = self.words.iter().map(|word| word.lexeme.clone()).collect();
+            let number = statement.bind(Value::of(lexemes));
+            for column in &attachment.content {
+                let column = std::slice::from_ref(column);
+                statement.selected.push(format!(
+                    "ARRAY(SELECT w.word FROM pg_catalog.unnest(${number}) AS w (word)
+                           WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
+                    tsvector_expression(&attachment.text_config, column, "t.")
+                ));
+            }
+        }
+        Ok(statement)
+    }
+
+    /// The words that the lexemes stand for.
+    fn as_written(&self, lexemes: Vec<String>) -> Vec<String> {
+        lexemes
+            .iter()
+            .filter_map(|lexeme| self.words.iter().find(|word| &word.lexeme == lexeme))
+            .map(|word| word.written.clone())
+            .collect()
+    }
+}
+
+fn columns_expression(columns: &[String]) -> String {
+    let pairs: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            format!(
+                "{}, t.{}",
+                pgrx::spi::quote_literal(column),
+                quote_identifier(column)
+            )
+        })
+        .collect();
+    // A function takes a hundred arguments at most.
+    let objects: Vec<String> = pairs
+        .chunks(MAX_PAIRS)
+        .map(|pairs| format!("pg_catalog.jsonb_build_object({})", pairs.join(", ")))
+        .collect();
+    objects.join(" OPERATOR(pg_catalog.||) ")
+}
+
+/// Columns in one call of `jsonb_build_object`: half of `FUNC_MAX_ARGS`.
+const MAX_PAIRS: usize = 50;
+
+/// The similarity of a row of `t` to the vector that is bound as parameter `number`: that of the semantic leg, to the last digit.
+///
+/// # Errors
+/// XX000 if the extension is not installed here.
+pub fn similarity_expression(attachment: &Attachment, number: usize) -> Result<String> {
+    Ok(format!(
+        "1 OPERATOR(pg_catalog.-) (t.{embedding} {operator} ${number})",
+        embedding = attachment.embedding,
+        operator = cosine_operator()?,
+    ))
+}

@@ -1,14 +1,15 @@
 //! `castmatch.attach`: what makes a table matchable. Its undoing is in `detach`.
 //!
-//! attach adds the embedding column if it is missing, the triggers that queue changed rows and that keep the caches right, and the text search index, notes all
+//! attach adds the embedding column if it is missing, the triggers that queue changed rows and that keep the caches right, and the text index, notes all
 //! that in `castmatch.registrations` and queues the rows that have no embedding yet; in one transaction, under the
 //! table lock of ALTER TABLE. DDL runs as the caller, who must own the table; the extension's own tables are written as
 //! their owner.
 
 use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, internal, invalid_argument, null_argument, unsupported};
-use crate::matching::attachment::{relation_name, tsvector_expression};
+use crate::matching::attachment::{Attachment, relation_name};
 use crate::matching::target;
+use crate::matching::text::{index, statistics};
 use crate::matching::trigger;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, current};
@@ -35,6 +36,7 @@ struct Plan {
     model: &'static str,
     filters: Vec<String>,
     text_config: String,
+    text_config_oid: pg_sys::Oid,
     index_method: String,
     embed_mode: String,
 }
@@ -220,6 +222,7 @@ fn check(session: &Session, table: pg_sys::Oid, text_config: pg_sys::Oid, reques
         model: request.model,
         filters: request.filters,
         text_config: rows.require(0, 1)?,
+        text_config_oid: text_config,
         index_method: request.index_method,
         embed_mode: request.embed_mode,
     })
@@ -242,27 +245,32 @@ fn carry_out(plan: &Plan, dimensions: usize) -> Result<()> {
         }
         None => true,
     };
-    let index = session(Access::ReadWrite, |session| {
+    let average_length = index::average_length(plan.target.oid, table, plan.text_config_oid, &content)?;
+    session(Access::ReadWrite, |session| {
         if embedding_added {
             session.run_utility(&format!(
                 "ALTER TABLE {table} ADD COLUMN {embedding} {}.vector({dimensions})",
                 types.schema
             ))?;
         }
-        let index = free_index_name(session, plan)?;
+        let name = free_index_name(session, plan)?;
+        // Without a pending list: castmatch reads the tree only.
         session.run_utility(&format!(
-            "CREATE INDEX {} ON {table} USING gin (({}))",
-            quote_identifier(&index),
-            tsvector_expression(&plan.text_config, &content, "")
+            "CREATE INDEX {} ON {table} USING gin ({}) WITH (fastupdate = off)",
+            quote_identifier(&name),
+            index::terms_expression(&plan.text_config, average_length, &content, "")
         ))?;
         trigger::create_for_changes(session, table)?;
         if background {
             trigger::create_for_queue(session, table, &plan.key, &plan.content)?;
         }
-        Ok(index)
+        Ok(())
     })?;
     act_as(types.owner, Restriction::LocalChange, || {
-        register(plan, embedding_added, &index)
+        register(plan, embedding_added)
+    })?;
+    session(Access::ReadWrite, |session| {
+        statistics::refresh(session, &Attachment::load(session, plan.target.oid)?)
     })?;
     if background {
         queue_rows(plan, &embedding, types.owner)
@@ -324,13 +332,13 @@ fn free_index_name(session: &Session, plan: &Plan) -> Result<String> {
     Err(internal(format!("no free index name like \"{base}\"")))
 }
 
-fn register(plan: &Plan, embedding_added: bool, index: &str) -> Result<()> {
+fn register(plan: &Plan, embedding_added: bool) -> Result<()> {
     session(Access::ReadWrite, |session| {
         session.run(
             "INSERT INTO castmatch.registrations (target, key_column, content_columns, embedding_column, model,
-                 filter_columns, text_config, index_method, embed_mode, embedding_added, text_index)
+                 filter_columns, text_config, index_method, embed_mode, embedding_added)
              VALUES ($1::pg_catalog.oid::pg_catalog.regclass, $2::pg_catalog.name, $3::pg_catalog.name[],
-                 $4::pg_catalog.name, $5, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name)",
+                 $4::pg_catalog.name, $5, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10)",
             &[
                 Value::oid(plan.target.oid),
                 Value::of(plan.key.clone()),
@@ -342,7 +350,6 @@ fn register(plan: &Plan, embedding_added: bool, index: &str) -> Result<()> {
                 Value::of(plan.index_method.clone()),
                 Value::of(plan.embed_mode.clone()),
                 Value::of(embedding_added),
-                Value::of(index),
             ],
         )
     })

@@ -18,4 +18,5 @@ mod reasons;
 mod sync;
 mod sync_worker;
 pub mod target;
+pub mod text;
 mod trigger;

@@ -160,7 +160,7 @@ impl Checked<'_> {
         };
         let embed_ms = started.elapsed().as_secs_f64() * 1e3;
         let matches = session(Access::ReadOnly, |session| {
-            let words = legs::words(session, &self.attachment, self.search.query)?;
+            let words = legs::words(&self.attachment, self.search.query)?;
             let fused = self.run_legs(session, vector.as_deref(), &words)?;
             self.explain(session, &words, fused)
         })?;

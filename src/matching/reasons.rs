@@ -3,13 +3,14 @@
 use crate::error::Result;
 use crate::matching::attachment::{Attachment, key_array};
 use crate::matching::legs::Word;
+use crate::matching::text::index;
 use crate::pg::json;
 use crate::pg::spi::{Rows, Session, quote_identifier};
 use crate::pg::value::Value;
 use castmatch_engine::fusion::{Fused, Mode};
 use castmatch_engine::prefer::{self, Preference};
 use serde_json::{Map, Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Weight of the text in the score, as `reasons` calls it.
 pub(super) const TEXT: &str = "text";
@@ -55,22 +56,28 @@ pub(super) fn matched_terms(
     words: &[Word],
     keys: &[String],
 ) -> Result<BTreeMap<String, Vec<String>>> {
+    // The level of a key, its last four bits, does not matter here, and so neither does the average length.
     let expression = format!(
-        "ARRAY(SELECT w.word FROM pg_catalog.unnest($2) AS w (word)
-               WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
-        attachment.tsvector_expression("t.")
+        "ARRAY(SELECT k OPERATOR(pg_catalog.>>) 4 FROM pg_catalog.unnest({}) AS k
+               WHERE (k OPERATOR(pg_catalog.>>) 4) OPERATOR(pg_catalog.=) ANY ($2))",
+        index::terms_expression(&attachment.text_config, 1.0, &attachment.content, "t.")
     );
-    let lexemes: Vec<String> = words.iter().map(|word| word.lexeme.clone()).collect();
-    let rows = by_key(session, attachment, keys, &expression, &[Value::of(lexemes)])?;
-    let written: BTreeMap<&str, &str> = words
-        .iter()
-        .map(|word| (word.lexeme.as_str(), word.written.as_str()))
+    let terms: Vec<i64> = words.iter().map(|word| word.term.first_key() >> 4).collect();
+    let rows = by_key(session, attachment, keys, &expression, &[Value::of(terms)])?;
+    let places: HashMap<i64, usize> = (0..)
+        .zip(words)
+        .map(|(place, word)| (word.term.first_key() >> 4, place))
         .collect();
-    let as_written = |lexemes: Vec<String>| -> Vec<String> {
-        lexemes
+    let as_written = |terms: Vec<i64>| -> Vec<String> {
+        let mut found: Vec<usize> = terms
             .iter()
-            .filter_map(|lexeme| written.get(lexeme.as_str()))
-            .map(|&word| word.to_owned())
+            .filter_map(|term| places.get(term).copied())
+            .collect();
+        found.sort_unstable();
+        found
+            .into_iter()
+            .filter_map(|place| words.get(place))
+            .map(|word| word.written.clone())
             .collect()
     };
     rows.places

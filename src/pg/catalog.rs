@@ -130,6 +130,13 @@ pub fn connectable_databases() -> Vec<pg_sys::Oid> {
     databases
 }
 
+/// Whether a table is a partitioned one: its rows are in others.
+pub fn is_partitioned(table: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the system cache, zero for an unknown relation.
+    let kind = unsafe { pg_sys::get_rel_relkind(table) };
+    kind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE
+}
+
 /// A relation's name without its schema, if it exists.
 pub fn relation_name(relation: pg_sys::Oid) -> Option<String> {
     // SAFETY: a syscache look-up that gives null for an unknown relation, else a palloc'ed NUL-terminated string.

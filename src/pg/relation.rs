@@ -121,6 +121,11 @@ impl Relation {
         self.is_temporary() && !unsafe { pg_sys::isTempOrTempToastNamespace(self.class().relnamespace) }
     }
 
+    /// Whether the server's recovery leaves the relation out: it cannot be read on a standby.
+    pub fn is_unlogged(&self) -> bool {
+        self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED
+    }
+
     /// Whether the relation has pages at all; partitioned ones have none.
     pub fn has_storage(&self) -> bool {
         self.class().relkind as u8 != pg_sys::RELKIND_PARTITIONED_INDEX
@@ -190,6 +195,12 @@ impl OpenTable {
     pub fn lock(table: pg_sys::Oid) -> Self {
         // SAFETY: opens by number; closed when the result goes.
         Self(unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) })
+    }
+
+    /// The table, as long as it is open.
+    pub fn relation(&self) -> Relation {
+        // SAFETY: open until the result of `lock` goes.
+        unsafe { Relation::from_raw(self.0) }
     }
 
     /// Whether this transaction may have changed the table: whoever writes holds a lock for it until the end, or until what was written

@@ -1,0 +1,165 @@
+//! From candidates to rows: their visible versions, as far as the caller may read them and the filter holds.
+//!
+//! An index knows nothing of visibility and rights. So the candidates, best first, become places of visible rows, and an ordinary
+//! statement of the caller asks for these: row security, grants and the filter hold in it as anywhere. It reads the columns that are
+//! searched, so that without the right to read them there is an error, whatever is searched for.
+
+use crate::error::Result;
+use crate::matching::attachment::Attachment;
+use crate::matching::legs::{BoundFilter, key_text};
+use crate::pg::catalog;
+use crate::pg::relation::OpenTable;
+use crate::pg::signals::check_for_interrupts;
+use crate::pg::spi::Session;
+use crate::pg::tid;
+use crate::pg::value::Value;
+use crate::pg::version::Versions;
+use castmatch_engine::fusion::{TextHit, compare_keys};
+use castmatch_engine::text::accumulate::Row;
+use castmatch_engine::text::gin::{PLACE_BITS, block_and_offset};
+use castmatch_engine::text::search::BestFirst;
+use pgrx::pg_sys;
+use std::collections::HashMap;
+
+/// Rows between two checks for interrupts.
+const CHECKED_EVERY: usize = 1000;
+
+/// A table that candidates are in.
+pub(super) struct Table {
+    oid: pg_sys::Oid,
+    // Before the table: it goes first.
+    versions: Versions,
+    _open: OpenTable,
+}
+
+impl Table {
+    pub(super) fn new(oid: pg_sys::Oid, open: OpenTable) -> Self {
+        Self {
+            oid,
+            versions: Versions::of(open.relation()),
+            _open: open,
+        }
+    }
+}
+
+/// Where a visible row is: its table and its place there.
+type Place = (pg_sys::Oid, (u32, u16));
+
+/// The best `limit` candidates that qualify, best first, ties by key.
+pub(super) fn qualifying(
+    session: &Session,
+    attachment: &Attachment,
+    filter: &BoundFilter,
+    tables: &mut [Table],
+    candidates: Vec<(Row, f64)>,
+    limit: usize,
+) -> Result<Vec<TextHit>> {
+    let statement = Statement::new(attachment, filter);
+    let mut candidates = BestFirst::new(candidates);
+    let mut hits = Vec::new();
+    let mut portion = limit;
+    loop {
+        let best = candidates.take(portion);
+        let ended = best.len() < portion;
+        let scores = visible(tables, best);
+        statement.run(session, filter, &scores, &mut hits)?;
+        if ended || hits.len() >= limit {
+            break;
+        }
+        portion = portion.saturating_mul(2);
+    }
+    hits.sort_by(|a, b| {
+        b.rank
+            .total_cmp(&a.rank)
+            .then_with(|| compare_keys(&a.key, &b.key))
+    });
+    hits.truncate(limit);
+    Ok(hits)
+}
+
+fn visible(tables: &mut [Table], candidates: &[(Row, f64)]) -> HashMap<Place, f64> {
+    let mut scores = HashMap::with_capacity(candidates.len());
+    for (number, &(row, score)) in candidates.iter().enumerate() {
+        if number % CHECKED_EVERY == 0 {
+            check_for_interrupts();
+        }
+        let Some(table) = tables.get_mut((row >> PLACE_BITS) as usize) else {
+            continue;
+        };
+        let (block, offset) = block_and_offset(row & ((1 << PLACE_BITS) - 1));
+        if let Some(place) = table.versions.visible(block, offset) {
+            scores.insert((table.oid, place), score);
+        }
+    }
+    scores
+}
+
+/// The statement that asks for rows by their places: `$1` are the places, then come the filter's values, and for a partitioned table the
+/// partitions that the places are in.
+struct Statement {
+    sql: String,
+    target: pg_sys::Oid,
+    partitioned: bool,
+}
+
+impl Statement {
+    fn new(attachment: &Attachment, filter: &BoundFilter) -> Self {
+        let partitioned = catalog::is_partitioned(attachment.target);
+        // True for every row, and folded away, but the right to read the columns is asked for.
+        let readable: Vec<String> = attachment
+            .content
+            .iter()
+            .map(|column| format!("(t.{column} IS NULL OR TRUE)"))
+            .collect();
+        let (only, pairs) = if partitioned {
+            let pairs = format!(
+                " AND (t.tableoid, t.ctid) IN (SELECT u.table_oid, u.place
+                    FROM ROWS FROM (pg_catalog.unnest(${}), pg_catalog.unnest($1)) AS u (table_oid, place))",
+                filter.parameters() + 2
+            );
+            ("", pairs)
+        } else {
+            ("ONLY", String::new())
+        };
+        Self {
+            sql: format!(
+                "SELECT t.{key}, t.ctid, t.tableoid FROM {only} {table} t
+                 WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND {filter} AND {readable}{pairs}",
+                key = attachment.key,
+                table = attachment.table,
+                filter = filter.sql(),
+                readable = readable.join(" AND "),
+            ),
+            target: attachment.target,
+            partitioned,
+        }
+    }
+
+    fn run(
+        &self,
+        session: &Session,
+        filter: &BoundFilter,
+        scores: &HashMap<Place, f64>,
+        hits: &mut Vec<TextHit>,
+    ) -> Result<()> {
+        let places = tid::array(scores.keys().map(|&(_, place)| place))?;
+        let mut parameters = filter.with_query(places);
+        if self.partitioned {
+            let tables: Vec<pg_sys::Oid> = scores.keys().map(|&(table, _)| table).collect();
+            parameters.push(Value::of(tables));
+        }
+        let rows = session.run(&self.sql, &parameters)?;
+        for row in 0..rows.len() {
+            let table = if self.partitioned {
+                rows.require(row, 3)?
+            } else {
+                self.target
+            };
+            if let Some(&rank) = scores.get(&(table, tid::cell(&rows, row, 2)?)) {
+                let key = key_text(&rows, row)?;
+                hits.push(TextHit { key, rank });
+            }
+        }
+        Ok(())
+    }
+}

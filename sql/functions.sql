@@ -36,9 +36,21 @@ CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';
 
+CREATE FUNCTION castmatch.embed_change() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'embed_change_wrapper';
+COMMENT ON FUNCTION castmatch.embed_change() IS 'trigger that castmatch.attach puts on a table whose rows are embedded as they are written';
+
 CREATE FUNCTION castmatch.note_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'note_change_wrapper';
 COMMENT ON FUNCTION castmatch.note_change() IS 'trigger that castmatch.attach puts on a table';
+
+-- What backends keep of a registration they drop when it changes, whoever changes it.
+CREATE FUNCTION castmatch.note_registration() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'note_registration_wrapper';
+COMMENT ON FUNCTION castmatch.note_registration() IS 'trigger of castmatch.registrations';
+CREATE TRIGGER note_registration AFTER INSERT OR UPDATE OR DELETE ON castmatch.registrations
+    FOR EACH ROW EXECUTE FUNCTION castmatch.note_registration();
+ALTER TABLE castmatch.registrations ENABLE ALWAYS TRIGGER note_registration;
 
 -- Whatever fills the queue, pg_restore too, has it worked on.
 CREATE FUNCTION castmatch.announce_queue() RETURNS trigger
@@ -127,6 +139,82 @@ CREATE FUNCTION castmatch.metrics()
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 200 AS 'MODULE_PATHNAME', 'metrics_wrapper';
 COMMENT ON FUNCTION castmatch.metrics() IS 'counters and histograms since the server started, one row a sample';
 
+-- The numbers of a registration's columns, by which a rename is followed. Computed where the row is written, for a dump keeps names and
+-- restores to other numbers.
+CREATE FUNCTION castmatch.number_columns() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.column_numbers := ARRAY(
+        SELECT a.attnum
+        FROM pg_catalog.unnest(NEW.key_columns OPERATOR(pg_catalog.||) NEW.content_columns OPERATOR(pg_catalog.||) NEW.filter_columns
+            OPERATOR(pg_catalog.||) ARRAY[NEW.embedding_column, NEW.next_embedding]) WITH ORDINALITY AS n (name, place)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) NEW.target
+            AND a.attname OPERATOR(pg_catalog.=) n.name AND NOT a.attisdropped
+        ORDER BY n.place);
+    RETURN NEW;
+END;
+$$;
+COMMENT ON FUNCTION castmatch.number_columns() IS 'trigger of castmatch.registrations';
+CREATE TRIGGER number_columns BEFORE INSERT OR UPDATE ON castmatch.registrations
+    FOR EACH ROW EXECUTE FUNCTION castmatch.number_columns();
+ALTER TABLE castmatch.registrations ENABLE ALWAYS TRIGGER number_columns;
+
+-- Renamed columns are renamed in the registration too; one that castmatch needs is not dropped. Runs as the extension's owner:
+-- whoever alters a table need not have rights on these.
+CREATE FUNCTION castmatch.follow_columns() RETURNS event_trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r castmatch.registrations;
+    names name[];
+    names_now name[];
+    gone name;
+    keys integer;
+    contents integer;
+    filters integer;
+BEGIN
+    FOR r IN SELECT * FROM castmatch.registrations LOOP
+        names := r.key_columns OPERATOR(pg_catalog.||) r.content_columns OPERATOR(pg_catalog.||) r.filter_columns
+            OPERATOR(pg_catalog.||) ARRAY[r.embedding_column, r.next_embedding];
+        names_now := ARRAY(
+            SELECT a.attname
+            FROM pg_catalog.unnest(r.column_numbers) WITH ORDINALITY AS n (number, place)
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) r.target
+                AND a.attnum OPERATOR(pg_catalog.=) n.number AND NOT a.attisdropped
+            ORDER BY n.place);
+        CONTINUE WHEN names_now IS NOT DISTINCT FROM names;
+        SELECT b.name INTO gone
+        FROM ROWS FROM (pg_catalog.unnest(names), pg_catalog.unnest(names_now)) WITH ORDINALITY AS b (name, name_now, place)
+        WHERE b.name IS NOT NULL AND b.name_now IS NULL
+        ORDER BY b.place LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+                MESSAGE = pg_catalog.format('column "%s" of table "%s" cannot be dropped while the table is attached with it', gone,
+                    (SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) r.target)),
+                HINT = 'Run castmatch.detach first.';
+        END IF;
+        keys := pg_catalog.cardinality(r.key_columns);
+        contents := pg_catalog.cardinality(r.content_columns);
+        filters := pg_catalog.cardinality(r.filter_columns);
+        UPDATE castmatch.registrations w SET
+            key_columns = names_now[1:keys],
+            content_columns = names_now[keys OPERATOR(pg_catalog.+) 1:keys OPERATOR(pg_catalog.+) contents],
+            filter_columns = names_now[keys OPERATOR(pg_catalog.+) contents OPERATOR(pg_catalog.+) 1:
+                keys OPERATOR(pg_catalog.+) contents OPERATOR(pg_catalog.+) filters],
+            embedding_column = names_now[keys OPERATOR(pg_catalog.+) contents OPERATOR(pg_catalog.+) filters OPERATOR(pg_catalog.+) 1],
+            next_embedding = names_now[keys OPERATOR(pg_catalog.+) contents OPERATOR(pg_catalog.+) filters OPERATOR(pg_catalog.+) 2]
+        WHERE w.target OPERATOR(pg_catalog.=) r.target;
+    END LOOP;
+END;
+$$;
+REVOKE EXECUTE ON FUNCTION castmatch.follow_columns() FROM PUBLIC;
+COMMENT ON FUNCTION castmatch.follow_columns() IS 'keeps the registrations in step with renamed columns';
+
+CREATE EVENT TRIGGER castmatch_follow_columns ON ddl_command_end
+    WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION castmatch.follow_columns();
+
 -- A dropped table takes its registration and its queued rows along. Runs as the extension's owner: whoever drops a table
 -- need not have rights on these.
 CREATE FUNCTION castmatch.forget_dropped() RETURNS event_trigger
@@ -139,6 +227,9 @@ BEGIN
     DELETE FROM castmatch.text_statistics s USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND s.target OPERATOR(pg_catalog.=) d.objid;
+    DELETE FROM castmatch.progress p USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND p.target OPERATOR(pg_catalog.=) d.objid;
     DELETE FROM castmatch.registrations r USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND r.target OPERATOR(pg_catalog.=) d.objid;

@@ -6,19 +6,40 @@ COMMENT ON SCHEMA castmatch IS 'castmatch: matching and chat';
 -- Which tables are attached, and how. Columns are kept by name, so that a dump restores them.
 CREATE TABLE castmatch.registrations (
     target regclass PRIMARY KEY,
-    key_column name NOT NULL,
+    key_columns name[] NOT NULL,
     content_columns name[] NOT NULL,
     embedding_column name NOT NULL,
     model text NOT NULL,
+    model_version text NOT NULL,
     filter_columns name[] NOT NULL,
     text_config text NOT NULL,
     index_method name NOT NULL,
-    embed_mode text NOT NULL CHECK (embed_mode IN ('background', 'off')),
+    embed_mode text NOT NULL CHECK (embed_mode IN ('background', 'live', 'off')),
     embedding_added boolean NOT NULL,
-    embedded_rows bigint NOT NULL DEFAULT 0,
+    vector_index name,
+    index_is_due boolean NOT NULL DEFAULT false,
+    next_model text,
+    next_version text,
+    next_embedding name,
+    next_since timestamp with time zone,
+    column_numbers smallint[],
     attached_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE castmatch.registrations IS 'attached tables; written by castmatch.attach and castmatch.detach';
+COMMENT ON COLUMN castmatch.registrations.vector_index IS 'the vector index that castmatch made or will make; NULL if the table had one';
+COMMENT ON COLUMN castmatch.registrations.next_model IS 'the model that castmatch.reembed is switching to, with the column for its vectors';
+COMMENT ON COLUMN castmatch.registrations.column_numbers IS
+    'numbers of the columns in key_columns, content_columns, filter_columns, embedding_column and next_embedding, which outlast a rename';
+COMMENT ON COLUMN castmatch.registrations.index_is_due IS 'whether the vector index waits for the rows to be embedded';
+
+-- How far the rows of attached tables are; a table of its own, for it changes with each batch. Not part of a dump.
+CREATE TABLE castmatch.progress (
+    target regclass PRIMARY KEY,
+    embedded_rows bigint NOT NULL DEFAULT 0,
+    rows_per_second double precision,
+    measured_at timestamp with time zone
+);
+COMMENT ON TABLE castmatch.progress IS 'embeddings written for attached tables, and how fast';
 
 -- Rows that wait for their embedding. A change of a row appends, so that writers never wait for each other here; one
 -- row of a table may stand in it several times.
@@ -26,11 +47,13 @@ CREATE TABLE castmatch.queue (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     target regclass NOT NULL,
     key text NOT NULL,
+    for_next boolean NOT NULL DEFAULT false,
     tries integer NOT NULL DEFAULT 0,
     not_before timestamp with time zone NOT NULL DEFAULT '-infinity',
     error text,
     failed_at timestamp with time zone
 );
+COMMENT ON COLUMN castmatch.queue.for_next IS 'whether only the vector of the model that castmatch.reembed is switching to is wanted';
 CREATE INDEX queue_target ON castmatch.queue (target);
 COMMENT ON TABLE castmatch.queue IS 'rows of attached tables that wait for their embedding, or could not get one';
 
@@ -79,13 +102,19 @@ CREATE VIEW castmatch.attachments AS
     SELECT
         r.target,
         r.model,
-        CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
-        r.embedded_rows AS embedded,
-        (SELECT count(DISTINCT q.key) FROM castmatch.queue q
-         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL) AS pending,
-        (SELECT count(DISTINCT q.key) FROM castmatch.queue q
-         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NOT NULL) AS failed,
-        r.key_column,
+        CASE WHEN c.relkind::text OPERATOR(pg_catalog.=) 'p' THEN (
+            SELECT sum(l.reltuples)::bigint FROM pg_catalog.pg_partition_tree(c.oid) p
+            JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
+            WHERE p.isleaf HAVING min(l.reltuples) >= 0)
+        WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+        COALESCE(p.embedded_rows, 0) AS embedded,
+        w.pending,
+        w.failed,
+        CASE WHEN w.pending OPERATOR(pg_catalog.>) 0 THEN v.rows_per_second END AS rows_per_second,
+        CASE WHEN w.pending OPERATOR(pg_catalog.=) 0 THEN '0'::interval
+        ELSE pg_catalog.make_interval(secs => w.pending OPERATOR(pg_catalog./) NULLIF(v.rows_per_second, 0)) END AS eta,
+        r.next_model AS switching_to,
+        r.key_columns,
         r.content_columns,
         r.embedding_column,
         r.filter_columns,
@@ -94,11 +123,24 @@ CREATE VIEW castmatch.attachments AS
         r.attached_at
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
+    LEFT JOIN castmatch.progress p ON p.target OPERATOR(pg_catalog.=) r.target
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT q.key) FILTER (WHERE q.failed_at IS NULL) AS pending,
+               count(DISTINCT q.key) FILTER (WHERE q.failed_at IS NOT NULL) AS failed
+        FROM castmatch.queue q WHERE q.target OPERATOR(pg_catalog.=) r.target) w
+    -- A speed of long ago says nothing.
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN p.measured_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '1 minute'::interval)
+            THEN p.rows_per_second END AS rows_per_second) v
     WHERE pg_catalog.has_table_privilege(r.target, 'SELECT');
 COMMENT ON VIEW castmatch.attachments IS 'attached tables that the caller may read';
 COMMENT ON COLUMN castmatch.attachments.rows IS 'rows of the table as the planner estimates them; NULL before the first ANALYZE';
 COMMENT ON COLUMN castmatch.attachments.embedded IS 'embeddings written since the table was attached, repeated ones included';
 COMMENT ON COLUMN castmatch.attachments.pending IS 'rows that wait for their embedding, exact';
+COMMENT ON COLUMN castmatch.attachments.rows_per_second IS
+    'rows embedded per second, an average over some ten seconds; NULL while nothing is done';
+COMMENT ON COLUMN castmatch.attachments.eta IS 'time until no row is pending at that speed';
+COMMENT ON COLUMN castmatch.attachments.switching_to IS 'the model that castmatch.reembed is switching to';
 COMMENT ON COLUMN castmatch.attachments.failed IS 'rows that could not be embedded, exact; see castmatch.failures';
 
 CREATE VIEW castmatch.failures AS

@@ -36,6 +36,18 @@ pub fn note_change(target: pg_sys::Oid) {
     }
 }
 
+/// Notes a change of a row of this table, which is a change of the partitioned tables that it is a part of too.
+pub fn note_change_of_row(table: pg_sys::Oid) {
+    let is_known = CHANGED.with_borrow(|changed| changed.last() == Some(&table));
+    if is_known && !xact::is_committing() {
+        return;
+    }
+    catalog::partition_ancestors(table)
+        .into_iter()
+        .for_each(note_change);
+    note_change(table);
+}
+
 fn register_one(target: pg_sys::Oid) {
     if let (Some(epochs), Some(transaction)) = (memory::epochs(), snapshot::own_transaction()) {
         epochs.register(table(target), transaction);

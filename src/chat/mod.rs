@@ -8,7 +8,6 @@ mod sources;
 mod store;
 
 use crate::cache::Usage;
-use crate::embed::{BUILTIN_MODEL, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::match_rows::parse_conditions;
 use crate::matching::rank;
@@ -21,6 +20,9 @@ use pgrx::prelude::*;
 use pgrx::{JsonB, check_for_interrupts};
 use serde_json::{Value as Json, json};
 use std::time::Instant;
+
+/// Name of the provider that comes with castmatch: it composes replies itself.
+const BUILTIN_PROVIDER: &str = "builtin";
 
 /// Longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
@@ -69,7 +71,7 @@ fn chat(
             ),
         ));
     }
-    resolve_model(model)?;
+    check_provider(model)?;
     let conditions = parse_conditions(filter, prefer, options)?;
     let turn = Turn {
         message,
@@ -81,6 +83,18 @@ fn chat(
         usage: conditions.usage,
     };
     timed(Operation::Chat, || take_turn(&turn)).map(JsonB)
+}
+
+/// Refuses models that there are none of. Texts are embedded by the model of the table, whatever composes the reply.
+fn check_provider(model: Option<&str>) -> Result<()> {
+    match model {
+        None | Some(BUILTIN_PROVIDER) => Ok(()),
+        Some(other) => Err(error(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("chat model \"{other}\" does not exist"),
+        )
+        .set_hint("The model that comes with castmatch is called \"builtin\".")),
+    }
 }
 
 fn take_turn(turn: &Turn) -> Result<Json> {
@@ -105,7 +119,7 @@ fn take_turn(turn: &Turn) -> Result<Json> {
     Ok(json!({
         "conversation_id": conversation.id.to_string(),
         "reply": answer.text,
-        "model": BUILTIN_MODEL,
+        "model": BUILTIN_PROVIDER,
         "sources": answer.sources,
         "cache": {
             "hit": age.is_some(),

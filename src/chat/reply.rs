@@ -6,15 +6,12 @@
 use crate::cache::Usage;
 use crate::chat::sources;
 use crate::chat::store::Kept;
-use crate::chat::{Timings, Turn, milliseconds};
-use crate::embed::BUILTIN_MODEL;
+use crate::chat::{BUILTIN_PROVIDER, Timings, Turn, milliseconds};
 use crate::error::Result;
 use crate::matching::attachment::Attachment;
 use crate::matching::cached::{self, Place};
 use crate::matching::legs::BoundFilter;
 use crate::matching::rank::{self, Match, Search};
-use crate::matching::target::Target;
-use crate::pg::spi::{Access, session};
 use castmatch_engine::cache::Kind;
 use castmatch_engine::chat::compose::{RefinementNote, ReplyInput, compose};
 use castmatch_engine::chat::follow_up::{RetrievalQuery, retrieval_query};
@@ -24,6 +21,7 @@ use castmatch_engine::filter::describe;
 use castmatch_engine::fusion::Mode;
 use pgrx::pg_sys;
 use serde_json::{Map, Value as Json, json};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Longest search text in characters: more than the model reads.
@@ -43,8 +41,7 @@ pub struct Answer {
 /// A turn's message, understood in its conversation.
 struct Question<'a> {
     turn: &'a Turn<'a>,
-    attachment: Attachment,
-    table: Target,
+    attachment: Rc<Attachment>,
     window: &'a [Kept],
     /// What the user said before, oldest first.
     said: Vec<&'a str>,
@@ -73,9 +70,7 @@ pub fn answer(
 
 impl<'a> Question<'a> {
     fn read(turn: &'a Turn<'a>, target: pg_sys::Oid, window: &'a [Kept]) -> Result<Self> {
-        let (attachment, table) = session(Access::ReadOnly, |session| {
-            Ok((Attachment::load(session, target)?, Target::load(session, target)?))
-        })?;
+        let attachment = Attachment::load(target)?;
         let earlier: Vec<&Kept> = window
             .iter()
             .filter(|kept| kept.message.role == Role::User)
@@ -88,7 +83,6 @@ impl<'a> Question<'a> {
         Ok(Self {
             turn,
             attachment,
-            table,
             window,
             said,
             query,
@@ -105,11 +99,11 @@ impl<'a> Question<'a> {
         let json = |value: Option<&Json>| value.map(Json::to_string);
         let key = place
             .key
-            .with(BUILTIN_MODEL.as_bytes())
+            .with(BUILTIN_PROVIDER.as_bytes())
             .with(turn.message.as_bytes())
             .with_number(turn.k as u64)
             .with_text(json(turn.prefer).as_deref());
-        let key = BoundFilter::new(self.filter.as_ref(), &self.table)?.identify(key);
+        let key = BoundFilter::new(self.filter.as_ref(), &self.attachment.columns)?.identify(key);
         let key = self.window.iter().fold(key, |key, kept| {
             key.with_number(u64::from(kept.message.role == Role::User))
                 .with(kept.message.content.as_bytes())
@@ -122,7 +116,6 @@ impl<'a> Question<'a> {
         let Self {
             turn,
             attachment,
-            table,
             window,
             said,
             query,
@@ -135,7 +128,7 @@ impl<'a> Question<'a> {
             Vec::new()
         };
 
-        let refinements = detect(turn.message, &table.filter_columns());
+        let refinements = detect(turn.message, &attachment.columns);
         let refined = refine(&refinements, &shown);
         let conditions = conjunction(filter.as_ref(), &refined.conditions);
         let started = Instant::now();

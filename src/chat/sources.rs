@@ -1,7 +1,7 @@
 //! The rows that a reply rests on.
 
 use crate::error::{Result, invalid_argument};
-use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::attachment::Attachment;
 use crate::pg::json;
 use crate::pg::spi::{Access, session};
 use crate::pg::value::Value;
@@ -44,16 +44,18 @@ pub fn load(attachment: &Attachment, keys: &[String]) -> Result<Vec<Source>> {
         return Ok(Vec::new());
     }
     let sql = format!(
-        "SELECT k.place, pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.-) $2, {content}
-         FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key ORDER BY k.place",
+        "SELECT k.place, pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.-) $1, {content}
+         FROM {keys} JOIN {table} t ON {joined} ORDER BY k.place",
         content = attachment.content_expression(),
         table = attachment.table,
-        key = attachment.key,
+        keys = attachment.key.unnest(2),
+        joined = attachment.key.joined("t"),
     );
     session(Access::ReadOnly, |session| {
         let embedding = Value::of(attachment.embedding_name.as_str());
-        let rows = session.run(&sql, &[key_array(attachment, keys)?, embedding])?;
+        let mut values = vec![embedding];
+        values.extend(attachment.key.arrays(keys)?);
+        let rows = session.run(&sql, &values)?;
         let mut sources = Vec::new();
         for row in 0..rows.len() {
             let place: i64 = rows.require(row, 1)?;

@@ -1,7 +1,13 @@
-//! Text to vector: `castmatch.embed` and `castmatch.embed_batch`, served by one background worker that holds the model.
+//! Text to vector: `castmatch.embed` and `castmatch.embed_batch`, served by one background worker that holds the models.
 
 pub mod client;
+mod held;
+mod name;
+mod ready;
+mod request;
 pub mod worker;
+
+pub use name::{ModelName, model_of_table, resolve_model};
 
 use crate::cache::{self, Computed, Usage};
 use crate::error::{Result, error, internal, invalid_argument};
@@ -18,29 +24,11 @@ use pgrx::prelude::*;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Name of the model that comes with castmatch.
-pub const BUILTIN_MODEL: &str = "builtin";
-
 /// Texts of one call of `embed_batch`: their vectors must fit one value.
 const MAX_BATCH_TEXTS: usize = 100_000;
 
-/// What a text is embedded for. The model `builtin` treats both alike.
+/// What a text is embedded for. Models of BERT kind as they are read here treat both alike.
 const KINDS: [&str; 2] = ["query", "passage"];
-
-/// The name of the model to use: the given one if it exists, `builtin` if none is given.
-///
-/// # Errors
-/// 42704 if there is no such model.
-pub fn resolve_model(model: Option<&str>) -> Result<&'static str> {
-    match model {
-        None | Some(BUILTIN_MODEL) => Ok(BUILTIN_MODEL),
-        Some(other) => Err(error(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-            format!("embedding model \"{other}\" does not exist"),
-        )
-        .set_hint("The model that comes with castmatch is called \"builtin\".")),
-    }
-}
 
 fn check_kind(kind: Option<&str>) -> Result<()> {
     match kind {
@@ -51,8 +39,8 @@ fn check_kind(kind: Option<&str>) -> Result<()> {
     }
 }
 
-/// The key of a text's embedding; the text in the form of [`normalize`].
-fn key(text: &str, version: u64) -> Key {
+/// The key of a text's embedding by a model of that version; the text in the form of [`normalize`].
+fn key(model: &ModelName, version: u64, text: &str) -> Key {
     let role = if guc::share_embeddings() {
         0
     } else {
@@ -60,7 +48,7 @@ fn key(text: &str, version: u64) -> Key {
     };
     Key::new(Kind::Embedding, catalog::my_database().to_u32(), 0)
         .with_number(u64::from(role))
-        .with(BUILTIN_MODEL.as_bytes())
+        .with(model.as_str().as_bytes())
         .with_number(version)
         .with(text.as_bytes())
 }
@@ -82,27 +70,27 @@ fn from_bytes(bytes: &[u8]) -> Vec<f32> {
 ///
 /// # Errors
 /// As for [`client::embed`].
-pub fn embed_query(text: &str, usage: Usage) -> Result<Vec<f32>> {
+pub fn embed_query(model: &ModelName, text: &str, usage: Usage) -> Result<Vec<f32>> {
     catalog::require_utf8()?;
     let text = normalize(text);
-    let version = client::model_version()?;
-    let answer = cache::through(&key(&text, version), 0, usage, || {
-        let vector = client::embed(&[&text], Urgency::Interactive)?
+    let version = client::model_version(model)?;
+    let answer = cache::through(&key(model, version, &text), 0, usage, || {
+        let vector = client::embed(model, &[&text], Urgency::Interactive)?
             .pop()
             .ok_or_else(|| internal("no vector came back for a text"))?;
         Ok(Computed {
             bytes: to_bytes(&vector),
             // The model may have been changed meanwhile.
-            storable: client::model_version()? == version,
+            storable: client::model_version(model)? == version,
         })
     })?;
     Ok(from_bytes(&answer.bytes))
 }
 
 /// The embeddings of texts, in order: those that the caches have, the others computed together, each text once.
-fn embed_texts(texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+fn embed_texts(model: &ModelName, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
     catalog::require_utf8()?;
-    let version = client::model_version()?;
+    let version = client::model_version(model)?;
     let texts: Vec<Cow<str>> = texts.iter().map(|text| normalize(text)).collect();
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut distinct: Vec<&str> = Vec::new();
@@ -112,7 +100,7 @@ fn embed_texts(texts: &[&str]) -> Result<Vec<Vec<f32>>> {
             distinct.len() - 1
         });
     }
-    let keys: Vec<Key> = distinct.iter().map(|text| key(text, version)).collect();
+    let keys: Vec<Key> = distinct.iter().map(|text| key(model, version, text)).collect();
     let mut vectors: Vec<Option<Vec<f32>>> = cache::look_up_all(&keys)
         .into_iter()
         .map(|found| found.map(|bytes| from_bytes(&bytes)))
@@ -124,8 +112,8 @@ fn embed_texts(texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         .filter_map(|&number| distinct.get(number).copied())
         .collect();
     // A batch takes its turn behind single queries, as a background job does.
-    let computed = client::embed(&wanted, Urgency::Background)?;
-    let storable = client::model_version()? == version;
+    let computed = client::embed(model, &wanted, Urgency::Background)?;
+    let storable = client::model_version(model)? == version;
     for (number, vector) in missing.into_iter().zip(computed) {
         if let Some(key) = keys.get(number).filter(|_| storable) {
             cache::keep(key, &to_bytes(&vector));
@@ -148,9 +136,10 @@ fn embed_texts(texts: &[&str]) -> Result<Vec<Vec<f32>>> {
 #[pg_extern(sql = false)]
 fn embed(input: Option<&str>, model: Option<&str>, kind: Option<&str>) -> Result<Option<VectorOut<f32>>> {
     check_kind(kind)?;
-    resolve_model(model)?;
+    let model = resolve_model(model)?;
     let Some(input) = input else { return Ok(None) };
-    timed(Operation::Embed, || embed_query(input, Usage::Normal)).map(|vector| Some(VectorOut(vector)))
+    timed(Operation::Embed, || embed_query(&model, input, Usage::Normal))
+        .map(|vector| Some(VectorOut(vector)))
 }
 
 #[pg_extern(sql = false)]
@@ -160,7 +149,7 @@ fn embed_batch(
     kind: Option<&str>,
 ) -> Result<Option<VectorArrayOut>> {
     check_kind(kind)?;
-    resolve_model(model)?;
+    let model = resolve_model(model)?;
     let Some(inputs) = inputs else { return Ok(None) };
     let texts = inputs.to_texts()?;
     if texts.len() > MAX_BATCH_TEXTS {
@@ -174,7 +163,7 @@ fn embed_batch(
         .set_hint("Call it for parts of the array."));
     }
     let present: Vec<&str> = texts.iter().flatten().copied().collect();
-    let vectors = timed(Operation::EmbedBatch, || embed_texts(&present))?;
+    let vectors = timed(Operation::EmbedBatch, || embed_texts(&model, &present))?;
     let mut vectors = vectors.into_iter();
     let placed: Vec<Option<Vec<f32>>> = texts
         .iter()

@@ -1,32 +1,33 @@
-//! The embedding worker: one background process that holds the model and serves every backend.
+//! The embedding worker: one background process that holds the models and serves every backend.
 //!
 //! It takes requests from the slots in shared memory, interactive ones first, and computes them in portions of a bounded
-//! number of tokens, so that a query never waits for more than one portion of background work. It opens no database, and also runs on a
-//! standby.
+//! number of tokens, so that a query never waits for more than one portion of background work. It loads a model when one is asked for, which
+//! all others wait for. It opens no database, and also runs on a standby.
 
+use crate::embed::held::Held;
 use crate::error::Result;
-use crate::guc;
+use crate::pg::clock::monotonic_ms;
 use crate::pg::dsm::Segment;
 use crate::pg::latch::LatchAddress;
+use crate::pg::signals;
 use crate::pg::worker::{
-    Description, Noted, exit_for_restart, my_pid, on_process_exit, reload_configuration, with_signals_blocked,
+    Description, Noted, exit_for_restart, my_pid, on_process_exit, reload_configuration,
 };
-use crate::pg::{catalog, signals};
 use crate::shared::shared;
 use castmatch_engine::interrupt::NeverInterrupted;
-use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions, TokenizedText};
+use castmatch_engine::model::TokenizedText;
 use castmatch_engine::request;
-use castmatch_engine::shared::embedder::{Condition, EmbedderState, Slot, SlotState, Urgency};
+use castmatch_engine::shared::embedder::{EmbedderState, Slot, SlotState, Urgency};
+use castmatch_engine::shared::models::{Condition, ModelRef};
 use castmatch_engine::shared::portion::{self, Pending};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
-use std::path::PathBuf;
 
-/// Folder of the model `builtin` below the model path.
-const BUILTIN_FOLDER: &str = "all-MiniLM-L6-v2";
+/// A model other than `builtin` that nobody used for so long is let go.
+pub const UNUSED_LIMIT: Duration = Duration::from_secs(600);
 /// Tokens of one portion: some tens of milliseconds of work on one core.
 const PORTION_TOKENS: usize = 512;
 
@@ -64,6 +65,7 @@ pub fn ensure_started() -> Result<()> {
 /// A request taken from its slot.
 struct Job {
     slot: &'static Slot,
+    model: ModelRef,
     segment: Segment,
     texts: Vec<TokenizedText>,
     pending: Pending,
@@ -71,10 +73,8 @@ struct Job {
 
 struct Worker {
     state: &'static EmbedderState,
-    model: Option<EmbeddingModel>,
+    held: Held,
     jobs: Vec<Job>,
-    path: PathBuf,
-    threads: usize,
     /// Portions computed so far.
     portions: u64,
 }
@@ -102,19 +102,17 @@ pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
     on_process_exit(sign_off);
     // Makes it visible in pg_stat_activity, and pg_terminate_backend work.
     signals::connect_without_database();
-    state.set_condition(Condition::Starting, "");
+    state.models.want(ModelRef::BUILTIN);
     state
         .worker_latch
         .store(LatchAddress::mine().to_bits(), Ordering::Release);
     let mut worker = Worker {
         state,
-        model: None,
+        held: Held::new(&state.models),
         jobs: Vec::new(),
-        path: PathBuf::new(),
-        threads: 0,
         portions: 0,
     };
-    worker.load_model();
+    worker.load_wanted();
     worker.requeue_orphans();
     while BackgroundWorker::wait_latch(Some(worker.patience())) {
         worker.turn();
@@ -126,7 +124,7 @@ pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
 fn sign_off() {
     let Ok(shared) = shared() else { return };
     let state = &shared.embedder;
-    state.set_condition(Condition::Stopped, "");
+    state.models.stop_all();
     state.worker_latch.store(0, Ordering::Release);
     state.worker_pid.store(0, Ordering::Release);
 }
@@ -144,59 +142,45 @@ impl Worker {
     fn turn(&mut self) {
         if BackgroundWorker::sighup_received() {
             reload_configuration();
-            if self.settings_changed() {
-                self.load_model();
+            if self.held.settings_changed() {
+                self.load_all_again();
             }
         }
-        if self.state.load_wanted.swap(0, Ordering::AcqRel) == 1 && self.model.is_none() {
-            self.load_model();
-        }
-        if self.model.is_some() {
-            self.take_requests();
-            self.work_on_a_portion();
+        self.want_requested();
+        self.load_wanted();
+        self.take_requests();
+        self.work_on_a_portion();
+        let state = self.state;
+        self.held
+            .let_go_unused(monotonic_ms(), UNUSED_LIMIT, |model| state.is_requested(model));
+    }
+
+    /// Asks for the models of requests that were made to an earlier worker.
+    fn want_requested(&self) {
+        let models = &self.state.models;
+        for slot in self.state.slots.iter().filter(|slot| slot.is(SlotState::Queued)) {
+            let model = slot.model();
+            if models.facts(model).map(|facts| facts.condition) == Some(Condition::Stopped) {
+                models.want(model);
+            }
         }
     }
 
-    fn settings_changed(&self) -> bool {
-        self.path != model_folder() || self.threads != guc::embedding_threads()
+    /// Loads the models that backends ask for.
+    fn load_wanted(&mut self) {
+        while let Some((model, name)) = self.state.models.start_wanted() {
+            self.held.load(model, &name);
+        }
     }
 
-    fn load_model(&mut self) {
-        self.model = None;
+    fn load_all_again(&mut self) {
         for mut job in self.jobs.drain(..) {
             let _ = job
                 .segment
                 .with_bytes(|buffer| request::write_error(buffer, MODEL_CHANGED));
             finish(job.slot, SlotState::Failed);
         }
-        self.path = model_folder();
-        self.threads = guc::embedding_threads();
-        let options = ModelOptions {
-            threads: self.threads,
-            ..ModelOptions::default()
-        };
-        let loaded = with_signals_blocked(|| EmbeddingModel::load(&self.path, options));
-        match loaded {
-            Ok(model) => {
-                self.state
-                    .dimensions
-                    .store(model.dimensions() as u32, Ordering::Release);
-                self.state.model_version.store(model.version(), Ordering::Release);
-                self.state.set_condition(Condition::Ready, model.name());
-                self.model = Some(model);
-            }
-            Err(failure) => {
-                let condition = match failure {
-                    ModelError::Missing { .. } => Condition::ModelMissing,
-                    _ => Condition::Failed,
-                };
-                pgrx::log!("castmatch: {failure}");
-                // No cached vector is one of the model that is configured now.
-                self.state.model_version.store(0, Ordering::Release);
-                self.state.set_condition(condition, &failure.to_string());
-            }
-        }
-        self.state.load_attempts.fetch_add(1, Ordering::AcqRel);
+        self.held.load_all_again();
     }
 
     /// Requests that an earlier worker had taken and did not finish are queued again.
@@ -209,7 +193,11 @@ impl Worker {
 
     fn take_requests(&mut self) {
         for slot in &self.state.slots {
-            if !slot.advance(SlotState::Queued, SlotState::Running) {
+            // One whose model cannot be loaded stays queued: its backend finds the reason with the model.
+            if !slot.is(SlotState::Queued)
+                || !self.held.is_usable(slot.model())
+                || !slot.advance(SlotState::Queued, SlotState::Running)
+            {
                 continue;
             }
             // A creator that is gone took its segment along.
@@ -229,8 +217,9 @@ impl Worker {
     }
 
     fn read_job(&self, slot: &'static Slot, mut segment: Segment) -> Result<Job, (Segment, String)> {
-        let Some(model) = &self.model else {
-            return Err((segment, "no model is loaded".to_owned()));
+        let model_ref = slot.model();
+        let Some(model) = self.held.get(model_ref) else {
+            return Err((segment, MODEL_CHANGED.to_owned()));
         };
         let tokenized = segment.with_bytes(|buffer| {
             let texts = request::texts(buffer).map_err(|failure| failure.to_string())?;
@@ -249,9 +238,11 @@ impl Worker {
             Urgency::Background
         };
         let sequence = slot.sequence.load(Ordering::Relaxed);
-        let pending = Pending::new(urgency, sequence, texts.iter().map(TokenizedText::len));
+        let lengths = texts.iter().map(TokenizedText::len);
+        let pending = Pending::new(model_ref.index(), urgency, sequence, lengths);
         Ok(Job {
             slot,
+            model: model_ref,
             segment,
             texts,
             pending,
@@ -265,9 +256,9 @@ impl Worker {
         let mut pending: Vec<&mut Pending> = self.jobs.iter_mut().map(|job| &mut job.pending).collect();
         let portion = portion::next(&mut pending, portion::first_choice(self.portions), PORTION_TOKENS);
         self.portions += 1;
-        if let Some(model) = &self.model
-            && !portion.is_empty()
-        {
+        // A portion is for one model.
+        let first = portion.first().and_then(|&(job, _)| self.jobs.get(job));
+        if let Some(model) = first.and_then(|job| self.held.get(job.model)) {
             let texts: Vec<TokenizedText> = portion
                 .iter()
                 .filter_map(|&(job, text)| self.jobs.get(job).and_then(|job| job.texts.get(text)).cloned())
@@ -332,12 +323,4 @@ fn finish(slot: &Slot, outcome: SlotState) {
     } else {
         slot.advance(SlotState::Abandoned, SlotState::Free);
     }
-}
-
-fn model_folder() -> PathBuf {
-    let base = guc::model_path().map_or_else(
-        || catalog::share_directory().join("castmatch").join("models"),
-        PathBuf::from,
-    );
-    base.join(BUILTIN_FOLDER)
 }

@@ -1,28 +1,79 @@
 //! An attached table: what `castmatch.registrations` says about it, joined with what the catalogs say now.
+//!
+//! A backend loads it once and keeps it until the table, its registration, or a name that it is written with changes: the
+//! server's invalidation messages say so (`pg::invalidation`), those for registrations are sent by a trigger.
 
-use crate::error::{Result, error, internal};
+use crate::error::{Result, error};
+use crate::matching::key::Key;
+use crate::matching::target::Target;
 use crate::pg::catalog;
-use crate::pg::spi::{Session, quote_identifier};
+use crate::pg::invalidation;
+use crate::pg::role::{Restriction, act_as};
+use crate::pg::snapshot::with_latest;
+use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
+use crate::pg::xact::in_subtransaction;
+use castmatch_engine::filter;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Characters of a row's text that are embedded or quoted from.
 const MAX_CONTENT_CHARS: usize = 1 << 18;
+
+/// When the rows of an attached table are embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbedMode {
+    /// After commit, by a background worker.
+    Background,
+    /// By the statement that writes them.
+    Live,
+    /// Never: the application fills the column.
+    Off,
+}
+
+impl EmbedMode {
+    /// All, with their names in SQL.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("background", Self::Background),
+        ("live", Self::Live),
+        ("off", Self::Off),
+    ];
+
+    /// The name in SQL.
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|&&(_, mode)| mode == self)
+            .map_or("off", |&(name, _)| name)
+    }
+
+    /// The mode of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|&(_, mode)| mode)
+    }
+}
 
 /// An attached table. Names are quoted for use in SQL where the field says so.
 #[derive(Clone, Debug)]
 pub struct Attachment {
     /// The table.
     pub target: pg_sys::Oid,
-    /// Schema and name, quoted.
+    /// The table as an item of FROM or the target of UPDATE: schema and name, quoted; without the children of an ordinary table.
     pub table: String,
     /// Owner of the table.
     pub owner: pg_sys::Oid,
-    /// Key column, quoted.
-    pub key: String,
-    /// Array type of the key column.
-    pub key_array_type: pg_sys::Oid,
+    /// Whether its rows are in partitions.
+    pub is_partitioned: bool,
+    /// What names a row.
+    pub key: Key,
+    /// Columns of the key, not quoted.
+    pub key_names: Vec<String>,
     /// Columns whose text is embedded, quoted.
     pub content: Vec<String>,
     /// Embedding column, quoted.
@@ -31,38 +82,128 @@ pub struct Attachment {
     pub content_names: Vec<String>,
     /// Embedding column, not quoted.
     pub embedding_name: String,
+    /// Name of the model that its texts are embedded with.
+    pub model: String,
+    /// Version of that model: of every vector in the column.
+    pub model_version: String,
+    /// What `castmatch.reembed` is switching to.
+    pub next: Option<Next>,
+    /// Models, their versions and their columns.
+    written: Vec<String>,
     /// Columns that reasons report on, not quoted.
     pub filters: Vec<String>,
     /// Text search configuration, quoted.
     pub text_config: String,
     /// Rows as the planner estimates them.
     pub estimated_rows: f64,
-    /// Whether rows are embedded in the background.
-    pub in_background: bool,
+    /// When rows are embedded.
+    pub embed_mode: EmbedMode,
+    /// The table's columns as filters and preferences want them.
+    pub columns: Vec<filter::Column>,
+}
+
+/// The model that a table is being switched to.
+#[derive(Clone, Debug)]
+pub struct Next {
+    /// Its name.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// Column for its vectors, quoted.
+    pub embedding: String,
+    /// The same, not quoted.
+    pub embedding_name: String,
+}
+
+impl Next {
+    fn read(rows: &Rows) -> Result<Option<Self>> {
+        let Some(model) = rows.get(0, 15)? else {
+            return Ok(None);
+        };
+        let embedding_name: String = rows.require(0, 17)?;
+        Ok(Some(Self {
+            model,
+            version: rows.require(0, 16)?,
+            embedding: quote_identifier(&embedding_name),
+            embedding_name,
+        }))
+    }
+}
+
+/// Models, their versions and their columns, of the table and of the switch that is going on.
+fn written(rows: &Rows) -> Result<Vec<String>> {
+    let columns = [13, 14, 6, 15, 16, 17].into_iter();
+    let values = columns.map(|column| Ok(rows.get::<String>(0, column)?.unwrap_or_default()));
+    values.collect()
 }
 
 const LOAD_SQL: &str = "
-    SELECT n.nspname::text, c.relname::text, c.relowner, r.key_column::text, COALESCE(k.typarray, 0::pg_catalog.oid),
-           r.content_columns::text[], r.embedding_column::text, r.filter_columns::text[], r.text_config, r.embed_mode,
-           c.reltuples,
+    SELECT n.nspname::text, c.relname::text, c.relowner, r.key_columns::text[], r.content_columns::text[], r.embedding_column::text,
+           r.filter_columns::text[], r.text_config, r.embed_mode, c.relkind::text OPERATOR(pg_catalog.=) 'p',
+           CASE WHEN c.relkind::text OPERATOR(pg_catalog.=) 'p' THEN (
+               SELECT pg_catalog.sum(GREATEST(l.reltuples, 0)) FROM pg_catalog.pg_partition_tree(c.oid) p
+               JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid WHERE p.isleaf)
+           ELSE GREATEST(c.reltuples, 0) END::pg_catalog.float8,
            (SELECT pg_catalog.min(m.name) FROM pg_catalog.unnest(r.content_columns OPERATOR(pg_catalog.||) r.filter_columns
-                OPERATOR(pg_catalog.||) r.key_column OPERATOR(pg_catalog.||) r.embedding_column) AS m (name)
-            WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
-                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text
+                OPERATOR(pg_catalog.||) r.key_columns OPERATOR(pg_catalog.||) ARRAY[r.embedding_column, r.next_embedding]) AS m (name)
+            WHERE m.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
+                AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text,
+           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
-        AND a.attname OPERATOR(pg_catalog.=) r.key_column AND NOT a.attisdropped
-    LEFT JOIN pg_catalog.pg_type k ON k.oid OPERATOR(pg_catalog.=) a.atttypid
     WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass";
+
+thread_local! {
+    /// What this backend has loaded; the registrations that were found missing are looked for again each time.
+    static KNOWN: RefCell<HashMap<u32, Rc<Attachment>>> = RefCell::new(HashMap::new());
+}
 
 impl Attachment {
     /// The attachment of a table, if it is attached.
     ///
     /// # Errors
     /// 42703 if a column of the attachment was renamed or dropped since.
-    pub fn find(session: &Session, target: pg_sys::Oid) -> Result<Option<Self>> {
+    pub fn find(target: pg_sys::Oid) -> Result<Option<Rc<Self>>> {
+        invalidation::watch(forget);
+        if let Some(known) = KNOWN.with_borrow(|known| known.get(&target.to_u32()).cloned()) {
+            return Ok(Some(known));
+        }
+        // Loaded as of now, whatever the calling query sees: what is kept serves later queries too, and a table's columns are
+        // those of now in any case.
+        let loaded = with_latest(|| session(Access::ReadOnly, |session| Self::load_anew(session, target)))?;
+        Ok(loaded.map(|loaded| {
+            let loaded = Rc::new(loaded);
+            KNOWN.with_borrow_mut(|known| known.insert(target.to_u32(), Rc::clone(&loaded)));
+            loaded
+        }))
+    }
+
+    /// The attachment of a table.
+    ///
+    /// # Errors
+    /// 55000 if the table is not attached.
+    pub fn load(target: pg_sys::Oid) -> Result<Rc<Self>> {
+        Self::find(target)?.ok_or_else(|| not_attached(target))
+    }
+
+    /// The attachment that a row of this table belongs to: the table's own, or that of the partitioned table that it is a part of.
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub fn of_row_in(table: pg_sys::Oid) -> Result<Option<Rc<Self>>> {
+        if let Some(own) = Self::find(table)? {
+            return Ok(Some(own));
+        }
+        for ancestor in catalog::partition_ancestors(table) {
+            if let Some(found) = Self::find(ancestor)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn load_anew(session: &Session, target: pg_sys::Oid) -> Result<Option<Self>> {
         let rows = session.run(LOAD_SQL, &[Value::oid(target)])?;
         if rows.is_empty() {
             return Ok(None);
@@ -71,14 +212,23 @@ impl Attachment {
             return Err(column_gone(&column));
         }
         let name = |column| rows.require::<String>(0, column);
-        let content_names: Vec<String> = rows.require(0, 6)?;
-        let embedding_name = name(7)?;
+        let key_names: Vec<String> = rows.require(0, 4)?;
+        let content_names: Vec<String> = rows.require(0, 5)?;
+        let embedding_name = name(6)?;
+        let is_partitioned = rows.require(0, 10)?;
+        let only = if is_partitioned { "" } else { "ONLY " };
+        let embed_mode = EmbedMode::from_name(&name(9)?).unwrap_or(EmbedMode::Off);
         Ok(Some(Self {
             target,
-            table: format!("{}.{}", quote_identifier(&name(1)?), quote_identifier(&name(2)?)),
+            table: format!(
+                "{only}{}.{}",
+                quote_identifier(&name(1)?),
+                quote_identifier(&name(2)?)
+            ),
             owner: rows.require(0, 3)?,
-            key: quote_identifier(&name(4)?),
-            key_array_type: rows.require(0, 5)?,
+            is_partitioned,
+            key: Key::load(session, target, &key_names)?,
+            key_names,
             content: content_names
                 .iter()
                 .map(|column| quote_identifier(column))
@@ -86,19 +236,37 @@ impl Attachment {
             content_names,
             embedding: quote_identifier(&embedding_name),
             embedding_name,
-            filters: rows.require(0, 8)?,
-            text_config: name(9)?,
-            estimated_rows: f64::from(rows.require::<f32>(0, 11)?.max(0.0)),
-            in_background: name(10)? == "background",
+            model: name(13)?,
+            model_version: name(14)?,
+            written: written(&rows)?,
+            next: Next::read(&rows)?,
+            filters: rows.require(0, 7)?,
+            text_config: name(8)?,
+            estimated_rows: rows.get::<f64>(0, 11)?.unwrap_or(0.0),
+            embed_mode,
+            columns: Target::load(session, target)?.filter_columns(),
         }))
     }
 
-    /// The attachment of a table.
+    /// Whether the registration still says what this one does about what is embedded and where.
     ///
     /// # Errors
-    /// 55000 if the table is not attached.
-    pub fn load(session: &Session, target: pg_sys::Oid) -> Result<Self> {
-        Self::find(session, target)?.ok_or_else(|| not_attached(target))
+    /// As for [`Self::find`].
+    pub fn is_current(&self) -> Result<bool> {
+        let now = Self::find(self.target)?;
+        Ok(now.is_some_and(|now| now.embedded_as() == self.embedded_as()))
+    }
+
+    fn embedded_as(&self) -> [&[String]; 3] {
+        [&self.key_names, &self.content_names, &self.written]
+    }
+
+    /// One thing done to the table as its owner, its errors turned into a message.
+    ///
+    /// # Errors
+    /// The message.
+    pub fn as_owner<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R, String> {
+        in_subtransaction(|| act_as(self.owner, Restriction::Restricted, f))
     }
 
     /// The text that is embedded, as an SQL expression over the table alias `t`: no more of it than can matter, so that a
@@ -150,16 +318,19 @@ pub fn cosine_operator() -> Result<String> {
     Ok(format!("OPERATOR({}.<=>)", catalog::extension_types()?.schema))
 }
 
-/// Keys as a parameter of the key column's array type.
-///
-/// # Errors
-/// XX000 if the key's type has no array type; a key that the type refuses raises the type's error.
-pub fn key_array(attachment: &Attachment, keys: &[String]) -> Result<Value> {
-    if attachment.key_array_type == pg_sys::InvalidOid {
-        return Err(internal("the key column's type has no array type"));
+/// Drops what was loaded of a table, or of all (`None`).
+fn forget(table: Option<pg_sys::Oid>) {
+    KNOWN.with_borrow_mut(|known| match table {
+        Some(table) => drop(known.remove(&table.to_u32())),
+        None => known.clear(),
+    });
+}
+
+/// Trigger of `castmatch.registrations`: whoever holds what a changed row said drops it.
+#[pg_extern(sql = false)]
+fn note_registration(fcinfo: pg_sys::FunctionCallInfo) -> Result<crate::pg::trigger::TriggerResult> {
+    for target in crate::pg::trigger::oids_of_rows(fcinfo, "target") {
+        invalidation::send(target);
     }
-    Value::parse(
-        attachment.key_array_type,
-        &castmatch_engine::filter::array_literal(keys),
-    )
+    Ok(crate::pg::trigger::TriggerResult::NONE)
 }

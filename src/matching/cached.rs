@@ -8,7 +8,7 @@ use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
 use crate::matching::rank::Search;
 use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
-use crate::pg::relation::OpenTable;
+use crate::pg::relation::OpenTables;
 use crate::pg::spi::{Access, session};
 use crate::pg::value::Value;
 use castmatch_engine::cache::Kind;
@@ -58,9 +58,9 @@ const VERSIONS_SQL: &str = "
 pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
     let target = attachment.target;
     // Locked as the search itself would, and as long: nobody changes the table's definition meanwhile.
-    let table = OpenTable::lock(target);
+    let table = OpenTables::lock(target, attachment.is_partitioned);
     // The triggers have not fired yet for a statement that is under way.
-    if table.has_row_security() || table.is_written_by_us() {
+    if table.has_row_security() || table.are_written_by_us() {
         return Ok(None);
     }
     let Some(epoch) = epoch::current(target) else {

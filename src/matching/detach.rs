@@ -5,7 +5,7 @@ use crate::error::{Result, null_argument};
 use crate::matching::attach::require_owner;
 use crate::matching::attachment::not_attached;
 use crate::matching::text::index;
-use crate::matching::trigger::{CHANGE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::matching::trigger::{CHANGE_TRIGGER, LIVE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, quote_identifier, session};
@@ -13,9 +13,11 @@ use crate::pg::value::Value;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-/// Whether the table has a trigger, a column of that name.
+/// Whether the table has a trigger, an index, a column of that name.
 const TRIGGER_SQL: &str = "SELECT 1 FROM pg_catalog.pg_trigger t WHERE t.tgrelid OPERATOR(pg_catalog.=) $1
     AND t.tgname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
+const INDEX_SQL: &str = "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+    WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND c.relname OPERATOR(pg_catalog.=) $2::pg_catalog.name";
 const COLUMN_SQL: &str = "SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) $1
     AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND NOT a.attisdropped";
 
@@ -24,7 +26,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
     let table = table.ok_or_else(|| null_argument("target"))?;
     let registered = session(Access::ReadOnly, |session| {
         let rows = session.run(
-            "SELECT r.embedding_column::text, n.nspname::text, c.relname::text
+            "SELECT r.embedding_column::text, r.vector_index::text, n.nspname::text, c.relname::text
              FROM castmatch.registrations r
              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -34,13 +36,15 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         if rows.is_empty() {
             return Ok(None);
         }
+        let vector_index: Option<String> = rows.get(0, 2)?;
         Ok(Some((
             rows.require::<String>(0, 1)?,
-            rows.require::<String>(0, 2)?,
+            vector_index,
             rows.require::<String>(0, 3)?,
+            rows.require::<String>(0, 4)?,
         )))
     })?;
-    let (embedding, schema, name) = registered.ok_or_else(|| not_attached(table))?;
+    let (embedding, vector_index, schema, name) = registered.ok_or_else(|| not_attached(table))?;
     require_owner(table)?;
     let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
     // Each part only if it is still there: IF EXISTS would say that it is not.
@@ -50,13 +54,18 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
             .is_empty())
     };
     session(Access::ReadWrite, |session| {
-        for trigger in [QUEUE_TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
+        for trigger in [QUEUE_TRIGGER, LIVE_TRIGGER, CHANGE_TRIGGER, TRUNCATE_TRIGGER] {
             if exists(session, TRIGGER_SQL, trigger)? {
                 session.run_utility(&format!("DROP TRIGGER {trigger} ON {schema}.{name}"))?;
             }
         }
         for index in index::names(session, table)? {
             session.run_utility(&format!("DROP INDEX {index}"))?;
+        }
+        if let Some(index) = vector_index
+            && exists(session, INDEX_SQL, &index)?
+        {
+            session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
         }
         if drop_embedding == Some(true) && exists(session, COLUMN_SQL, &embedding)? {
             let embedding = quote_identifier(&embedding);
@@ -72,6 +81,8 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
                 "DELETE FROM castmatch.queue
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
                 "DELETE FROM castmatch.text_statistics
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.progress
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
                 "DELETE FROM castmatch.registrations
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",

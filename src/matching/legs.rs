@@ -2,12 +2,11 @@
 //!
 //! The semantic leg orders by the bare distance operator, ascending, which is the one form that a vector index can serve.
 
-use crate::error::{Result, filter_error, internal};
+use crate::error::{Result, filter_error};
 use crate::matching::attachment::{Attachment, cosine_operator};
-use crate::matching::target::Target;
 use crate::pg::catalog;
 use crate::pg::spi::Session;
-use crate::pg::value::{Value, to_portable_text, to_text};
+use crate::pg::value::{Value, to_portable_text};
 use crate::pg::vector::vector_datum;
 use castmatch_engine::cache::key::Key;
 use castmatch_engine::filter::{self, Compiled};
@@ -31,15 +30,10 @@ impl BoundFilter {
     ///
     /// # Errors
     /// 42703 and 22023 for a wrong filter; a value that its type refuses raises the type's own error.
-    pub fn new(filter: Option<&serde_json::Value>, target: &Target) -> Result<Self> {
+    pub fn new(filter: Option<&serde_json::Value>, columns: &[filter::Column]) -> Result<Self> {
         let empty = serde_json::Value::Object(serde_json::Map::new());
-        let compiled = filter::compile(
-            filter.unwrap_or(&empty),
-            &target.filter_columns(),
-            "t",
-            FILTER_FIRST,
-        )
-        .map_err(filter_error)?;
+        let compiled =
+            filter::compile(filter.unwrap_or(&empty), columns, "t", FILTER_FIRST).map_err(filter_error)?;
         let values = compiled
             .parameters
             .iter()
@@ -95,10 +89,10 @@ pub fn semantic(
 ) -> Result<Vec<SemanticHit>> {
     let types = catalog::extension_types()?;
     let sql = format!(
-        "SELECT t.{key}, t.{embedding} {operator} $1 FROM ONLY {table} t
+        "SELECT {key}, t.{embedding} {operator} $1 FROM {table} t
          WHERE t.{embedding} IS NOT NULL AND {filter}
-         ORDER BY t.{embedding} {operator} $1, t.{key} LIMIT {limit}",
-        key = attachment.key,
+         ORDER BY t.{embedding} {operator} $1 LIMIT {limit}",
+        key = attachment.key.text("t"),
         embedding = attachment.embedding,
         operator = cosine_operator()?,
         table = attachment.table,
@@ -112,21 +106,10 @@ pub fn semantic(
         // A vector of zeros has no direction, hence no similarity to anything.
         if !distance.is_nan() {
             hits.push(SemanticHit {
-                key: key_text(&rows, row)?,
+                key: rows.require(row, 1)?,
                 similarity: 1.0 - distance,
             });
         }
     }
     Ok(hits)
-}
-
-/// The key in the first column of a row, as text.
-///
-/// # Errors
-/// XX000 if it is NULL.
-pub(super) fn key_text(rows: &crate::pg::spi::Rows, row: usize) -> Result<String> {
-    let (type_oid, datum) = rows.cell(row, 1)?;
-    datum
-        .map(|datum| to_text(type_oid, datum))
-        .ok_or_else(|| internal("the key of a row is null"))
 }

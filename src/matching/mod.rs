@@ -7,12 +7,13 @@
 
 mod attach;
 pub mod attachment;
-mod batch;
 pub mod cached;
 mod detach;
+pub mod key;
 pub mod launcher;
 pub mod legs;
 pub mod match_rows;
+mod queue;
 pub mod rank;
 mod reasons;
 mod sync;
@@ -20,3 +21,4 @@ mod sync_worker;
 pub mod target;
 pub mod text;
 mod trigger;
+mod vector_index;

@@ -7,7 +7,7 @@ use crate::matching::attachment::Attachment;
 use crate::matching::cached;
 use crate::matching::legs::{self, BoundFilter, Word};
 use crate::matching::reasons::{self, Scored, TEXT};
-use crate::matching::target::{self, Target};
+use crate::matching::target;
 use crate::pg::spi::{Access, Session, session};
 use castmatch_engine::cache::Kind;
 use castmatch_engine::fusion::{self, Fused, Fusion, Mode};
@@ -15,6 +15,7 @@ use castmatch_engine::prefer::{self, Preference};
 use pgrx::pg_sys;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Most rows that one search can ask for.
@@ -98,7 +99,7 @@ pub fn row_count(k: i32) -> Result<usize> {
 /// A search whose arguments are checked.
 struct Checked<'a> {
     search: &'a Search<'a>,
-    attachment: Attachment,
+    attachment: Rc<Attachment>,
     filter: BoundFilter,
     preferences: Vec<Preference>,
 }
@@ -112,18 +113,15 @@ pub fn search(search: &Search) -> Result<Found> {
     if search.query.trim().is_empty() {
         return Err(invalid_argument("query must not be empty"));
     }
-    let (attachment, target) = session(Access::ReadOnly, |session| {
-        let attachment = Attachment::load(session, search.target)?;
-        Ok((attachment, Target::load(session, search.target)?))
-    })?;
+    let attachment = Attachment::load(search.target)?;
     target::require_select(search.target)?;
     let preferences = search
         .prefer
-        .map(|prefer| prefer::parse(prefer, &target.filter_columns()))
+        .map(|prefer| prefer::parse(prefer, &attachment.columns))
         .transpose()
         .map_err(prefer_error)?
         .unwrap_or_default();
-    let filter = BoundFilter::new(search.filter, &target)?;
+    let filter = BoundFilter::new(search.filter, &attachment.columns)?;
     if search.k == 0 {
         return Ok(Found {
             matches: Vec::new(),
@@ -156,7 +154,8 @@ impl Checked<'_> {
         let vector = if self.search.mode == Mode::Text {
             None
         } else {
-            Some(embed::embed_query(self.search.query, self.search.usage)?)
+            let model = embed::model_of_table(&self.attachment.model)?;
+            Some(embed::embed_query(&model, self.search.query, self.search.usage)?)
         };
         let embed_ms = started.elapsed().as_secs_f64() * 1e3;
         let matches = session(Access::ReadOnly, |session| {

@@ -1,7 +1,7 @@
 //! Why each row of a result is where it is: the values and words that it has, its score and the parts of that.
 
 use crate::error::Result;
-use crate::matching::attachment::{Attachment, key_array};
+use crate::matching::attachment::Attachment;
 use crate::matching::legs::Word;
 use crate::matching::text::index;
 use crate::pg::json;
@@ -59,7 +59,7 @@ pub(super) fn matched_terms(
     // The level of a key, its last four bits, does not matter here, and so neither does the average length.
     let expression = format!(
         "ARRAY(SELECT k OPERATOR(pg_catalog.>>) 4 FROM pg_catalog.unnest({}) AS k
-               WHERE (k OPERATOR(pg_catalog.>>) 4) OPERATOR(pg_catalog.=) ANY ($2))",
+               WHERE (k OPERATOR(pg_catalog.>>) 4) OPERATOR(pg_catalog.=) ANY ($1))",
         index::terms_expression(&attachment.text_config, 1.0, &attachment.content, "t.")
     );
     let terms: Vec<i64> = words.iter().map(|word| word.term.first_key() >> 4).collect();
@@ -100,14 +100,13 @@ fn by_key(
     values: &[Value],
 ) -> Result<ByKey> {
     let sql = format!(
-        "SELECT k.place, {expression} FROM pg_catalog.unnest($1) WITH ORDINALITY AS k (key, place)
-         JOIN ONLY {table} t ON t.{key} OPERATOR(pg_catalog.=) k.key",
-        key = attachment.key,
+        "SELECT k.place, {expression} FROM {keys} JOIN {table} t ON {joined}",
+        keys = attachment.key.unnest(values.len() + 1),
         table = attachment.table,
+        joined = attachment.key.joined("t"),
     );
-    let parameters: Vec<Value> = std::iter::once(key_array(attachment, keys)?)
-        .chain(values.iter().copied())
-        .collect();
+    let mut parameters = values.to_vec();
+    parameters.extend(attachment.key.arrays(keys)?);
     let rows = session.run(&sql, &parameters)?;
     let mut places = Vec::new();
     for row in 0..rows.len() {

@@ -28,8 +28,9 @@ fn progress(target: pg_sys::Oid) -> Result<Option<(i64, i64)>> {
         session(Access::ReadWrite, |session| {
             let rows = session.run(
                 "SELECT (SELECT pg_catalog.count(*) FROM castmatch.queue q
-                         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL), r.embedded_rows
+                         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL), COALESCE(p.embedded_rows, 0)
                  FROM castmatch.registrations r
+                 LEFT JOIN castmatch.progress p ON p.target OPERATOR(pg_catalog.=) r.target
                  WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
                 &[Value::oid(target)],
             )?;
@@ -101,7 +102,7 @@ fn deadline(timeout: Interval) -> Result<Instant> {
 #[pg_extern(sql = false)]
 fn retry_failed(target: Option<pg_sys::Oid>) -> Result<i64> {
     let target = target.ok_or_else(|| null_argument("target"))?;
-    session(Access::ReadOnly, |session| Attachment::load(session, target))?;
+    Attachment::load(target)?;
     crate::matching::attach::require_owner(target)?;
     let owner = catalog::extension_types()?.owner;
     let queued = act_as(owner, Restriction::LocalChange, || {

@@ -3,7 +3,7 @@
 //! It connects as the bootstrap superuser, but touches a user's table only as that table's owner and under the restrictions
 //! that PostgreSQL's own maintenance commands use, so that a trigger on the table gains nothing.
 
-use crate::matching::batch::{self, Outcome};
+use crate::matching::queue::{Outcome, Queue};
 use crate::pg::latch;
 use crate::pg::signals;
 use crate::pg::spi::{Access, session};
@@ -17,9 +17,6 @@ use pgrx::prelude::*;
 
 /// How long to wait for more work before ending: a connection keeps its database from being dropped.
 const LINGER: Duration = Duration::from_secs(2);
-/// First and longest wait when the model cannot be used.
-const MODEL_WAIT: Duration = Duration::from_secs(1);
-const MAX_MODEL_WAIT: Duration = Duration::from_secs(60);
 /// Longest sleep while rows wait for their next try.
 const MAX_SLEEP: Duration = Duration::from_secs(10);
 
@@ -81,16 +78,13 @@ fn work(database: u32) -> crate::error::Result<()> {
         session(Access::ReadWrite, |session| session.run(SETTINGS, &[]).map(drop))
     })?;
     let mut idle_since = std::time::Instant::now();
-    let mut model_wait = MODEL_WAIT;
+    let mut queue = Queue::default();
     loop {
         // Cleared before the queue is read: what commits from now on is noted anew.
         state.clear(database);
-        match batch::run()? {
+        match queue.turn()? {
             Outcome::NoExtension => return Ok(()),
-            Outcome::Worked => {
-                idle_since = std::time::Instant::now();
-                model_wait = MODEL_WAIT;
-            }
+            Outcome::Worked => idle_since = std::time::Instant::now(),
             Outcome::Idle(None) => {
                 if idle_since.elapsed() >= LINGER {
                     return Ok(());
@@ -102,11 +96,6 @@ fn work(database: u32) -> crate::error::Result<()> {
                 );
             }
             Outcome::Idle(Some(wait)) => latch::wait(wait.clamp(Duration::from_millis(10), MAX_SLEEP)),
-            Outcome::NoModel(message) => {
-                pgrx::log!("castmatch: rows wait for their embedding: {message}");
-                latch::wait(model_wait);
-                model_wait = (model_wait * 2).min(MAX_MODEL_WAIT);
-            }
         }
         if BackgroundWorker::sighup_received() {
             crate::pg::worker::reload_configuration();

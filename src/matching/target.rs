@@ -43,13 +43,18 @@ pub struct Target {
     pub bare_name: String,
     /// Schema.
     pub schema: pg_sys::Oid,
+    /// Whether its rows are in partitions.
+    pub is_partitioned: bool,
+    /// Whether it is a partition.
+    pub is_partition: bool,
     columns: Vec<Column>,
 }
 
 const TABLE_SQL: &str = "
     SELECT n.nspname::text, c.relname::text, n.oid, c.relkind::text, c.relpersistence::text,
            n.nspname OPERATOR(pg_catalog.=) 'pg_catalog' OR n.nspname OPERATOR(pg_catalog.=) 'information_schema'
-               OR n.nspname OPERATOR(pg_catalog.=) 'castmatch'
+               OR n.nspname OPERATOR(pg_catalog.=) 'castmatch',
+           c.relispartition
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     WHERE c.oid OPERATOR(pg_catalog.=) $1";
 
@@ -95,6 +100,8 @@ impl Target {
             name: format!("{}.{}", quote_identifier(&schema), quote_identifier(&name)),
             bare_name: name,
             schema: rows.require(0, 3)?,
+            is_partitioned: rows.require::<String>(0, 4)? == "p",
+            is_partition: rows.require(0, 7)?,
             columns: columns(session, table)?,
         })
     }
@@ -139,58 +146,72 @@ impl Target {
         .set_hint("Content columns have type text, character varying or character."))
     }
 
-    /// The column that names a row: the given one, or the primary key.
+    /// The columns that name a row: the given ones, or the primary key.
     ///
     /// # Errors
-    /// 42P16 without a key, 0A000 for one of several columns, 42703 for an unknown column, 42P10 for one that is not unique.
-    pub fn key_column(&self, session: &Session, wanted: Option<&[String]>) -> Result<String> {
+    /// 42P16 without a key, 42703 for an unknown column, 42P10 for columns that are not unique together or may be NULL, 22023 for none.
+    pub fn key_columns(&self, session: &Session, wanted: Option<Vec<String>>) -> Result<Vec<String>> {
         let Some(wanted) = wanted else {
             return self.primary_key(session);
         };
-        let name = match wanted {
-            [name] => name,
-            [] => return Err(invalid_argument("key must name a column")),
-            _ => return Err(one_column_only(wanted.len())),
-        };
-        let column = self.require_column(name)?;
+        if wanted.is_empty() {
+            return Err(invalid_argument("key must name a column"));
+        }
+        let mut numbers = Vec::new();
+        let mut may_be_null = false;
+        for name in &wanted {
+            let column = self.require_column(name)?;
+            may_be_null |= !column.not_null;
+            if numbers.contains(&column.number) {
+                return Err(invalid_argument(format!(
+                    "column \"{name}\" is named twice in key"
+                )));
+            }
+            numbers.push(column.number);
+        }
         let unique = session.run(
             "SELECT 1 FROM pg_catalog.pg_index i
              WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-               AND i.indpred IS NULL AND i.indnkeyatts OPERATOR(pg_catalog.=) 1
-               AND i.indkey[0] OPERATOR(pg_catalog.=) $2",
-            &[Value::oid(self.oid), Value::of(column.number)],
+               AND i.indpred IS NULL AND i.indnkeyatts OPERATOR(pg_catalog.=) pg_catalog.cardinality($2)
+               AND $2 OPERATOR(pg_catalog.@>) (i.indkey::pg_catalog.int2[])[0:i.indnkeyatts OPERATOR(pg_catalog.-) 1]",
+            &[Value::oid(self.oid), Value::of(numbers)],
         )?;
-        if unique.is_empty() || !column.not_null {
-            return Err(error(
-                PgSqlErrorCode::ERRCODE_INVALID_COLUMN_REFERENCE,
-                format!(
-                    "column \"{name}\" cannot be the key of table {}",
-                    relation_name(self.oid)
-                ),
-            )
-            .set_hint("A key column is NOT NULL and has a unique index of its own."));
+        if !unique.is_empty() && !may_be_null {
+            return Ok(wanted);
         }
-        Ok(name.clone())
+        let table = relation_name(self.oid);
+        let (what, hint) = match wanted.as_slice() {
+            [only] => (
+                format!("column \"{only}\" cannot be the key of table {table}"),
+                "A key column is NOT NULL and has a unique index of its own.",
+            ),
+            _ => (
+                format!("columns {} cannot be the key of table {table}", wanted.join(", ")),
+                "The columns of a key are NOT NULL and have a unique index that holds them and no others.",
+            ),
+        };
+        Err(error(PgSqlErrorCode::ERRCODE_INVALID_COLUMN_REFERENCE, what).set_hint(hint))
     }
 
-    fn primary_key(&self, session: &Session) -> Result<String> {
+    fn primary_key(&self, session: &Session) -> Result<Vec<String>> {
         let rows = session.run(
             "SELECT a.attname::text FROM pg_catalog.pg_index i
+             CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k (number, place)
              JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
-                AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey)
-             WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisprimary",
+                AND a.attnum OPERATOR(pg_catalog.=) k.number
+             WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisprimary AND k.place OPERATOR(pg_catalog.<=) i.indnkeyatts
+             ORDER BY k.place",
             &[Value::oid(self.oid)],
         )?;
-        let mut names: Vec<String> = rows.column_values(1)?;
-        match (names.pop(), names.len()) {
-            (Some(name), 0) => Ok(name),
-            (Some(_), others) => Err(one_column_only(others + 1)),
-            (None, _) => Err(error(
+        let names: Vec<String> = rows.column_values(1)?;
+        if names.is_empty() {
+            return Err(error(
                 PgSqlErrorCode::ERRCODE_INVALID_TABLE_DEFINITION,
                 format!("table {} has no primary key", relation_name(self.oid)),
             )
-            .set_hint("Add a primary key, or name a unique NOT NULL column with key => '{column}'.")),
+            .set_hint("Add a primary key, or name unique NOT NULL columns with key => '{column}'."));
         }
+        Ok(names)
     }
 
     /// The columns as the filter compiler wants them.
@@ -210,11 +231,6 @@ impl Target {
     }
 }
 
-fn one_column_only(columns: usize) -> pgrx::pg_sys::panic::ErrorReport {
-    unsupported(format!("a key of {columns} columns is not supported yet"))
-        .set_hint("Name one unique NOT NULL column with key => '{column}'.")
-}
-
 fn check_kind(table: pg_sys::Oid, kind: &str, persistence: &str, is_system: bool) -> Result<()> {
     let name = relation_name(table);
     let wrong = |what: &str| {
@@ -225,20 +241,16 @@ fn check_kind(table: pg_sys::Oid, kind: &str, persistence: &str, is_system: bool
         .set_hint("Attach the table that holds the rows.")
     };
     match kind {
-        "r" if is_system => Err(unsupported(format!(
+        "r" | "p" if is_system => Err(unsupported(format!(
             "{name} is a system table and cannot be attached"
         ))),
-        "r" if persistence == "t" => Err(unsupported(format!(
+        "r" | "p" if persistence == "t" => Err(unsupported(format!(
             "{name} is a temporary table and cannot be attached"
         ))
         .set_detail(
             "The background worker that embeds rows does not see temporary tables of other sessions.",
         )),
-        "r" => Ok(()),
-        "p" => Err(unsupported(format!(
-            "{name} is a partitioned table, which cannot be attached yet"
-        ))
-        .set_hint("Attach its partitions one by one.")),
+        "r" | "p" => Ok(()),
         "v" => Err(wrong("a view")),
         "m" => Err(wrong("a materialized view")),
         "f" => Err(wrong("a foreign table")),

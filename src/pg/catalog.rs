@@ -130,19 +130,65 @@ pub fn connectable_databases() -> Vec<pg_sys::Oid> {
     databases
 }
 
-/// Whether a table is a partitioned one: its rows are in others.
-pub fn is_partitioned(table: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up in the system cache, zero for an unknown relation.
-    let kind = unsafe { pg_sys::get_rel_relkind(table) };
-    kind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE
-}
-
 /// A relation's name without its schema, if it exists.
 pub fn relation_name(relation: pg_sys::Oid) -> Option<String> {
     // SAFETY: a syscache look-up that gives null for an unknown relation, else a palloc'ed NUL-terminated string.
     let name = unsafe { pg_sys::get_rel_name(relation) };
     // SAFETY: as above.
     (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+}
+
+unsafe extern "C-unwind" {
+    /// Of catalog/partition.h.
+    fn get_partition_ancestors(table: pg_sys::Oid) -> *mut pg_sys::List;
+    /// Of catalog/pg_inherits.h.
+    fn find_all_inheritors(
+        table: pg_sys::Oid,
+        lock: pg_sys::LOCKMODE,
+        parents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// A partitioned table and all its partitions, locked as a query that reads them does until the transaction ends.
+pub fn lock_with_partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: a palloc'ed list of numbers; the counts of parents are not wanted.
+    let tables = unsafe {
+        let list = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            find_all_inheritors(table, pg_sys::AccessShareLock as i32, core::ptr::null_mut())
+        });
+        pgrx::PgList::<pg_sys::Oid>::from_pg(list)
+    };
+    tables.iter_oid().collect()
+}
+
+/// The partitioned tables that a partition is a part of, nearest first.
+pub fn partition_ancestors(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: look-ups in the catalogs; an unknown table is no partition.
+    let is_partition = unsafe { pg_sys::get_rel_relispartition(table) };
+    if !is_partition {
+        return Vec::new();
+    }
+    // SAFETY: a palloc'ed list of numbers.
+    let ancestors = unsafe {
+        pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            get_partition_ancestors(table)
+        }))
+    };
+    ancestors.iter_oid().collect()
+}
+
+/// An index access method by its name.
+pub fn access_method(name: &str) -> Option<pg_sys::Oid> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: a syscache look-up by a NUL-terminated name that gives InvalidOid for an unknown one.
+    let method = unsafe { pg_sys::get_am_oid(name.as_ptr(), true) };
+    (method != pg_sys::InvalidOid).then_some(method)
+}
+
+/// Whether an index of that method can hold a type without an operator class being named.
+pub fn has_default_class(type_oid: pg_sys::Oid, method: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups in the catalogs.
+    unsafe { pg_sys::GetDefaultOpClass(type_oid, method) != pg_sys::InvalidOid }
 }
 
 /// The base type of a domain, or the type itself.

@@ -17,6 +17,7 @@ pub mod freespace;
 pub mod gin;
 pub mod heap;
 pub mod index;
+pub mod invalidation;
 pub mod json;
 pub mod latch;
 pub mod lexemes;

@@ -187,69 +187,92 @@ impl Relation {
     }
 }
 
-/// A table locked as a query that reads it does, until the transaction ends.
-pub struct OpenTable(pg_sys::Relation);
+/// A table and, if it is partitioned, its partitions, locked as a query that reads them does until the transaction ends.
+pub struct OpenTables(Vec<pg_sys::Relation>);
 
-impl OpenTable {
+impl OpenTables {
     /// Locks a table. A table that does not exist raises an ERROR.
-    pub fn lock(table: pg_sys::Oid) -> Self {
+    pub fn lock(table: pg_sys::Oid, is_partitioned: bool) -> Self {
+        let tables = if is_partitioned {
+            super::catalog::lock_with_partitions(table)
+        } else {
+            vec![table]
+        };
         // SAFETY: opens by number; closed when the result goes.
-        Self(unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) })
+        let open = |table| unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
+        Self(tables.into_iter().map(open).collect())
     }
 
-    /// The table, as long as it is open.
-    pub fn relation(&self) -> Relation {
+    /// The table and its partitions, as long as they are open.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> {
         // SAFETY: open until the result of `lock` goes.
-        unsafe { Relation::from_raw(self.0) }
+        self.0.iter().map(|&table| unsafe { Relation::from_raw(table) })
     }
 
-    /// Whether this transaction may have changed the table: whoever writes holds a lock for it until the end, or until what was written
-    /// is rolled back.
-    pub fn is_written_by_us(&self) -> bool {
-        // SAFETY: an open relation; looks through this process's own locks.
-        unsafe { pg_sys::CheckRelationLockedByMe(self.0, pg_sys::RowExclusiveLock as i32, true) }
+    /// Whether this transaction may have changed one of the tables: whoever writes holds a lock for it until the end, or until what
+    /// was written is rolled back.
+    pub fn are_written_by_us(&self) -> bool {
+        let written = |&table: &pg_sys::Relation| {
+            // SAFETY: an open relation; looks through this process's own locks.
+            unsafe { pg_sys::CheckRelationLockedByMe(table, pg_sys::RowExclusiveLock as i32, true) }
+        };
+        self.0.iter().any(written)
     }
 
-    /// Whether policies hide rows from the current role. They do not from owners and superusers, unless told to.
+    /// Whether policies of the table itself hide rows from the current role; those of its partitions do not count for who reads through
+    /// it. They do not from owners and superusers, unless told to.
     pub fn has_row_security(&self) -> bool {
-        // SAFETY: an open relation; asks without raising an error for row_security = off.
-        let state = unsafe { pg_sys::check_enable_rls((*self.0).rd_id, pg_sys::InvalidOid, true) };
-        state == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+        let hides = |&table: &pg_sys::Relation| {
+            // SAFETY: an open relation; asks without raising an error for row_security = off.
+            let state = unsafe { pg_sys::check_enable_rls((*table).rd_id, pg_sys::InvalidOid, true) };
+            state == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+        };
+        self.0.first().is_some_and(hides)
     }
 
-    /// Bytes that change with the table's columns, its file and its indexes.
+    /// Bytes that change with the tables' columns, their files and their indexes, and with the partitions that there are.
     pub fn shape(&self) -> Vec<u8> {
         let mut shape = Vec::new();
-        // SAFETY: an open relation and its descriptor.
-        let (descriptor, file) = unsafe { ((*self.0).rd_att, (*(*self.0).rd_rel).relfilenode) };
-        shape.extend_from_slice(&file.to_u32().to_le_bytes());
-        // SAFETY: a descriptor, of which a copy is made.
-        let columns = unsafe { pgrx::PgTupleDesc::from_pg_copy(descriptor) };
-        for column in columns.iter() {
-            shape.extend_from_slice(&column.atttypid.to_u32().to_le_bytes());
-            shape.extend_from_slice(&column.atttypmod.to_le_bytes());
-            shape.push(u8::from(column.attisdropped));
-            // SAFETY: a name ends with a zero byte.
-            let name = unsafe { core::ffi::CStr::from_ptr(column.attname.data.as_ptr()) };
-            shape.extend_from_slice(name.to_bytes_with_nul());
-        }
-        // SAFETY: an open relation; the list is the caller's.
-        let indexes = unsafe { pg_sys::RelationGetIndexList(self.0) };
-        // SAFETY: a list of numbers, or null for an empty one.
-        let indexes = unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg(indexes) };
-        for index in indexes.iter_oid() {
-            shape.extend_from_slice(&index.to_u32().to_le_bytes());
+        for &table in &self.0 {
+            add_shape(table, &mut shape);
         }
         shape
     }
 }
 
-impl Drop for OpenTable {
+fn add_shape(table: pg_sys::Relation, shape: &mut Vec<u8>) {
+    // SAFETY: an open relation and its descriptor.
+    let (number, descriptor, file) =
+        unsafe { ((*table).rd_id, (*table).rd_att, (*(*table).rd_rel).relfilenode) };
+    shape.extend_from_slice(&number.to_u32().to_le_bytes());
+    shape.extend_from_slice(&file.to_u32().to_le_bytes());
+    // SAFETY: a descriptor, of which a copy is made.
+    let columns = unsafe { pgrx::PgTupleDesc::from_pg_copy(descriptor) };
+    for column in columns.iter() {
+        shape.extend_from_slice(&column.atttypid.to_u32().to_le_bytes());
+        shape.extend_from_slice(&column.atttypmod.to_le_bytes());
+        shape.push(u8::from(column.attisdropped));
+        // SAFETY: a name ends with a zero byte.
+        let name = unsafe { core::ffi::CStr::from_ptr(column.attname.data.as_ptr()) };
+        shape.extend_from_slice(name.to_bytes_with_nul());
+    }
+    // SAFETY: an open relation; the list is the caller's.
+    let indexes = unsafe { pg_sys::RelationGetIndexList(table) };
+    // SAFETY: a list of numbers, or null for an empty one.
+    let indexes = unsafe { pgrx::PgList::<pg_sys::Oid>::from_pg(indexes) };
+    for index in indexes.iter_oid() {
+        shape.extend_from_slice(&index.to_u32().to_le_bytes());
+    }
+}
+
+impl Drop for OpenTables {
     fn drop(&mut self) {
-        // An abort closes it by itself.
+        // An abort closes them by itself.
         if !std::thread::panicking() {
-            // SAFETY: opened in `lock`; the lock stays until the transaction ends.
-            unsafe { pg_sys::table_close(self.0, pg_sys::NoLock as i32) };
+            for &table in &self.0 {
+                // SAFETY: opened in `lock`; the lock stays until the transaction ends.
+                unsafe { pg_sys::table_close(table, pg_sys::NoLock as i32) };
+            }
         }
     }
 }

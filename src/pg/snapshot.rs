@@ -35,6 +35,17 @@ pub fn is_serializable() -> bool {
     unsafe { pg_sys::XactIsoLevel == pg_sys::XACT_SERIALIZABLE as i32 }
 }
 
+/// Runs `f` under a snapshot that sees everything committed by now, whatever the calling query sees.
+pub fn with_latest<R>(f: impl FnOnce() -> R) -> R {
+    // SAFETY: a snapshot for a catalog without a cache is a new one each time; it is copied by being pushed, and popped below, or by
+    // the abort after an ERROR.
+    unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(pg_sys::InvalidOid)) };
+    let result = f();
+    // SAFETY: the snapshot pushed above is the active one.
+    unsafe { pg_sys::PopActiveSnapshot() };
+    result
+}
+
 impl QuerySnapshot {
     /// The active snapshot, if it is an ordinary one of this server.
     pub fn active() -> Option<Self> {

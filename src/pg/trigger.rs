@@ -1,8 +1,7 @@
-//! What an AFTER … FOR EACH ROW trigger knows about its row.
+//! What a FOR EACH ROW trigger knows about its row, and what it may do to it.
 
 use crate::pg::value::to_portable_text;
 use crate::pg::varlena;
-use core::ffi::CStr;
 use pgrx::pg_sys;
 
 /// The table whose trigger called the function, if a trigger did.
@@ -15,14 +14,23 @@ pub fn table_of_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<pg_sys::Oid> {
     Some(unsafe { (*(*(*fcinfo).context.cast::<pg_sys::TriggerData>()).tg_relation).rd_id })
 }
 
-/// The call of a row trigger after an INSERT or UPDATE.
+/// The call of a row trigger.
 pub struct RowTrigger {
     data: *mut pg_sys::TriggerData,
 }
 
+/// When a row trigger is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// Before the row is written.
+    Before,
+    /// When it was.
+    After,
+}
+
 impl RowTrigger {
-    /// The trigger's data, if the function was called by such a trigger.
-    pub fn from_call(fcinfo: pg_sys::FunctionCallInfo) -> Option<Self> {
+    /// The trigger's data, if the function was called by a row trigger of that timing.
+    pub fn from_call(fcinfo: pg_sys::FunctionCallInfo, timing: Timing) -> Option<Self> {
         // SAFETY: the server passes a valid call; the check tells whether its context is TriggerData.
         if !unsafe { pgrx::trigger_support::called_as_trigger(fcinfo) } {
             return None;
@@ -31,37 +39,32 @@ impl RowTrigger {
         let data = unsafe { (*fcinfo).context }.cast::<pg_sys::TriggerData>();
         // SAFETY: as above.
         let event = unsafe { (*data).tg_event };
-        let fits = pgrx::trigger_support::trigger_fired_for_row(event)
-            && pgrx::trigger_support::trigger_fired_after(event)
-            && (pgrx::trigger_support::trigger_fired_by_insert(event)
-                || pgrx::trigger_support::trigger_fired_by_update(event));
-        fits.then_some(Self { data })
+        let in_time = match timing {
+            Timing::Before => pgrx::trigger_support::trigger_fired_before(event),
+            Timing::After => pgrx::trigger_support::trigger_fired_after(event),
+        };
+        (in_time && pgrx::trigger_support::trigger_fired_for_row(event)).then_some(Self { data })
     }
 
-    /// Whether a row was changed, not inserted.
-    pub fn is_update(&self) -> bool {
+    fn event(&self) -> pg_sys::TriggerEvent {
         // SAFETY: valid for the call (type invariant).
-        pgrx::trigger_support::trigger_fired_by_update(unsafe { (*self.data).tg_event })
+        unsafe { (*self.data).tg_event }
+    }
+
+    /// Whether a row was changed, not inserted or deleted.
+    pub fn is_update(&self) -> bool {
+        pgrx::trigger_support::trigger_fired_by_update(self.event())
+    }
+
+    /// Whether a row was deleted.
+    pub fn is_delete(&self) -> bool {
+        pgrx::trigger_support::trigger_fired_by_delete(self.event())
     }
 
     /// The table.
     pub fn relation(&self) -> pg_sys::Oid {
         // SAFETY: the relation is open during the call.
         unsafe { (*(*self.data).tg_relation).rd_id }
-    }
-
-    /// The trigger's arguments.
-    pub fn arguments(&self) -> Vec<String> {
-        // SAFETY: the trigger's description is valid during the call.
-        let trigger = unsafe { &*(*self.data).tg_trigger };
-        (0..usize::try_from(trigger.tgnargs).unwrap_or(0))
-            .map(|index| {
-                // SAFETY: tgargs has tgnargs NUL-terminated strings.
-                unsafe { CStr::from_ptr(*trigger.tgargs.add(index)) }
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect()
     }
 
     /// The number of a column.
@@ -82,6 +85,36 @@ impl RowTrigger {
         self.text(self.old_row(), column)
     }
 
+    /// The row to be written with one column changed: what a BEFORE trigger returns. The value has the column's type.
+    pub fn with_column(&self, column: i32, value: Option<pg_sys::Datum>) -> TriggerResult {
+        let mut columns = [column];
+        let mut values = [value.unwrap_or(pg_sys::Datum::null())];
+        let mut nulls = [value.is_none()];
+        // SAFETY: the row belongs to the descriptor, the column number came from `column`, each array has one entry.
+        let row = unsafe {
+            pg_sys::heap_modify_tuple_by_cols(
+                self.new_row(),
+                self.descriptor(),
+                1,
+                columns.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_mut_ptr(),
+            )
+        };
+        TriggerResult(row)
+    }
+
+    /// The row to be written as it is.
+    pub fn unchanged(&self) -> TriggerResult {
+        TriggerResult(self.new_row())
+    }
+
+    /// The type of a column.
+    pub fn column_type(&self, column: i32) -> pg_sys::Oid {
+        // SAFETY: the descriptor is valid; the column number came from `column`.
+        unsafe { pg_sys::SPI_gettypeid(self.descriptor(), column) }
+    }
+
     /// Whether a column of a varlena type differs between the old and the new row.
     pub fn differs(&self, column: i32) -> bool {
         match (
@@ -100,8 +133,9 @@ impl RowTrigger {
         unsafe { (*(*self.data).tg_relation).rd_att }
     }
 
+    /// The old row of an UPDATE or DELETE; the new one of an INSERT.
     fn old_row(&self) -> pg_sys::HeapTuple {
-        // SAFETY: set for row triggers; the old row of an UPDATE.
+        // SAFETY: set for row triggers.
         unsafe { (*self.data).tg_trigtuple }
     }
 
@@ -126,15 +160,39 @@ impl RowTrigger {
     }
 }
 
-/// What an AFTER trigger function returns; nobody looks at it.
-pub struct TriggerResult;
+/// The objects that the rows of a row trigger's call name in a column, which has a type like `oid`.
+pub fn oids_of_rows(fcinfo: pg_sys::FunctionCallInfo, column: &str) -> Vec<pg_sys::Oid> {
+    let Some(trigger) = RowTrigger::from_call(fcinfo, Timing::After) else {
+        return Vec::new();
+    };
+    let Some(column) = trigger.column(column) else {
+        return Vec::new();
+    };
+    let rows = if trigger.is_update() {
+        vec![trigger.old_row(), trigger.new_row()]
+    } else {
+        vec![trigger.old_row()]
+    };
+    let values = rows.into_iter().filter_map(|row| trigger.value(row, column));
+    values
+        .map(|value| pg_sys::Oid::from(value.value() as u32))
+        .collect()
+}
+
+/// What a trigger function returns: the row to go on with, or null from an AFTER trigger, where nobody looks at it.
+pub struct TriggerResult(pg_sys::HeapTuple);
+
+impl TriggerResult {
+    /// The result of an AFTER trigger.
+    pub const NONE: Self = Self(core::ptr::null_mut());
+}
 
 pgrx::impl_sql_translatable!(TriggerResult, "trigger");
 
-// SAFETY: a null pointer without the null flag is what a trigger function may always return.
+// SAFETY: a pointer to a row, or null, without the null flag is what a trigger function returns.
 unsafe impl pgrx::callconv::BoxRet for TriggerResult {
     unsafe fn box_into<'fcx>(self, fcinfo: &mut pgrx::callconv::FcInfo<'fcx>) -> pgrx::datum::Datum<'fcx> {
         // SAFETY: as above.
-        unsafe { fcinfo.return_raw_datum(pg_sys::Datum::null()) }
+        unsafe { fcinfo.return_raw_datum(pg_sys::Datum::from(self.0)) }
     }
 }

@@ -91,6 +91,18 @@ impl<T: Element> VectorOut<T> {
     }
 }
 
+/// The datum of a vector in a type of the extension: of `halfvec`, or of `vector`.
+///
+/// # Errors
+/// 22003 for an element that `halfvec` cannot hold, and as for [`vector_datum`].
+pub fn vector_datum_of(type_oid: pg_sys::Oid, elements: &[f32]) -> Result<pg_sys::Datum> {
+    if type_oid == crate::pg::catalog::extension_types()?.halfvec {
+        let halves = castmatch_engine::vector::ops::from_f32_slice::<f16>(elements).map_err(vector_error)?;
+        return vector_datum(&halves);
+    }
+    vector_datum(elements)
+}
+
 /// A vector as a datum in the current memory context.
 ///
 /// # Errors

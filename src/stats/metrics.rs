@@ -7,7 +7,7 @@ use crate::pg::spi::{Access, session};
 use crate::shared::shared;
 use crate::stats::caches;
 use castmatch_engine::shared::counters::{BUCKET_BOUNDS_US, Operation, StripedCounters};
-use castmatch_engine::shared::embedder::Condition;
+use castmatch_engine::shared::models::{Condition, ModelRef};
 use core::sync::atomic::Ordering;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -147,7 +147,10 @@ fn metrics() -> Result<
 > {
     let shared = shared()?;
     let (pending, failed) = queue_counts()?;
-    let ready = shared.embedder.condition() == Condition::Ready;
+    let models = shared.embedder.models.all();
+    let ready = models
+        .first()
+        .is_some_and(|(.., facts)| facts.condition == Condition::Ready);
     let counters = &shared.counters;
     let mut samples = vec![
         Sample::plain(
@@ -165,7 +168,7 @@ fn metrics() -> Result<
         Sample::plain(
             "castmatch_embedder_ready",
             "gauge",
-            "1 if the embedding worker has its model loaded, else 0.",
+            "1 if the embedding worker has the model builtin loaded, else 0.",
             f64::from(u8::from(ready)),
         ),
         Sample::plain(
@@ -181,6 +184,13 @@ fn metrics() -> Result<
             counters.sum(|counters| counters.rows_failed.load(Ordering::Relaxed)) as f64,
         ),
     ];
+    samples.extend(models.into_iter().map(|(name, _, facts)| Sample {
+        name: "castmatch_model_loaded".to_owned(),
+        kind: "gauge",
+        help: "1 if the embedding worker has the model loaded, 0 if it was asked for and is not.",
+        labels: json!({"model": name}),
+        value: f64::from(u8::from(facts.condition == Condition::Ready)),
+    }));
     operation_samples(counters, &mut samples);
     caches::samples(counters, &mut samples);
     Ok(TableIterator::new(samples.into_iter().map(|sample| {
@@ -198,16 +208,23 @@ fn metrics() -> Result<
 fn health() -> Result<JsonB> {
     let shared = shared()?;
     let (pending, failed) = queue_counts()?;
-    let condition = shared.embedder.condition();
-    let message = shared.embedder.message();
+    let models = &shared.embedder.models;
+    let condition = models
+        .facts(ModelRef::BUILTIN)
+        .map_or(Condition::Stopped, |facts| facts.condition);
+    let message = models.message(ModelRef::BUILTIN);
     // Without preload the worker starts with the first text: its absence is no fault then.
     let preloaded = shared.preloaded.load(Ordering::Acquire) == 1;
-    let (state, model, failure) = match condition {
-        Condition::Ready => ("ready", Some(message), None),
-        Condition::Starting => ("starting", None, None),
-        Condition::Stopped => ("stopped", None, None),
-        Condition::ModelMissing | Condition::Failed => ("failed", None, Some(message)),
+    let (model, failure) = match condition {
+        Condition::Ready => (Some(message), None),
+        Condition::Starting | Condition::Stopped => (None, None),
+        Condition::ModelMissing | Condition::Failed => (None, Some(message)),
     };
+    let states: serde_json::Map<String, Value> = models
+        .all()
+        .into_iter()
+        .map(|(name, _, facts)| (name, facts.condition.name().into()))
+        .collect();
     let sound = match condition {
         Condition::Ready | Condition::Starting => true,
         Condition::Stopped => !preloaded,
@@ -217,7 +234,7 @@ fn health() -> Result<JsonB> {
         "status": if sound { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
         "preloaded": preloaded,
-        "embedder": {"state": state, "model": model, "error": failure},
+        "embedder": {"state": condition.name(), "model": model, "error": failure, "models": states},
         "pending": pending,
         "failed": failed,
     })))

@@ -2,15 +2,19 @@
 //! `tests/pg_regress`, what needs several sessions or a restart in `tests/e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use crate::embed::client;
+use crate::embed::ModelName;
+use crate::embed::client::{self, Request};
 use crate::error::internal;
 use crate::matching::target::Target;
 use crate::pg::role::{Restriction, act_as, current};
 use crate::pg::spi::{Access, session};
 use crate::pg::value::{Value, to_portable_text};
+use crate::pg::worker::my_pid;
 use crate::pg::xact::{self, in_subtransaction};
 use crate::pg::{catalog, vector};
-use castmatch_engine::shared::embedder::Urgency;
+use crate::shared::shared;
+use castmatch_engine::shared::embedder::{Slot, SlotState, Urgency};
+use core::sync::atomic::Ordering;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -185,10 +189,13 @@ mod tests {
             "a stern police inspector",
             "a horse",
         ];
-        let together = client::embed(&texts, Urgency::Interactive).ok().unwrap();
+        let builtin = ModelName::builtin();
+        let together = client::embed(&builtin, &texts, Urgency::Interactive)
+            .ok()
+            .unwrap();
         assert_eq!(together.len(), texts.len());
         for (text, vector) in texts.iter().zip(&together) {
-            let alone = client::embed(&[text], Urgency::Background)
+            let alone = client::embed(&builtin, &[text], Urgency::Background)
                 .ok()
                 .unwrap()
                 .pop()
@@ -197,6 +204,86 @@ mod tests {
             assert!(dot > 0.999_99, "{text:?}: cosine {dot}");
         }
         assert_eq!(together[0], together[4]);
+    }
+
+    #[pg_test]
+    fn a_request_outlives_the_subtransaction_that_made_it() {
+        let builtin = ModelName::builtin();
+        let expected = client::embed(&builtin, &["a horse"], Urgency::Interactive)
+            .ok()
+            .unwrap();
+        let submit = |requests: &mut Vec<Request>| {
+            let request = client::submit(&builtin, &["a horse"], Urgency::Background)?;
+            requests.push(request);
+            Ok::<(), pgrx::pg_sys::panic::ErrorReport>(())
+        };
+        let mut requests = Vec::new();
+        in_subtransaction(|| submit(&mut requests)).unwrap();
+        let failed = in_subtransaction(|| {
+            submit(&mut requests)?;
+            Err::<(), _>(internal("undo"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(requests.len(), 2);
+        for request in requests {
+            assert_eq!(request.wait().ok().unwrap(), expected);
+        }
+        let none = client::submit(&builtin, &[], Urgency::Background).ok().unwrap();
+        assert!(none.is_done());
+        assert!(none.wait().ok().unwrap().is_empty());
+    }
+
+    /// Slots of this process.
+    fn my_slots() -> usize {
+        let slots = &shared().unwrap().embedder.slots;
+        let mine =
+            |slot: &&Slot| !slot.is(SlotState::Free) && slot.owner_pid.load(Ordering::Relaxed) == my_pid();
+        slots.iter().filter(mine).count()
+    }
+
+    #[pg_test]
+    fn a_request_that_is_dropped_gives_its_slot_back() {
+        let builtin = ModelName::builtin();
+        let submit = || {
+            client::submit(&builtin, &["a horse", "a mare"], Urgency::Background)
+                .map_err(pgrx::pg_sys::panic::ErrorReport::from)
+        };
+        // More than there are slots or segments, so that a leak shows.
+        for _ in 0..300 {
+            drop(submit().unwrap());
+        }
+        for _ in 0..300 {
+            let failed = in_subtransaction(|| {
+                let _request = submit()?;
+                assert_eq!(my_slots(), 1);
+                session(Access::ReadOnly, |session| {
+                    session.run("SELECT 1/0", &[]).map(drop)
+                })
+            });
+            assert_eq!(failed, Err("division by zero".to_owned()));
+        }
+        assert_eq!(my_slots(), 0);
+        let request = submit().unwrap();
+        while !request.is_done() {
+            pgrx::check_for_interrupts!();
+        }
+        assert_eq!(request.wait().ok().unwrap().len(), 2);
+    }
+
+    #[pg_test]
+    fn texts_that_are_too_many_for_one_handing_over_come_back_in_order() {
+        let builtin = ModelName::builtin();
+        let texts: Vec<String> = (0..700).map(|number| format!("number {}", number % 7)).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let request = client::submit(&builtin, &texts, Urgency::Background)
+            .ok()
+            .unwrap();
+        let vectors = request.wait().ok().unwrap();
+        assert_eq!(vectors.len(), 700);
+        for (number, vector) in vectors.iter().enumerate() {
+            let dot: f32 = vector.iter().zip(&vectors[number % 7]).map(|(a, b)| a * b).sum();
+            assert!(dot > 0.999_99, "{number}: cosine {dot}");
+        }
     }
 
     #[pg_test]

@@ -11,8 +11,10 @@ pub mod interrupt;
 pub mod kernels;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod model_name;
 pub mod prefer;
 pub mod request;
+pub mod retry;
 pub mod shared;
 pub mod text;
 pub mod vector;

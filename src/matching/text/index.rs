@@ -5,8 +5,8 @@
 
 use crate::error::{Result, not_in_state};
 use crate::matching::attachment::{Attachment, relation_name};
+use crate::matching::target::Target;
 use crate::matching::text::terms;
-use crate::pg::catalog;
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
 use pgrx::pg_sys;
@@ -125,24 +125,19 @@ const SAMPLE_WORDS: usize = 200_000;
 ///
 /// # Errors
 /// As the statements raise them.
-pub fn average_length(
-    table: pg_sys::Oid,
-    name: &str,
-    text_config: pg_sys::Oid,
-    content: &[String],
-) -> Result<f32> {
-    let partitioned = catalog::is_partitioned(table);
+pub fn average_length(target: &Target, text_config: pg_sys::Oid, content: &[String]) -> Result<f32> {
     session(Access::ReadWrite, |session| {
         let rows = session.run(
             "SELECT pg_catalog.sum(pg_catalog.pg_relation_size(l.oid)) / pg_catalog.current_setting('block_size')::float8
              FROM (SELECT $1::pg_catalog.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree($1) p) l (oid)",
-            &[Value::oid(table)],
+            &[Value::oid(target.oid)],
         )?;
         let blocks: f64 = rows.get(0, 1)?.unwrap_or(0.0);
         let sql = format!(
             "SELECT {text} FROM {only} {name} t TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0) LIMIT {SAMPLE_ROWS}",
             text = searched_text(content, "t."),
-            only = if partitioned { "" } else { "ONLY" },
+            only = if target.is_partitioned { "" } else { "ONLY" },
+            name = target.name,
             percent = (100.0 * SAMPLE_BLOCKS / blocks.max(1.0)).min(100.0),
         );
         let (mut words, mut texts) = (0_usize, 0_usize);

@@ -6,9 +6,8 @@
 
 use crate::error::Result;
 use crate::matching::attachment::Attachment;
-use crate::matching::legs::{BoundFilter, key_text};
-use crate::pg::catalog;
-use crate::pg::relation::OpenTable;
+use crate::matching::legs::BoundFilter;
+use crate::pg::relation::{OpenTables, Relation};
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::spi::Session;
 use crate::pg::tid;
@@ -25,18 +24,28 @@ use std::collections::HashMap;
 const CHECKED_EVERY: usize = 1000;
 
 /// A table that candidates are in.
-pub(super) struct Table {
+struct Table {
     oid: pg_sys::Oid,
-    // Before the table: it goes first.
     versions: Versions,
-    _open: OpenTable,
 }
 
-impl Table {
-    pub(super) fn new(oid: pg_sys::Oid, open: OpenTable) -> Self {
+/// Tables of candidates, by their numbers.
+pub(super) struct Tables {
+    // Before what keeps them open: they go first.
+    tables: Vec<Table>,
+    _open: Vec<OpenTables>,
+}
+
+impl Tables {
+    /// Opens and locks them.
+    pub(super) fn open(tables: impl Iterator<Item = pg_sys::Oid>) -> Self {
+        let open: Vec<OpenTables> = tables.map(|table| OpenTables::lock(table, false)).collect();
+        let new = |table: Relation| Table {
+            oid: table.oid(),
+            versions: Versions::of(table),
+        };
         Self {
-            oid,
-            versions: Versions::of(open.relation()),
+            tables: open.iter().flat_map(OpenTables::relations).map(new).collect(),
             _open: open,
         }
     }
@@ -50,7 +59,7 @@ pub(super) fn qualifying(
     session: &Session,
     attachment: &Attachment,
     filter: &BoundFilter,
-    tables: &mut [Table],
+    tables: &mut Tables,
     candidates: Vec<(Row, f64)>,
     limit: usize,
 ) -> Result<Vec<TextHit>> {
@@ -77,13 +86,13 @@ pub(super) fn qualifying(
     Ok(hits)
 }
 
-fn visible(tables: &mut [Table], candidates: &[(Row, f64)]) -> HashMap<Place, f64> {
+fn visible(tables: &mut Tables, candidates: &[(Row, f64)]) -> HashMap<Place, f64> {
     let mut scores = HashMap::with_capacity(candidates.len());
     for (number, &(row, score)) in candidates.iter().enumerate() {
         if number % CHECKED_EVERY == 0 {
             check_for_interrupts();
         }
-        let Some(table) = tables.get_mut((row >> PLACE_BITS) as usize) else {
+        let Some(table) = tables.tables.get_mut((row >> PLACE_BITS) as usize) else {
             continue;
         };
         let (block, offset) = block_and_offset(row & ((1 << PLACE_BITS) - 1));
@@ -104,28 +113,27 @@ struct Statement {
 
 impl Statement {
     fn new(attachment: &Attachment, filter: &BoundFilter) -> Self {
-        let partitioned = catalog::is_partitioned(attachment.target);
+        let partitioned = attachment.is_partitioned;
         // True for every row, and folded away, but the right to read the columns is asked for.
         let readable: Vec<String> = attachment
             .content
             .iter()
             .map(|column| format!("(t.{column} IS NULL OR TRUE)"))
             .collect();
-        let (only, pairs) = if partitioned {
-            let pairs = format!(
+        let pairs = if partitioned {
+            format!(
                 " AND (t.tableoid, t.ctid) IN (SELECT u.table_oid, u.place
                     FROM ROWS FROM (pg_catalog.unnest(${}), pg_catalog.unnest($1)) AS u (table_oid, place))",
                 filter.parameters() + 2
-            );
-            ("", pairs)
+            )
         } else {
-            ("ONLY", String::new())
+            String::new()
         };
         Self {
             sql: format!(
-                "SELECT t.{key}, t.ctid, t.tableoid FROM {only} {table} t
+                "SELECT {key}, t.ctid, t.tableoid FROM {table} t
                  WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND {filter} AND {readable}{pairs}",
-                key = attachment.key,
+                key = attachment.key.text("t"),
                 table = attachment.table,
                 filter = filter.sql(),
                 readable = readable.join(" AND "),
@@ -156,7 +164,7 @@ impl Statement {
                 self.target
             };
             if let Some(&rank) = scores.get(&(table, tid::cell(&rows, row, 2)?)) {
-                let key = key_text(&rows, row)?;
+                let key = rows.require(row, 1)?;
                 hits.push(TextHit { key, rank });
             }
         }

@@ -4,11 +4,10 @@ use crate::error::{Result, unsupported};
 use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
 use crate::matching::text::index;
-use crate::matching::text::rows::{self, Table};
+use crate::matching::text::rows::{self, Tables};
 use crate::matching::text::statistics::{self, rows_in_tree};
 use crate::matching::text::words::Word;
 use crate::pg::gin::{OpenGin, Visit, no_memory};
-use crate::pg::relation::OpenTable;
 use crate::pg::spi::Session;
 use castmatch_engine::fusion::TextHit;
 use castmatch_engine::text::accumulate::Row;
@@ -42,10 +41,7 @@ pub fn text(
     if leaves.len() >= 1 << (Row::BITS - PLACE_BITS - 1) {
         return Err(unsupported(format!("too many partitions: {}", leaves.len())));
     }
-    let mut tables = Vec::new();
-    for leaf in &leaves {
-        tables.push(Table::new(leaf.table, OpenTable::lock(leaf.table)));
-    }
+    let mut tables = Tables::open(leaves.iter().map(|leaf| leaf.table));
     let indexes: Vec<OpenGin> = leaves
         .iter()
         .map(|leaf| OpenGin::open(leaf.index))

@@ -5,7 +5,7 @@ use crate::matching::attachment::Attachment;
 use crate::matching::text::index::{self, Leaf};
 use crate::pg::catalog;
 use crate::pg::gin::{OpenGin, Visit};
-use crate::pg::relation::OpenTable;
+use crate::pg::relation::OpenTables;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::Session;
 use crate::pg::value::Value;
@@ -81,7 +81,7 @@ pub fn refresh(session: &Session, attachment: &Attachment) -> Result<()> {
     let frequent = measured_from(rows as u64);
     let mut counts: HashMap<Term, u64> = HashMap::new();
     for Leaf { table, index, .. } in &leaves {
-        let _table = OpenTable::lock(*table);
+        let _table = OpenTables::lock(*table, false);
         // A term that is frequent in all is so in one of the partitions: of the others, few are forgotten.
         let mut counter = Counter {
             frequent: (frequent / leaves.len().max(1) as u64).max(1),

@@ -1,4 +1,4 @@
-//! What backends and the embedding worker share: the worker's condition and the request slots.
+//! What backends and the embedding worker share: the models and the request slots.
 //!
 //! A slot goes through these states; each arrow is one atomic exchange, so that exactly one process acts on it:
 //!
@@ -8,29 +8,11 @@
 //!                              Running -> Abandoned -> Free          (the backend was cancelled meanwhile; the worker frees)
 //! ```
 
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::shared::models::{ModelRef, ModelTable, TableFull};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// Requests in flight over all backends. A backend has one at a time.
+/// Requests in flight over all backends. A backend has one or two at a time.
 pub const SLOTS: usize = 128;
-
-/// Longest error message of the worker, in bytes.
-const MESSAGE_BYTES: usize = 384;
-
-/// The worker's condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Condition {
-    /// No worker runs.
-    Stopped = 0,
-    /// The worker runs and is loading the model.
-    Starting = 1,
-    /// The model is loaded.
-    Ready = 2,
-    /// The model's files are not there.
-    ModelMissing = 3,
-    /// The model could not be loaded for another reason.
-    Failed = 4,
-}
 
 /// The state of one request slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +56,8 @@ pub struct Slot {
     pub urgency: AtomicU32,
     /// Order of arrival.
     pub sequence: AtomicU64,
+    /// The model's entry, as a number.
+    model: AtomicU64,
     /// The backend's latch, as a number.
     pub latch: AtomicUsize,
 }
@@ -91,9 +75,16 @@ impl Slot {
         self.state.load(Ordering::Acquire) == state as u32
     }
 
+    /// The model that is to embed the texts.
+    pub fn model(&self) -> ModelRef {
+        ModelRef::from_bits(self.model.load(Ordering::SeqCst))
+    }
+
     /// Gives the slot up, whatever state its request is in; called by its backend only. Touches nothing but atomics, so
     /// it may run while an ERROR unwinds.
     pub fn release(&self) {
+        // An exit of this process must not release what another one claims next.
+        self.owner_pid.store(0, Ordering::Relaxed);
         let to_free = [
             SlotState::Claimed,
             SlotState::Queued,
@@ -112,70 +103,46 @@ impl Slot {
     }
 }
 
-/// The worker and all slots.
+/// The worker, its models and all slots.
 #[repr(C)]
 pub struct EmbedderState {
     /// Process id of the worker, 0 if none.
     pub worker_pid: AtomicI32,
     /// The worker's latch as a number, 0 if there is no worker.
     pub worker_latch: AtomicUsize,
-    condition: AtomicU32,
-    /// Dimensions of the loaded model's vectors.
-    pub dimensions: AtomicU32,
-    /// A number that changes with everything that decides the loaded model's vectors; 0 before one was loaded.
-    pub model_version: AtomicU64,
-    /// Attempts to load the model so far.
-    pub load_attempts: AtomicU64,
-    /// Set by a backend that wants the model loaded again.
-    pub load_wanted: AtomicU32,
     /// When a dynamic worker was last asked for, milliseconds of the monotonic clock.
     pub start_requested_ms: AtomicU64,
     next_sequence: AtomicU64,
-    message_length: AtomicU32,
-    message: [AtomicU8; MESSAGE_BYTES],
+    /// The models.
+    pub models: ModelTable,
     /// The request slots.
     pub slots: [Slot; SLOTS],
 }
 
 impl EmbedderState {
-    /// The worker's condition.
-    pub fn condition(&self) -> Condition {
-        match self.condition.load(Ordering::Acquire) {
-            1 => Condition::Starting,
-            2 => Condition::Ready,
-            3 => Condition::ModelMissing,
-            4 => Condition::Failed,
-            _ => Condition::Stopped,
-        }
+    /// The entry of the model of that name, a new one if it has none.
+    ///
+    /// # Errors
+    /// If all entries are taken by models that are in use.
+    pub fn claim_model(&self, name: &str, now_ms: u64) -> Result<ModelRef, TableFull> {
+        self.models.claim(name, now_ms, |model| self.is_requested(model))
     }
 
-    /// Publishes the worker's condition with the message that explains it.
-    pub fn set_condition(&self, condition: Condition, message: &str) {
-        let end = message.floor_char_boundary(MESSAGE_BYTES);
-        for (byte, value) in self.message.iter().zip(message.as_bytes().iter().take(end)) {
-            byte.store(*value, Ordering::Relaxed);
-        }
-        self.message_length.store(end as u32, Ordering::Relaxed);
-        self.condition.store(condition as u32, Ordering::Release);
-    }
-
-    /// The message of the last [`Self::set_condition`].
-    pub fn message(&self) -> String {
-        let length = self.message_length.load(Ordering::Relaxed) as usize;
-        let bytes: Vec<u8> = self
-            .message
-            .iter()
-            .take(length)
-            .map(|byte| byte.load(Ordering::Relaxed))
-            .collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// Claims a free slot.
-    pub fn claim(&self) -> Option<&Slot> {
+    /// Whether a request names the model.
+    pub fn is_requested(&self, model: ModelRef) -> bool {
         self.slots
             .iter()
-            .find(|slot| slot.advance(SlotState::Free, SlotState::Claimed))
+            .any(|slot| !slot.is(SlotState::Free) && slot.model() == model)
+    }
+
+    /// Claims a free slot for a request to the model.
+    pub fn claim(&self, model: ModelRef) -> Option<&Slot> {
+        let slot = self
+            .slots
+            .iter()
+            .find(|slot| slot.advance(SlotState::Free, SlotState::Claimed))?;
+        slot.model.store(model.to_bits(), Ordering::SeqCst);
+        Some(slot)
     }
 
     /// The next number in the order of arrival.
@@ -188,6 +155,7 @@ impl EmbedderState {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::shared::models::{Condition, MODELS};
     use std::sync::Arc;
 
     fn fresh() -> Box<EmbedderState> {
@@ -195,15 +163,9 @@ mod tests {
         Box::new(EmbedderState {
             worker_pid: AtomicI32::new(0),
             worker_latch: AtomicUsize::new(0),
-            condition: AtomicU32::new(0),
-            dimensions: AtomicU32::new(0),
-            model_version: AtomicU64::new(0),
-            load_attempts: AtomicU64::new(0),
-            load_wanted: AtomicU32::new(0),
             start_requested_ms: AtomicU64::new(0),
             next_sequence: AtomicU64::new(0),
-            message_length: AtomicU32::new(0),
-            message: [const { AtomicU8::new(0) }; MESSAGE_BYTES],
+            models: ModelTable::ZERO,
             slots: [const {
                 Slot {
                     state: AtomicU32::new(0),
@@ -211,6 +173,7 @@ mod tests {
                     segment: AtomicU32::new(0),
                     urgency: AtomicU32::new(0),
                     sequence: AtomicU64::new(0),
+                    model: AtomicU64::new(0),
                     latch: AtomicUsize::new(0),
                 }
             }; SLOTS],
@@ -220,8 +183,10 @@ mod tests {
     #[test]
     fn zeros_mean_no_worker_and_free_slots() {
         let state = fresh();
-        assert_eq!(state.condition(), Condition::Stopped);
-        assert_eq!(state.message(), "");
+        assert_eq!(
+            state.models.facts(ModelRef::BUILTIN).unwrap().condition,
+            Condition::Stopped
+        );
         assert!(state.slots.iter().all(|slot| slot.is(SlotState::Free)));
     }
 
@@ -229,17 +194,17 @@ mod tests {
     fn there_are_as_many_claims_as_slots() {
         let state = fresh();
         for _ in 0..SLOTS {
-            assert!(state.claim().is_some());
+            assert!(state.claim(ModelRef::BUILTIN).is_some());
         }
-        assert!(state.claim().is_none());
+        assert!(state.claim(ModelRef::BUILTIN).is_none());
         state.slots.first().unwrap().release();
-        assert!(state.claim().is_some());
+        assert!(state.claim(ModelRef::BUILTIN).is_some());
     }
 
     #[test]
     fn a_request_given_up_while_it_runs_is_freed_by_the_worker() {
         let state = fresh();
-        let slot = state.claim().unwrap();
+        let slot = state.claim(ModelRef::BUILTIN).unwrap();
         assert!(slot.advance(SlotState::Claimed, SlotState::Queued));
         assert!(slot.advance(SlotState::Queued, SlotState::Running));
         slot.release();
@@ -252,11 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_between_characters() {
+    fn an_entry_that_a_request_names_is_not_given_away() {
         let state = fresh();
-        state.set_condition(Condition::Failed, &"ऑ".repeat(MESSAGE_BYTES));
-        assert_eq!(state.condition(), Condition::Failed);
-        assert_eq!(state.message(), "ऑ".repeat(MESSAGE_BYTES / 3));
+        let models: Vec<ModelRef> = (1..MODELS)
+            .map(|number| {
+                let model = state.claim_model(&format!("model {number}"), 0).unwrap();
+                state.models.not_loaded(model, Condition::ModelMissing, "gone");
+                assert!(state.models.start_wanted().is_some());
+                state.models.not_loaded(model, Condition::ModelMissing, "gone");
+                model
+            })
+            .collect();
+        let slots: Vec<&Slot> = models.iter().map(|&model| state.claim(model).unwrap()).collect();
+        assert_eq!(state.claim_model("one more", 1), Err(TableFull));
+        slots.get(2).unwrap().release();
+        let given = state.claim_model("one more", 1).unwrap();
+        let before = models.get(2).unwrap();
+        assert_eq!(given.index(), before.index());
+        assert!(!state.models.is_current(*before) && state.models.is_current(given));
     }
 
     #[test]
@@ -281,7 +259,7 @@ mod tests {
                 let state = Arc::clone(&state);
                 std::thread::spawn(move || {
                     for round in 0..50_000 {
-                        if let Some(slot) = state.claim() {
+                        if let Some(slot) = state.claim(ModelRef::BUILTIN) {
                             slot.advance(SlotState::Claimed, SlotState::Queued);
                             if (round + number) % 3 == 0 {
                                 std::thread::yield_now();

@@ -7,5 +7,6 @@
 pub mod counters;
 pub mod embedder;
 pub mod histogram;
+pub mod models;
 pub mod portion;
 pub mod sync;

@@ -1,7 +1,7 @@
 //! Which texts the embedding worker computes next.
 //!
 //! Work is done in portions of a bounded number of tokens. Requests come in order of urgency, then of arrival; a portion never
-//! mixes urgencies, so that a user who waits does not wait for background texts as well. One portion in
+//! mixes urgencies, so that a user who waits does not wait for background texts as well, nor models. One portion in
 //! [`BACKGROUND_SHARE`] is for background texts first, so that users who ask without pause do not stop those for ever.
 
 use crate::shared::embedder::Urgency;
@@ -30,6 +30,8 @@ pub struct Item {
 /// What a request still has to do.
 #[derive(Clone, Debug)]
 pub struct Pending {
+    /// Place of the model in the table of models.
+    pub model: usize,
     /// Who waits for it.
     pub urgency: Urgency,
     /// Order of arrival.
@@ -39,8 +41,13 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// A request of texts with these lengths in tokens.
-    pub fn new(urgency: Urgency, sequence: u64, lengths: impl IntoIterator<Item = usize>) -> Self {
+    /// A request to a model of texts with these lengths in tokens.
+    pub fn new(
+        model: usize,
+        urgency: Urgency,
+        sequence: u64,
+        lengths: impl IntoIterator<Item = usize>,
+    ) -> Self {
         let mut remaining: Vec<Item> = lengths
             .into_iter()
             .enumerate()
@@ -48,6 +55,7 @@ impl Pending {
             .collect();
         remaining.sort_by_key(|item| std::cmp::Reverse(item.tokens));
         Self {
+            model,
             urgency,
             sequence,
             remaining,
@@ -66,8 +74,8 @@ impl Pending {
 }
 
 /// Takes the next portion off the requests, which must be in [`Pending::order`]: pairs of the request's place and the text's
-/// index. Its texts are of the urgency `first` if there is work of it, else of the other. At least one text, whatever its
-/// length, and no more than `max_tokens` otherwise.
+/// index. Its texts are of the urgency `first` if there is work of it, else of the other, and for the model of the request among them that
+/// comes first. At least one text, whatever its length, and no more than `max_tokens` otherwise.
 pub fn next(requests: &mut [&mut Pending], first: Urgency, max_tokens: usize) -> Vec<(usize, usize)> {
     let waits = |urgency| {
         requests
@@ -81,11 +89,15 @@ pub fn next(requests: &mut [&mut Pending], first: Urgency, max_tokens: usize) ->
     };
     let mut portion = Vec::new();
     let mut tokens: usize = 0;
+    let mut model = None;
     for (place, request) in requests
         .iter_mut()
         .enumerate()
-        .filter(|(_, request)| request.urgency == urgency)
+        .filter(|(_, request)| request.urgency == urgency && !request.is_done())
     {
+        if *model.get_or_insert(request.model) != request.model {
+            continue;
+        }
         while let Some(&item) = request.remaining.last() {
             tokens = tokens.saturating_add(item.tokens);
             if !portion.is_empty() && tokens > max_tokens {
@@ -110,8 +122,8 @@ mod tests {
     #[test]
     fn a_waiting_user_goes_first_and_alone() {
         let mut requests = vec![
-            Pending::new(Urgency::Background, 1, [5; 100]),
-            Pending::new(Urgency::Interactive, 9, [7]),
+            Pending::new(0, Urgency::Background, 1, [5; 100]),
+            Pending::new(0, Urgency::Interactive, 9, [7]),
         ];
         requests.sort_by_key(Pending::order);
         assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(0, 0)]);
@@ -124,8 +136,8 @@ mod tests {
     #[test]
     fn background_texts_have_their_share_beside_users_who_never_pause() {
         let mut requests = vec![
-            Pending::new(Urgency::Interactive, 9, [500; 100]),
-            Pending::new(Urgency::Background, 1, [500; 3]),
+            Pending::new(0, Urgency::Interactive, 9, [500; 100]),
+            Pending::new(0, Urgency::Background, 1, [500; 3]),
         ];
         let places: Vec<usize> = (0..3 * BACKGROUND_SHARE)
             .filter_map(|number| {
@@ -139,8 +151,21 @@ mod tests {
     }
 
     #[test]
+    fn models_take_turns_by_the_order_of_arrival() {
+        let mut requests: Vec<Pending> = [(0, 100), (1, 100), (0, 500), (1, 100), (2, 100)]
+            .into_iter()
+            .zip(0..)
+            .map(|((model, tokens), sequence)| Pending::new(model, Urgency::Interactive, sequence, [tokens]))
+            .collect();
+        assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(0, 0)]);
+        assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(1, 0), (3, 0)]);
+        assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(2, 0)]);
+        assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(4, 0)]);
+    }
+
+    #[test]
     fn a_text_longer_than_a_portion_is_a_portion() {
-        let mut requests = vec![Pending::new(Urgency::Background, 1, [900, 10, 800])];
+        let mut requests = vec![Pending::new(0, Urgency::Background, 1, [900, 10, 800])];
         for index in [1, 2, 0] {
             assert_eq!(next(&mut requests, Urgency::Interactive, 512), [(0, index)]);
         }
@@ -157,7 +182,7 @@ mod tests {
                 .enumerate()
                 .map(|(sequence, lengths)| {
                     let urgency = if sequence % 2 == 0 { Urgency::Interactive } else { Urgency::Background };
-                    Pending::new(urgency, sequence as u64, lengths.iter().copied())
+                    Pending::new(sequence % 3, urgency, sequence as u64, lengths.iter().copied())
                 })
                 .collect();
             requests.sort_by_key(Pending::order);
@@ -167,6 +192,11 @@ mod tests {
                 if portion.is_empty() {
                     break;
                 }
+                let models: std::collections::BTreeSet<usize> = portion
+                    .iter()
+                    .filter_map(|&(place, _)| requests.get(place).map(|request| request.model))
+                    .collect();
+                prop_assert_eq!(models.len(), 1);
                 for pair in portion {
                     prop_assert!(seen.insert(pair), "{pair:?} twice");
                 }

@@ -1,0 +1,142 @@
+//! Which rows are due, and their texts.
+
+use super::blocked::Blocked;
+use super::{Outcome, Row, Work, entries};
+use crate::error::Result;
+use crate::matching::attachment::{Attachment, EmbedMode};
+use crate::pg::spi::Session;
+use crate::pg::value::Value;
+use pgrx::pg_sys;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Queue entries of one batch.
+const BATCH_ENTRIES: i64 = 256;
+
+/// What is due.
+pub enum Collected {
+    /// Rows, by table.
+    Works(Vec<Work>),
+    /// Nothing.
+    Nothing(Outcome),
+}
+
+/// The queue's entries for one row.
+#[derive(Default)]
+struct Entries {
+    ids: Vec<i64>,
+    for_own: bool,
+}
+
+/// Entries that are due and not taken yet, each table's together, with the texts of their rows. Entries of rows that are gone and of
+/// tables that are not attached are settled here.
+///
+/// # Errors
+/// As the statements on the queue raise them.
+pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Collected> {
+    let present = session.run(
+        "SELECT pg_catalog.to_regclass('castmatch.queue') IS NOT NULL",
+        &[],
+    )?;
+    if !present.require::<bool>(0, 1)? {
+        return Ok(Collected::Nothing(Outcome::NoExtension));
+    }
+    // Whoever else holds an entry works on it: a detach, a second worker.
+    let due = session.run(
+        "SELECT id, target::oid, key, for_next FROM castmatch.queue
+         WHERE failed_at IS NULL AND not_before <= pg_catalog.clock_timestamp()
+           AND target::oid OPERATOR(pg_catalog.<>) ALL ($2) AND id OPERATOR(pg_catalog.<>) ALL ($3)
+         ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
+        &[
+            Value::of(BATCH_ENTRIES),
+            Value::of(blocked.tables()),
+            Value::of(taken),
+        ],
+    )?;
+    if due.is_empty() {
+        return next_due(session, blocked).map(|wait| Collected::Nothing(Outcome::Idle(wait)));
+    }
+    let mut tables: BTreeMap<u32, BTreeMap<String, Entries>> = BTreeMap::new();
+    for row in 0..due.len() {
+        let target: pg_sys::Oid = due.require(row, 2)?;
+        let keys = tables.entry(target.to_u32()).or_default();
+        let entries = keys.entry(due.require(row, 3)?).or_default();
+        entries.ids.push(due.require(row, 1)?);
+        entries.for_own |= !due.require::<bool>(row, 4)?;
+    }
+    let mut works = Vec::new();
+    for (target, keys) in tables {
+        works.extend(read_table(session, pg_sys::Oid::from(target), keys)?);
+    }
+    Ok(Collected::Works(works))
+}
+
+/// How long until an entry is due; `None` if there is none.
+fn next_due(session: &Session, blocked: &Blocked) -> Result<Option<Duration>> {
+    let next = session.run(
+        "SELECT pg_catalog.date_part('epoch', pg_catalog.min(not_before) - pg_catalog.clock_timestamp())
+         FROM castmatch.queue WHERE failed_at IS NULL AND target::oid OPERATOR(pg_catalog.<>) ALL ($1)",
+        &[Value::of(blocked.tables())],
+    )?;
+    let seconds = next.get::<f64>(0, 1)?;
+    let wait = seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
+    Ok(wait.into_iter().chain(blocked.soonest()).min())
+}
+
+/// Reads the texts of the keys; settles the entries of rows that are gone and of tables that are not attached.
+fn read_table(
+    session: &Session,
+    target: pg_sys::Oid,
+    keys: BTreeMap<String, Entries>,
+) -> Result<Option<Work>> {
+    let embedded_here = |attachment: &Rc<Attachment>| attachment.embed_mode != EmbedMode::Off;
+    let Some(attachment) = Attachment::find(target)?.filter(embedded_here) else {
+        entries::settle(session, keys.into_values().flat_map(|entries| entries.ids))?;
+        return Ok(None);
+    };
+    let (names, of_names): (Vec<String>, Vec<Entries>) = keys.into_iter().unzip();
+    // Rows are told apart by the place of their key in the array: the text of a key may depend on settings.
+    let sql = format!(
+        "SELECT k.place, {content} FROM {keys} JOIN {table} t ON {joined}",
+        keys = attachment.key.unnest(1),
+        joined = attachment.key.joined("t"),
+        content = attachment.content_expression(),
+        table = attachment.table,
+    );
+    let read = attachment.as_owner(|| {
+        let rows = session.run(&sql, &attachment.key.arrays(&names)?)?;
+        (0..rows.len())
+            .map(|row| Ok((rows.require(row, 1)?, rows.get(row, 2)?)))
+            .collect::<Result<BTreeMap<i64, Option<String>>>>()
+    });
+    let mut texts = match read {
+        Ok(texts) => texts,
+        Err(message) => {
+            for of_name in of_names {
+                entries::note_failure(session, &of_name.ids, &message)?;
+            }
+            return Ok(None);
+        }
+    };
+    let mut rows = Vec::new();
+    let mut done = Vec::new();
+    for (place, (key, of_name)) in (1..).zip(names.into_iter().zip(of_names)) {
+        match texts.remove(&place) {
+            // What was queued for a switch of models that has ended, one way or the other, is done.
+            Some(text) if of_name.for_own || attachment.next.is_some() => {
+                let text = text.filter(|text| !text.trim().is_empty());
+                let (entries, for_own) = (of_name.ids, of_name.for_own);
+                rows.push(Row {
+                    key,
+                    entries,
+                    text,
+                    for_own,
+                });
+            }
+            _ => done.extend(of_name.ids),
+        }
+    }
+    entries::settle(session, done.into_iter())?;
+    Ok((!rows.is_empty()).then_some(Work { attachment, rows }))
+}

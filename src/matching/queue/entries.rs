@@ -1,0 +1,77 @@
+//! What becomes of the queue's entries: they are settled, postponed, tried again, given up.
+
+use super::MAX_TRIES;
+use crate::error::Result;
+use crate::pg::random;
+use crate::pg::spi::Session;
+use crate::pg::value::Value;
+use crate::stats;
+use castmatch_engine::retry;
+use core::sync::atomic::Ordering;
+
+/// Takes entries that are done out of the queue.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn settle(session: &Session, entries: impl Iterator<Item = i64>) -> Result<()> {
+    let entries: Vec<i64> = entries.collect();
+    if !entries.is_empty() {
+        session.run(
+            "DELETE FROM castmatch.queue WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+            &[Value::of(entries)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Has entries whose rows are locked wait a moment.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn postpone(session: &Session, entries: Vec<i64>) -> Result<()> {
+    if !entries.is_empty() {
+        session.run(
+            "UPDATE castmatch.queue SET not_before = pg_catalog.clock_timestamp() + '1 second'::interval
+             WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+            &[Value::of(entries)],
+        )?;
+    }
+    Ok(())
+}
+
+/// Counts a failed try of one row: the next one comes after a while, none after [`MAX_TRIES`].
+///
+/// # Errors
+/// As the statements raise them.
+pub fn note_failure(session: &Session, entries: &[i64], message: &str) -> Result<()> {
+    let before = session.run(
+        "SELECT pg_catalog.max(tries) FROM castmatch.queue WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+        &[Value::of(entries.to_vec())],
+    )?;
+    // Nothing is left of a row whose table was detached meanwhile.
+    let Some(before) = before.get::<i32>(0, 1)? else {
+        return Ok(());
+    };
+    let tries = before.saturating_add(1);
+    let chance = f64::from(random::number() as u32) / f64::from(u32::MAX);
+    let delay = retry::delay(tries.unsigned_abs(), chance, None);
+    session.run(
+        "UPDATE castmatch.queue SET tries = $2, error = $3,
+             not_before = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4),
+             failed_at = CASE WHEN $2 >= $5 THEN pg_catalog.clock_timestamp() END
+         WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+        &[
+            Value::of(entries.to_vec()),
+            Value::of(tries),
+            Value::of(message.to_owned()),
+            Value::of(delay.as_secs_f64()),
+            Value::of(MAX_TRIES),
+        ],
+    )?;
+    if tries >= MAX_TRIES
+        && let Some(counters) = stats::counters()
+    {
+        counters.rows_failed.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}

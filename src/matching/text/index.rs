@@ -7,9 +7,15 @@ use crate::error::{Result, not_in_state};
 use crate::matching::attachment::{Attachment, relation_name};
 use crate::matching::target::Target;
 use crate::matching::text::terms;
+use crate::pg::buffer::PAGE_BYTES;
+use crate::pg::invalidation;
+use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
 use pgrx::pg_sys;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// A table with rows and its text index.
 pub struct Leaf {
@@ -30,11 +36,46 @@ const IS_TEXT_INDEX: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
       AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass
       AND p.proname OPERATOR(pg_catalog.=) 'text_terms' AND s.nspname OPERATOR(pg_catalog.=) 'castmatch')";
 
-/// The tables that hold the rows of an attached table, with their text indexes.
+thread_local! {
+    /// What this backend has looked up, by attached table.
+    static KNOWN: RefCell<HashMap<u32, Rc<[Leaf]>>> = RefCell::new(HashMap::new());
+    /// How often something was dropped from it.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Drops what is known of a table, or of all (`None`).
+fn forget(table: Option<pg_sys::Oid>) {
+    CHANGES.set(CHANGES.get().wrapping_add(1));
+    KNOWN.with_borrow_mut(|known| match table {
+        Some(table) => known.retain(|&target, leaves| {
+            target != table.to_u32() && leaves.iter().all(|leaf| leaf.table != table)
+        }),
+        None => known.clear(),
+    });
+}
+
+/// The tables that hold the rows of an attached table, with their text indexes. The table and its partitions are locked, so that what is
+/// found stays.
 ///
 /// # Errors
-/// 55000 if one has none.
-pub fn leaves(session: &Session, attachment: &Attachment) -> Result<Vec<Leaf>> {
+/// 55000 if one has no text index.
+pub fn leaves(attachment: &Attachment) -> Result<Rc<[Leaf]>> {
+    invalidation::watch(forget);
+    let target = attachment.target.to_u32();
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&target).cloned()) {
+        return Ok(known);
+    }
+    let changes = CHANGES.get();
+    let found: Rc<[Leaf]> =
+        with_latest(|| session(Access::ReadOnly, |session| look_up(session, attachment)))?.into();
+    // What changed meanwhile may have changed this.
+    if changes == CHANGES.get() {
+        KNOWN.with_borrow_mut(|known| known.insert(target, Rc::clone(&found)));
+    }
+    Ok(found)
+}
+
+fn look_up(session: &Session, attachment: &Attachment) -> Result<Vec<Leaf>> {
     let sql = format!(
         "SELECT c.oid, c.reltuples, COALESCE((SELECT i.indexrelid FROM pg_catalog.pg_index i
                     JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid
@@ -128,11 +169,11 @@ const SAMPLE_WORDS: usize = 200_000;
 pub fn average_length(target: &Target, text_config: pg_sys::Oid, content: &[String]) -> Result<f32> {
     session(Access::ReadWrite, |session| {
         let rows = session.run(
-            "SELECT pg_catalog.sum(pg_catalog.pg_relation_size(l.oid)) / pg_catalog.current_setting('block_size')::float8
+            "SELECT pg_catalog.sum(pg_catalog.pg_relation_size(l.oid))::pg_catalog.float8
              FROM (SELECT $1::pg_catalog.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree($1) p) l (oid)",
             &[Value::oid(target.oid)],
         )?;
-        let blocks: f64 = rows.get(0, 1)?.unwrap_or(0.0);
+        let blocks = rows.get::<f64>(0, 1)?.unwrap_or(0.0) / PAGE_BYTES as f64;
         let sql = format!(
             "SELECT {text} FROM {only} {name} t TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0) LIMIT {SAMPLE_ROWS}",
             text = searched_text(content, "t."),

@@ -4,9 +4,10 @@
 //! statement of the caller asks for these: row security, grants and the filter hold in it as anywhere. It reads the columns that are
 //! searched, so that without the right to read them there is an error, whatever is searched for.
 
-use crate::error::Result;
+use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
+use crate::matching::text::index::Leaf;
 use crate::pg::relation::{OpenTables, Relation};
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::spi::Session;
@@ -33,21 +34,28 @@ struct Table {
 pub(super) struct Tables {
     // Before what keeps them open: they go first.
     tables: Vec<Table>,
-    _open: Vec<OpenTables>,
+    _open: OpenTables,
 }
 
 impl Tables {
-    /// Opens and locks them.
-    pub(super) fn open(tables: impl Iterator<Item = pg_sys::Oid>) -> Self {
-        let open: Vec<OpenTables> = tables.map(|table| OpenTables::lock(table, false)).collect();
-        let new = |table: Relation| Table {
-            oid: table.oid(),
-            versions: Versions::of(table),
-        };
-        Self {
-            tables: open.iter().flat_map(OpenTables::relations).map(new).collect(),
-            _open: open,
-        }
+    /// Those of the leaves, in their order, which are among the open ones.
+    pub(super) fn new(open: OpenTables, leaves: &[Leaf]) -> Result<Self> {
+        let relations: HashMap<u32, Relation> = open
+            .relations()
+            .map(|table| (table.oid().to_u32(), table))
+            .collect();
+        let tables = leaves
+            .iter()
+            .map(|leaf| {
+                let table = relations.get(&leaf.table.to_u32());
+                let table = table.ok_or_else(|| internal("a partition is not open"))?;
+                Ok(Table {
+                    oid: leaf.table,
+                    versions: Versions::of(*table),
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { tables, _open: open })
     }
 }
 
@@ -122,7 +130,7 @@ impl Statement {
             .collect();
         let pairs = if partitioned {
             format!(
-                " AND (t.tableoid, t.ctid) IN (SELECT u.table_oid, u.place
+                " AND (t.tableoid, t.ctid) OPERATOR(pg_catalog.=) ANY (SELECT u.table_oid, u.place
                     FROM ROWS FROM (pg_catalog.unnest(${}), pg_catalog.unnest($1)) AS u (table_oid, place))",
                 filter.parameters() + 2
             )

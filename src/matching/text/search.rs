@@ -8,6 +8,7 @@ use crate::matching::text::rows::{self, Tables};
 use crate::matching::text::statistics::{self, rows_in_tree};
 use crate::matching::text::words::Word;
 use crate::pg::gin::{OpenGin, Visit, no_memory};
+use crate::pg::relation::OpenTables;
 use crate::pg::spi::Session;
 use castmatch_engine::fusion::TextHit;
 use castmatch_engine::text::accumulate::Row;
@@ -37,11 +38,12 @@ pub fn text(
     if words.is_empty() {
         return Ok(Vec::new());
     }
-    let leaves = index::leaves(session, attachment)?;
+    let open = OpenTables::lock(attachment.target, attachment.is_partitioned);
+    let leaves = index::leaves(attachment)?;
     if leaves.len() >= 1 << (Row::BITS - PLACE_BITS - 1) {
         return Err(unsupported(format!("too many partitions: {}", leaves.len())));
     }
-    let mut tables = Tables::open(leaves.iter().map(|leaf| leaf.table));
+    let mut tables = Tables::new(open, &leaves)?;
     let indexes: Vec<OpenGin> = leaves
         .iter()
         .map(|leaf| OpenGin::open(leaf.index))

@@ -76,12 +76,12 @@ pub fn load(session: &Session, attachment: &Attachment) -> Result<Rc<Statistics>
 /// # Errors
 /// 55000 without a text index, XX002 for a damaged one.
 pub fn refresh(session: &Session, attachment: &Attachment) -> Result<()> {
-    let leaves = index::leaves(session, attachment)?;
+    let _open = OpenTables::lock(attachment.target, attachment.is_partitioned);
+    let leaves = index::leaves(attachment)?;
     let rows: f64 = leaves.iter().map(|leaf| leaf.rows).sum();
     let frequent = measured_from(rows as u64);
     let mut counts: HashMap<Term, u64> = HashMap::new();
-    for Leaf { table, index, .. } in &leaves {
-        let _table = OpenTables::lock(*table, false);
+    for Leaf { index, .. } in leaves.iter() {
         // A term that is frequent in all is so in one of the partitions: of the others, few are forgotten.
         let mut counter = Counter {
             frequent: (frequent / leaves.len().max(1) as u64).max(1),
@@ -106,7 +106,8 @@ pub fn refresh(session: &Session, attachment: &Attachment) -> Result<()> {
              VALUES ($1::pg_catalog.oid::pg_catalog.regclass, $2, $3, $4)
              ON CONFLICT (target) DO UPDATE SET rows = EXCLUDED.rows, terms = EXCLUDED.terms,
                  frequencies = EXCLUDED.frequencies, measured_at = pg_catalog.clock_timestamp()
-             WHERE (s.rows, s.terms, s.frequencies) IS DISTINCT FROM (EXCLUDED.rows, EXCLUDED.terms, EXCLUDED.frequencies)",
+             WHERE s.rows OPERATOR(pg_catalog.<>) EXCLUDED.rows OR s.terms OPERATOR(pg_catalog.<>) EXCLUDED.terms
+                 OR s.frequencies OPERATOR(pg_catalog.<>) EXCLUDED.frequencies",
             &[
                 Value::oid(attachment.target),
                 Value::of(rows),

@@ -32,6 +32,11 @@ CREATE FUNCTION castmatch.retry_failed(target regclass) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'retry_failed_wrapper';
 COMMENT ON FUNCTION castmatch.retry_failed(regclass) IS 'queue the failed rows of a table again; returns how many';
 
+CREATE FUNCTION castmatch.reembed(target regclass, model text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'reembed_wrapper';
+COMMENT ON FUNCTION castmatch.reembed(regclass, text)
+    IS 'switch an attached table to another model while the old vectors serve; NULL ends a switch that is going on';
+
 CREATE FUNCTION castmatch.enqueue_change() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'enqueue_change_wrapper';
 COMMENT ON FUNCTION castmatch.enqueue_change() IS 'trigger that castmatch.attach puts on a table';

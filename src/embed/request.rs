@@ -183,7 +183,6 @@ impl Part {
         (unusable && self.slot.0.is(SlotState::Queued)).then_some(condition)
     }
 
-    #[cfg_attr(not(feature = "pg_test"), allow(dead_code))]
     fn is_done(&self) -> bool {
         self.has_ended() || self.given_up().is_some()
     }

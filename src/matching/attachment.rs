@@ -96,6 +96,8 @@ pub struct Attachment {
     pub text_config: String,
     /// Rows as the planner estimates them.
     pub estimated_rows: f64,
+    /// Access method of its vector index.
+    pub index_method: String,
     /// When rows are embedded.
     pub embed_mode: EmbedMode,
     /// The table's columns as filters and preferences want them.
@@ -148,7 +150,7 @@ const LOAD_SQL: &str = "
                 OPERATOR(pg_catalog.||) r.key_columns OPERATOR(pg_catalog.||) ARRAY[r.embedding_column, r.next_embedding]) AS m (name)
             WHERE m.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) c.oid
                 AND x.attname OPERATOR(pg_catalog.=) m.name AND NOT x.attisdropped))::text,
-           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text
+           r.model, r.model_version, r.next_model, r.next_version, r.next_embedding::text, r.index_method::text
     FROM castmatch.registrations r
     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -243,6 +245,7 @@ impl Attachment {
             filters: rows.require(0, 7)?,
             text_config: name(8)?,
             estimated_rows: rows.get::<f64>(0, 11)?.unwrap_or(0.0),
+            index_method: name(18)?,
             embed_mode,
             columns: Target::load(session, target)?.filter_columns(),
         }))

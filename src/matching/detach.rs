@@ -26,7 +26,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
     let table = table.ok_or_else(|| null_argument("target"))?;
     let registered = session(Access::ReadOnly, |session| {
         let rows = session.run(
-            "SELECT r.embedding_column::text, r.vector_index::text, n.nspname::text, c.relname::text
+            "SELECT r.embedding_column::text, r.vector_index::text, r.next_embedding::text, n.nspname::text, c.relname::text
              FROM castmatch.registrations r
              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -40,13 +40,34 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         Ok(Some((
             rows.require::<String>(0, 1)?,
             vector_index,
-            rows.require::<String>(0, 3)?,
+            rows.get::<String>(0, 3)?,
             rows.require::<String>(0, 4)?,
+            rows.require::<String>(0, 5)?,
         )))
     })?;
-    let (embedding, vector_index, schema, name) = registered.ok_or_else(|| not_attached(table))?;
+    let (embedding, vector_index, next, schema, name) = registered.ok_or_else(|| not_attached(table))?;
     require_owner(table)?;
     let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
+    // The registration first: it stands in the way of a column that is dropped.
+    epoch::note_change(table);
+    let owner = catalog::extension_types()?.owner;
+    act_as(owner, Restriction::LocalChange, || {
+        session(Access::ReadWrite, |session| {
+            for sql in [
+                "DELETE FROM castmatch.queue
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.text_statistics
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.progress
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.registrations
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+            ] {
+                session.run(sql, &[Value::oid(table)])?;
+            }
+            Ok(())
+        })
+    })?;
     // Each part only if it is still there: IF EXISTS would say that it is not.
     let exists = |session: &Session, sql: &str, name: &str| -> Result<bool> {
         Ok(!session
@@ -67,29 +88,13 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         {
             session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
         }
-        if drop_embedding == Some(true) && exists(session, COLUMN_SQL, &embedding)? {
-            let embedding = quote_identifier(&embedding);
-            session.run_utility(&format!("ALTER TABLE {schema}.{name} DROP COLUMN {embedding}"))?;
+        let own = (drop_embedding == Some(true)).then_some(embedding);
+        for column in own.into_iter().chain(next) {
+            if exists(session, COLUMN_SQL, &column)? {
+                let column = quote_identifier(&column);
+                session.run_utility(&format!("ALTER TABLE {schema}.{name} DROP COLUMN {column}"))?;
+            }
         }
         Ok(())
-    })?;
-    epoch::note_change(table);
-    let owner = catalog::extension_types()?.owner;
-    act_as(owner, Restriction::LocalChange, || {
-        session(Access::ReadWrite, |session| {
-            for sql in [
-                "DELETE FROM castmatch.queue
-                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
-                "DELETE FROM castmatch.text_statistics
-                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
-                "DELETE FROM castmatch.progress
-                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
-                "DELETE FROM castmatch.registrations
-                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
-            ] {
-                session.run(sql, &[Value::oid(table)])?;
-            }
-            Ok(())
-        })
     })
 }

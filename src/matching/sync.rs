@@ -28,7 +28,8 @@ fn progress(target: pg_sys::Oid) -> Result<Option<(i64, i64)>> {
         session(Access::ReadWrite, |session| {
             let rows = session.run(
                 "SELECT (SELECT pg_catalog.count(*) FROM castmatch.queue q
-                         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL), COALESCE(p.embedded_rows, 0)
+                         WHERE q.target OPERATOR(pg_catalog.=) r.target AND q.failed_at IS NULL)
+                        OPERATOR(pg_catalog.+) (r.next_model IS NOT NULL)::int, COALESCE(p.embedded_rows, 0)
                  FROM castmatch.registrations r
                  LEFT JOIN castmatch.progress p ON p.target OPERATOR(pg_catalog.=) r.target
                  WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",

@@ -3,15 +3,16 @@
 //! It connects as the bootstrap superuser, but touches a user's table only as that table's owner and under the restrictions
 //! that PostgreSQL's own maintenance commands use, so that a trigger on the table gains nothing.
 
-use crate::matching::queue::{Outcome, Queue};
+use crate::matching::index_worker;
+use crate::matching::queue::{Outcome, Queue, in_transaction};
 use crate::pg::latch;
 use crate::pg::signals;
 use crate::pg::spi::{Access, session};
-use crate::pg::worker::{is_alive, my_pid, on_process_exit};
+use crate::pg::worker::{has_stopped, is_alive, my_pid, on_process_exit};
 use crate::shared::shared;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::time::Duration;
-use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -23,11 +24,11 @@ const MAX_SLEEP: Duration = Duration::from_secs(10);
 static DATABASE: AtomicU32 = AtomicU32::new(0);
 static FINISHED: AtomicBool = AtomicBool::new(false);
 
-/// Settings of the session. Row security is off so that a policy that hides rows from their owner becomes a
+/// Settings of the session. In a deadlock with a user's command, DROP EXTENSION for one, it is this worker that gives way. Row security is off so that a policy that hides rows from their owner becomes a
 /// visible failure instead of rows that silently stay without an embedding.
 const SETTINGS: &str = "
     SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
-        ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '2s'),
+        ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '2s'), ('deadlock_timeout', '100ms'),
         ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS s (name, value)";
 
 /// Entry point of the background worker; its argument is the database's OID.
@@ -79,10 +80,13 @@ fn work(database: u32) -> crate::error::Result<()> {
     })?;
     let mut idle_since = std::time::Instant::now();
     let mut queue = Queue::default();
+    let mut indexes = Indexes::default();
     loop {
         // Cleared before the queue is read: what commits from now on is noted anew.
         state.clear(database);
-        match queue.turn()? {
+        let outcome = queue.turn()?;
+        indexes.look_after(database, &outcome)?;
+        match outcome {
             Outcome::NoExtension => return Ok(()),
             Outcome::Worked => idle_since = std::time::Instant::now(),
             Outcome::Idle(None) => {
@@ -100,5 +104,40 @@ fn work(database: u32) -> crate::error::Result<()> {
         if BackgroundWorker::sighup_received() {
             crate::pg::worker::reload_configuration();
         }
+    }
+}
+
+/// Starts the index worker when it has something to do.
+#[derive(Default)]
+struct Indexes {
+    worker: Option<DynamicBackgroundWorker>,
+    looked: Option<std::time::Instant>,
+}
+
+impl Indexes {
+    /// Between two looks while rows are embedded, and between two workers.
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn look_after(&mut self, database: u32, outcome: &Outcome) -> crate::error::Result<()> {
+        let lately = self
+            .looked
+            .is_some_and(|looked| looked.elapsed() < Self::INTERVAL);
+        if *outcome == Outcome::NoExtension || (lately && *outcome == Outcome::Worked) {
+            return Ok(());
+        }
+        if let Some(worker) = &self.worker
+            && (lately || !has_stopped(worker))
+        {
+            return Ok(());
+        }
+        self.looked = Some(std::time::Instant::now());
+        let due = in_transaction(|session| Ok(!session.run(&index_worker::due_sql("1"), &[])?.is_empty()))?;
+        if due {
+            // Without a free slot for it the next look tries again.
+            self.worker = index_worker::start(database)
+                .map_err(|report| report.report(PgLogLevel::LOG))
+                .ok();
+        }
+        Ok(())
     }
 }

@@ -43,6 +43,8 @@ pub struct Target {
     pub bare_name: String,
     /// Schema.
     pub schema: pg_sys::Oid,
+    /// Name of the schema, quoted.
+    pub schema_name: String,
     /// Whether its rows are in partitions.
     pub is_partitioned: bool,
     /// Whether it is a partition.
@@ -98,6 +100,7 @@ impl Target {
         Ok(Self {
             oid: table,
             name: format!("{}.{}", quote_identifier(&schema), quote_identifier(&name)),
+            schema_name: quote_identifier(&schema),
             bare_name: name,
             schema: rows.require(0, 3)?,
             is_partitioned: rows.require::<String>(0, 4)? == "p",

@@ -10,6 +10,7 @@ use crate::error::{Result, error, internal};
 use crate::matching::attachment::{Attachment, EmbedMode, column_gone};
 use crate::matching::key;
 use crate::matching::launcher;
+use crate::matching::queue::other_version;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::trigger::{self, RowTrigger, Timing, TriggerResult};
@@ -124,27 +125,41 @@ fn embed_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
     if attachment.embed_mode != EmbedMode::Live || (trigger.is_update() && !columns.text_changed(&trigger)) {
         return Ok(trigger.unchanged());
     }
-    let name = &attachment.embedding_name;
-    let embedding = trigger.column(name).ok_or_else(|| column_gone(name))?;
     let texts: Vec<String> = columns
         .content
         .iter()
         .filter_map(|&column| trigger.new_text(column))
         .collect();
     let text = texts.join("\n");
-    let value = if text.trim().is_empty() {
-        None
-    } else {
-        let vector = client::embed(
-            &model_of_table(&attachment.model)?,
-            &[&text],
-            Urgency::Interactive,
-        )?
-        .pop();
-        let vector = vector.ok_or_else(|| internal("no vector came back for a text"))?;
-        Some(vector_datum_of(trigger.column_type(embedding), &vector)?)
-    };
-    Ok(trigger.with_column(embedding, value))
+    let own = (
+        &attachment.embedding_name,
+        &attachment.model,
+        &attachment.model_version,
+    );
+    let next = attachment.next.iter();
+    let next = next.map(|next| (&next.embedding_name, &next.model, &next.version));
+    let mut changes = Vec::new();
+    for (name, model, version) in std::iter::once(own).chain(next) {
+        let column = trigger.column(name).ok_or_else(|| column_gone(name))?;
+        let vector = embed_now(&attachment, model, version, &text)?;
+        let value = vector.map(|vector| vector_datum_of(trigger.column_type(column), &vector));
+        changes.push((column, value.transpose()?));
+    }
+    Ok(trigger.with_columns(&changes))
+}
+
+fn embed_now(table: &Attachment, model: &str, version: &str, text: &str) -> Result<Option<Vec<f32>>> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let name = model_of_table(model)?;
+    if client::version_text(&name)? != version {
+        return Err(other_version(table, model));
+    }
+    let vector = client::embed(&name, &[text], Urgency::Interactive)?.pop();
+    vector
+        .map(Some)
+        .ok_or_else(|| internal("no vector came back for a text"))
 }
 
 /// Statement trigger of `castmatch.queue`: whoever fills it, pg_restore too, has the database looked at after commit.

@@ -16,6 +16,8 @@ use pgrx::prelude::*;
 pub const METHODS: [&str; 2] = ["castmatch_hnsw", "castmatch_ivf"];
 /// A table with fewer rows to embed gets its index at once.
 pub const BACKLOG: i64 = 1_000;
+/// Part of the name of every index that castmatch makes.
+const NAME_MARK: &str = "_castmatch_";
 /// Longest part of a table's name in the name of an index of it (names have 63 bytes).
 const NAME_STEM_BYTES: usize = 40;
 
@@ -56,21 +58,53 @@ impl Definition<'_> {
     /// # Errors
     /// As the statement raises them.
     pub fn exists(&self, session: &Session) -> Result<bool> {
-        let rows = session.run(
-            "SELECT 1 FROM pg_catalog.pg_index i
-             JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
-             JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam
-             JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
-                AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0]
-             WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid AND i.indpred IS NULL
-               AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND m.amname::text OPERATOR(pg_catalog.=) ANY ($3)",
-            &[
-                Value::oid(self.target.oid),
-                Value::of(self.embedding),
-                Value::of(METHODS.map(str::to_owned).to_vec()),
-            ],
-        )?;
-        Ok(!rows.is_empty())
+        Ok(self.name(session)?.is_some())
+    }
+
+    /// The name of that index.
+    ///
+    /// # Errors
+    /// As the statement raises them.
+    pub fn name(&self, session: &Session) -> Result<Option<String>> {
+        Ok(self.names(session, true)?.into_iter().next())
+    }
+
+    fn names(&self, session: &Session, valid: bool) -> Result<Vec<String>> {
+        session
+            .run(
+                "SELECT c.relname::text
+                 FROM pg_catalog.pg_index i
+                 JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+                 JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam
+                 JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+                    AND a.attnum OPERATOR(pg_catalog.=) i.indkey[0]
+                 WHERE i.indrelid OPERATOR(pg_catalog.=) $1 AND i.indisvalid OPERATOR(pg_catalog.=) $4 AND i.indpred IS NULL
+                   AND a.attname OPERATOR(pg_catalog.=) $2::pg_catalog.name AND m.amname::text OPERATOR(pg_catalog.=) ANY ($3)
+                 ORDER BY c.oid",
+                &[
+                    Value::oid(self.target.oid),
+                    Value::of(self.embedding),
+                    Value::of(METHODS.map(str::to_owned).to_vec()),
+                    Value::of(valid),
+                ],
+            )?
+            .column_values(1)
+    }
+
+    /// Removes indexes of castmatch's whose build came to nothing.
+    ///
+    /// # Errors
+    /// As the statements raise them.
+    pub fn drop_invalid(&self, session: &Session) -> Result<()> {
+        let names = self.names(session, false)?;
+        for index in names.iter().filter(|name| name.contains(NAME_MARK)) {
+            session.run_utility(&format!(
+                "DROP INDEX {}.{}",
+                self.target.schema_name,
+                quote_identifier(index)
+            ))?;
+        }
+        Ok(())
     }
 
     /// The statement that builds the index under that name; `CONCURRENTLY` if writers must not wait.
@@ -123,6 +157,19 @@ impl Definition<'_> {
     }
 }
 
+/// Whether no relation of the table's schema has that name.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn is_free(session: &Session, target: &Target, name: &str) -> Result<bool> {
+    let taken = session.run(
+        "SELECT 1 FROM pg_catalog.pg_class WHERE relname OPERATOR(pg_catalog.=) $1::pg_catalog.name
+            AND relnamespace OPERATOR(pg_catalog.=) $2",
+        &[Value::of(name), Value::oid(target.schema)],
+    )?;
+    Ok(taken.is_empty())
+}
+
 /// A name that no relation of the table's schema has: the table's, and what the index is for.
 ///
 /// # Errors
@@ -131,19 +178,14 @@ pub fn free_name(session: &Session, target: &Target, suffix: &str) -> Result<Str
     let stem = target
         .bare_name
         .get(..target.bare_name.floor_char_boundary(NAME_STEM_BYTES));
-    let base = format!("{}_castmatch_{suffix}", stem.unwrap_or_default());
+    let base = format!("{}{NAME_MARK}{suffix}", stem.unwrap_or_default());
     for number in 0..1000 {
         let name = if number == 0 {
             base.clone()
         } else {
             format!("{base}{number}")
         };
-        let taken = session.run(
-            "SELECT 1 FROM pg_catalog.pg_class WHERE relname OPERATOR(pg_catalog.=) $1::pg_catalog.name
-                AND relnamespace OPERATOR(pg_catalog.=) $2",
-            &[Value::of(name.clone()), Value::oid(target.schema)],
-        )?;
-        if taken.is_empty() {
+        if is_free(session, target, &name)? {
             return Ok(name);
         }
     }

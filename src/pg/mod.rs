@@ -45,6 +45,7 @@ pub mod tempfile;
 pub mod thread;
 pub mod tid;
 pub mod trigger;
+pub mod utility;
 pub mod vacuum;
 pub mod value;
 pub mod varlena;

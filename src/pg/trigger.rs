@@ -85,17 +85,20 @@ impl RowTrigger {
         self.text(self.old_row(), column)
     }
 
-    /// The row to be written with one column changed: what a BEFORE trigger returns. The value has the column's type.
-    pub fn with_column(&self, column: i32, value: Option<pg_sys::Datum>) -> TriggerResult {
-        let mut columns = [column];
-        let mut values = [value.unwrap_or(pg_sys::Datum::null())];
-        let mut nulls = [value.is_none()];
-        // SAFETY: the row belongs to the descriptor, the column number came from `column`, each array has one entry.
+    /// The row to be written with some columns changed: what a BEFORE trigger returns. The values have the columns' types.
+    pub fn with_columns(&self, changes: &[(i32, Option<pg_sys::Datum>)]) -> TriggerResult {
+        let mut columns: Vec<i32> = changes.iter().map(|&(column, _)| column).collect();
+        let mut values: Vec<pg_sys::Datum> = changes
+            .iter()
+            .map(|(_, value)| value.unwrap_or(pg_sys::Datum::null()))
+            .collect();
+        let mut nulls: Vec<bool> = changes.iter().map(|(_, value)| value.is_none()).collect();
+        // SAFETY: the row belongs to the descriptor, the column numbers came from `column`, each array has one entry for each of them.
         let row = unsafe {
             pg_sys::heap_modify_tuple_by_cols(
                 self.new_row(),
                 self.descriptor(),
-                1,
+                changes.len() as i32,
                 columns.as_mut_ptr(),
                 values.as_mut_ptr(),
                 nulls.as_mut_ptr(),

@@ -8,6 +8,8 @@
 mod plan;
 mod steps;
 
+pub use steps::queue_all;
+
 use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::attachment::{Attachment, relation_name};

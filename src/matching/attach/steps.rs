@@ -54,7 +54,10 @@ pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
     let backlog = match plan.embed_mode {
         EmbedMode::Off => 0,
         // What was there before is embedded in the background in either case.
-        EmbedMode::Live | EmbedMode::Background => queue_rows(plan, types.owner)?,
+        EmbedMode::Live | EmbedMode::Background => {
+            let condition = format!("t.{} IS NULL", quote_identifier(&plan.embedding));
+            queue_all(plan.target.oid, &condition, false)?
+        }
     };
     create_vector_index(plan, &target, backlog, types.owner)
 }
@@ -175,14 +178,17 @@ fn register(plan: &Plan, version: &str, embedding_added: bool) -> Result<()> {
     .map(drop)
 }
 
-/// Queues the rows without an embedding: read as the caller, written as the queue's owner. Returns how many.
-fn queue_rows(plan: &Plan, owner: pg_sys::Oid) -> Result<i64> {
-    let attachment = Attachment::load(plan.target.oid)?;
+/// Queues the rows for which the condition on `t` holds: read as the caller, written as the queue's owner. Returns how many.
+///
+/// # Errors
+/// As the statements raise them; 42501 if row security hides rows from the caller.
+pub fn queue_all(target: pg_sys::Oid, condition: &str, for_next: bool) -> Result<i64> {
+    let attachment = Attachment::load(target)?;
+    let owner = catalog::extension_types()?.owner;
     let sql = format!(
-        "SELECT {key} FROM {table} t WHERE t.{embedding} IS NULL",
+        "SELECT {key} FROM {table} t WHERE {condition}",
         key = attachment.key.text("t"),
         table = attachment.table,
-        embedding = attachment.embedding
     );
     let mut queued = 0;
     // With row security off a policy that hides rows from their owner is an error now, not rows without an embedding. Dates and
@@ -199,9 +205,9 @@ fn queue_rows(plan: &Plan, owner: pg_sys::Oid) -> Result<i64> {
                 queued += keys.len() as i64;
                 act_as(owner, Restriction::LocalChange, || {
                     session.run(
-                        "INSERT INTO castmatch.queue (target, key)
-                     SELECT $1::pg_catalog.oid::pg_catalog.regclass, k FROM pg_catalog.unnest($2) k",
-                        &[Value::oid(plan.target.oid), Value::of(keys)],
+                        "INSERT INTO castmatch.queue (target, key, for_next)
+                         SELECT $1::pg_catalog.oid::pg_catalog.regclass, k, $3 FROM pg_catalog.unnest($2) k",
+                        &[Value::oid(target), Value::of(keys), Value::of(for_next)],
                     )
                 })
                 .map(drop)

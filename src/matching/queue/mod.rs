@@ -21,6 +21,7 @@ use blocked::Blocked;
 use castmatch_engine::retry::Rate;
 use collect::Collected;
 use job::Job;
+pub use job::other_version;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
 use std::collections::{HashMap, VecDeque};

@@ -1,5 +1,5 @@
 //! What tests of castmatch need around them: a private PostgreSQL cluster, its processes, polling with a deadline, a
-//! plain HTTP client, short forms of SQL questions; and for the index, tables of known vectors, brute force, and a book of
+//! plain HTTP client, short forms of SQL questions, small embedding models; and for the index, tables of known vectors, brute force, and a book of
 //! what was committed.
 //!
 //! Everything here serves tests only, so a failure panics with a message that says what is missing. The end-to-end
@@ -17,4 +17,5 @@ pub mod process;
 pub mod query;
 pub mod random;
 pub mod scale;
+pub mod tiny_model;
 pub mod vectors;

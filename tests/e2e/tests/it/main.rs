@@ -33,6 +33,7 @@ mod index_standby;
 mod index_unlogged;
 mod limits;
 mod model;
+mod models;
 mod readme;
 mod roles;
 mod setting;

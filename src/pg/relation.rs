@@ -167,6 +167,15 @@ impl Relation {
             .map_or_else(String::new, |column| column.name().to_owned())
     }
 
+    /// The type of a column (from 0).
+    pub fn column_type(&self, column: usize) -> pg_sys::Oid {
+        // SAFETY: an open relation has a tuple descriptor.
+        let attributes = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(self.data().rd_att) };
+        attributes
+            .get(column)
+            .map_or(pg_sys::InvalidOid, |column| column.atttypid)
+    }
+
     /// The description of the first column's type: (type, typmod).
     pub fn first_column_type(&self) -> (pg_sys::Oid, i32) {
         // SAFETY: an open relation has a tuple descriptor; an index has at least one column.

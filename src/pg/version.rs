@@ -1,6 +1,7 @@
 //! Which version of a row a query sees: an index knows only where the chain of versions begins.
 
 use super::relation::Relation;
+use super::value::to_portable_text;
 use pgrx::pg_sys;
 
 /// Finds the versions that the active snapshot sees, in one table.
@@ -56,6 +57,35 @@ impl Versions {
         };
         // SAFETY: the slot holds the row, with its place.
         found.then(|| super::tid::parts(unsafe { (*self.slot).tts_tid }))
+    }
+}
+
+impl Versions {
+    /// The numbers of the table's columns of these names; none if one does not exist.
+    pub fn column_numbers(&self, names: &[String]) -> Option<Vec<usize>> {
+        let columns = 0..self.table.columns();
+        names
+            .iter()
+            .map(|name| {
+                columns
+                    .clone()
+                    .find(|&number| self.table.column_name(number) == *name)
+            })
+            .collect()
+    }
+
+    /// The values of columns, by their numbers, in the version that was found last, as text; none if one is NULL.
+    pub fn texts(&mut self, columns: &[usize]) -> Option<Vec<String>> {
+        columns
+            .iter()
+            .map(|&number| {
+                let mut null = false;
+                let attribute = i32::try_from(number + 1).ok()?;
+                // SAFETY: the slot holds the row that was found last, the attribute is one of its columns.
+                let datum = unsafe { pg_sys::slot_getattr(self.slot, attribute, &mut null) };
+                (!null).then(|| to_portable_text(self.table.column_type(number), datum))
+            })
+            .collect()
     }
 }
 

@@ -148,7 +148,7 @@ fn searched_text(content: &[String], alias: &str) -> String {
 /// The expression of the text index.
 pub fn terms_expression(text_config: &str, average_length: f32, content: &[String], alias: &str) -> String {
     format!(
-        "castmatch.text_terms({}::pg_catalog.regconfig, {average_length}::pg_catalog.float4, {})",
+        "castmatch.text_terms({}::pg_catalog.regconfig, '{average_length}'::pg_catalog.float4, {})",
         pgrx::spi::quote_literal(text_config),
         searched_text(content, alias)
     )

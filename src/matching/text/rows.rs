@@ -1,14 +1,16 @@
 //! From candidates to rows: their visible versions, as far as the caller may read them and the filter holds.
 //!
 //! An index knows nothing of visibility and rights. So the candidates, best first, become places of visible rows, and an ordinary
-//! statement of the caller asks for these: row security, grants and the filter hold in it as anywhere. It reads the columns that are
+//! statement of the caller asks for these: row security, grants and the filter hold in it as anywhere. It names the columns that are
 //! searched, so that without the right to read them there is an error, whatever is searched for.
 
 use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
+use crate::matching::key::from_parts;
 use crate::matching::legs::BoundFilter;
 use crate::matching::text::index::Leaf;
 use crate::pg::relation::{OpenTables, Relation};
+use crate::pg::role::may_select_all;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::spi::Session;
 use crate::pg::tid;
@@ -62,6 +64,14 @@ impl Tables {
 /// Where a visible row is: its table and its place there.
 type Place = (pg_sys::Oid, (u32, u16));
 
+/// A candidate that is visible.
+struct Found {
+    place: Place,
+    /// Where rows are asked for by their keys.
+    key: Option<String>,
+    score: f64,
+}
+
 /// The best `limit` candidates that qualify, best first, ties by key.
 pub(super) fn qualifying(
     session: &Session,
@@ -78,8 +88,8 @@ pub(super) fn qualifying(
     loop {
         let best = candidates.take(portion);
         let ended = best.len() < portion;
-        let scores = visible(tables, best);
-        statement.run(session, filter, &scores, &mut hits)?;
+        let found = tables.visible(best, statement.keys())?;
+        statement.run(session, filter, &found, &mut hits)?;
         if ended || hits.len() >= limit {
             break;
         }
@@ -94,84 +104,153 @@ pub(super) fn qualifying(
     Ok(hits)
 }
 
-fn visible(tables: &mut Tables, candidates: &[(Row, f64)]) -> HashMap<Place, f64> {
-    let mut scores = HashMap::with_capacity(candidates.len());
-    for (number, &(row, score)) in candidates.iter().enumerate() {
-        if number % CHECKED_EVERY == 0 {
-            check_for_interrupts();
+impl Tables {
+    /// The visible ones among candidates; with their keys, if the key's columns are given.
+    fn visible(&mut self, candidates: &[(Row, f64)], key: Option<&[String]>) -> Result<Vec<Found>> {
+        let mut numbers = Vec::new();
+        if let Some(names) = key {
+            // A partition may have its columns in another order.
+            for table in &self.tables {
+                let of_table = table.versions.column_numbers(names);
+                numbers.push(of_table.ok_or_else(|| internal("a column of the key does not exist"))?);
+            }
         }
-        let Some(table) = tables.tables.get_mut((row >> PLACE_BITS) as usize) else {
-            continue;
-        };
-        let (block, offset) = block_and_offset(row & ((1 << PLACE_BITS) - 1));
-        if let Some(place) = table.versions.visible(block, offset) {
-            scores.insert((table.oid, place), score);
+        let mut found = Vec::with_capacity(candidates.len());
+        for (number, &(row, score)) in candidates.iter().enumerate() {
+            if number % CHECKED_EVERY == 0 {
+                check_for_interrupts();
+            }
+            let table_number = (row >> PLACE_BITS) as usize;
+            let Some(table) = self.tables.get_mut(table_number) else {
+                continue;
+            };
+            let (block, offset) = block_and_offset(row & ((1 << PLACE_BITS) - 1));
+            let Some(place) = table.versions.visible(block, offset) else {
+                continue;
+            };
+            let key = match numbers.get(table_number) {
+                Some(columns) => table.versions.texts(columns).map(from_parts),
+                None => None,
+            };
+            found.push(Found {
+                place: (table.oid, place),
+                key,
+                score,
+            });
         }
+        Ok(found)
     }
-    scores
 }
 
-/// The statement that asks for rows by their places: `$1` are the places, then come the filter's values, and for a partitioned table the
-/// partitions that the places are in.
-struct Statement {
+/// The statement that asks for rows: by their places, `$1`, which the filter's values follow, and for a partitioned table the partitions
+/// that these are in. Places are for whoever may read the whole table; who has rights on some of its columns asks by keys instead.
+struct Statement<'a> {
     sql: String,
-    target: pg_sys::Oid,
-    partitioned: bool,
+    attachment: &'a Attachment,
+    by_place: bool,
 }
 
-impl Statement {
-    fn new(attachment: &Attachment, filter: &BoundFilter) -> Self {
-        let partitioned = attachment.is_partitioned;
+impl<'a> Statement<'a> {
+    fn new(attachment: &'a Attachment, filter: &BoundFilter) -> Self {
+        let by_place = may_select_all(attachment.target);
         // True for every row, and folded away, but the right to read the columns is asked for.
         let readable: Vec<String> = attachment
             .content
             .iter()
             .map(|column| format!("(t.{column} IS NULL OR TRUE)"))
             .collect();
-        let pairs = if partitioned {
-            format!(
+        let conditions = format!("{} AND {}", filter.sql(), readable.join(" AND "));
+        let (key, table, next) = (&attachment.key, &attachment.table, filter.parameters() + 2);
+        let sql = if by_place {
+            let pairs = format!(
                 " AND (t.tableoid, t.ctid) OPERATOR(pg_catalog.=) ANY (SELECT u.table_oid, u.place
-                    FROM ROWS FROM (pg_catalog.unnest(${}), pg_catalog.unnest($1)) AS u (table_oid, place))",
-                filter.parameters() + 2
+                    FROM ROWS FROM (pg_catalog.unnest(${next}), pg_catalog.unnest($1)) AS u (table_oid, place))"
+            );
+            format!(
+                "SELECT {}, t.ctid, t.tableoid FROM {table} t
+                 WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND {conditions}{}",
+                key.text("t"),
+                if attachment.is_partitioned { &pairs } else { "" }
             )
         } else {
-            String::new()
+            format!(
+                "SELECT {}, k.place FROM {} JOIN {table} t ON {} WHERE {conditions}",
+                key.text("t"),
+                key.unnest(next),
+                key.joined("t")
+            )
         };
         Self {
-            sql: format!(
-                "SELECT {key}, t.ctid, t.tableoid FROM {table} t
-                 WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1) AND {filter} AND {readable}{pairs}",
-                key = attachment.key.text("t"),
-                table = attachment.table,
-                filter = filter.sql(),
-                readable = readable.join(" AND "),
-            ),
-            target: attachment.target,
-            partitioned,
+            sql,
+            attachment,
+            by_place,
         }
+    }
+
+    /// The columns of the key, if rows are asked for by it.
+    fn keys(&self) -> Option<&'a [String]> {
+        (!self.by_place).then_some(&self.attachment.key_names)
     }
 
     fn run(
         &self,
         session: &Session,
         filter: &BoundFilter,
-        scores: &HashMap<Place, f64>,
+        found: &[Found],
         hits: &mut Vec<TextHit>,
     ) -> Result<()> {
-        let places = tid::array(scores.keys().map(|&(_, place)| place))?;
+        if self.by_place {
+            self.run_by_place(session, filter, found, hits)
+        } else {
+            self.run_by_key(session, filter, found, hits)
+        }
+    }
+
+    fn run_by_place(
+        &self,
+        session: &Session,
+        filter: &BoundFilter,
+        found: &[Found],
+        hits: &mut Vec<TextHit>,
+    ) -> Result<()> {
+        let places = tid::array(found.iter().map(|found| found.place.1))?;
         let mut parameters = filter.with_query(places);
-        if self.partitioned {
-            let tables: Vec<pg_sys::Oid> = scores.keys().map(|&(table, _)| table).collect();
+        if self.attachment.is_partitioned {
+            let tables: Vec<pg_sys::Oid> = found.iter().map(|found| found.place.0).collect();
             parameters.push(Value::of(tables));
         }
+        let scores: HashMap<Place, f64> = found.iter().map(|found| (found.place, found.score)).collect();
         let rows = session.run(&self.sql, &parameters)?;
         for row in 0..rows.len() {
-            let table = if self.partitioned {
-                rows.require(row, 3)?
-            } else {
-                self.target
-            };
-            if let Some(&rank) = scores.get(&(table, tid::cell(&rows, row, 2)?)) {
+            let place = (rows.require(row, 3)?, tid::cell(&rows, row, 2)?);
+            if let Some(&rank) = scores.get(&place) {
+                let key = rows.require(row, 1)?;
+                hits.push(TextHit { key, rank });
+            }
+        }
+        Ok(())
+    }
+
+    fn run_by_key(
+        &self,
+        session: &Session,
+        filter: &BoundFilter,
+        found: &[Found],
+        hits: &mut Vec<TextHit>,
+    ) -> Result<()> {
+        let mut parameters = filter.with_query(tid::array(std::iter::empty())?);
+        let (keys, scores): (Vec<String>, Vec<f64>) = found
+            .iter()
+            .filter_map(|found| Some((found.key.clone()?, found.score)))
+            .unzip();
+        parameters.extend(self.attachment.key.arrays(&keys)?);
+        let rows = session.run(&self.sql, &parameters)?;
+        for row in 0..rows.len() {
+            let place: i64 = rows.require(row, 2)?;
+            let rank = usize::try_from(place - 1)
+                .ok()
+                .and_then(|place| scores.get(place));
+            if let Some(&rank) = rank {
                 let key = rows.require(row, 1)?;
                 hits.push(TextHit { key, rank });
             }

@@ -60,7 +60,7 @@ SELECT query, c.* FROM unnest(ARRAY['horse', 'zebra', 'zebra horse', 'the queen 
 -- A rare word counts more than a common one, a short row more than a long one.
 SELECT key FROM castmatch.match('docs', 'zebra horse', 1, mode => 'text');
 
--- Queries are data. Those without words find nothing by text, and everything by meaning.
+-- Queries are data. Those without words find nothing by text.
 SET client_min_messages = warning;
 SELECT length(query), count(m.key) FROM unnest(ARRAY['the and of', '''', '"', '\', '''horse''', 'horse:*', '!horse', 'horse & !horse', '(((', '<->', 'horse <2> queen', E'\x01', '--', '%', repeat('horse ', 20000), repeat('x', 100000), repeat('a-', 50000), repeat('<', 50000),
     (SELECT string_agg('w' || i, ' ') FROM generate_series(1, 20000) i) || ' horse', repeat('''', 100000), repeat('a.', 50000), repeat('http://a/', 10000)]) query
@@ -137,7 +137,7 @@ SELECT count(*) FROM castmatch.match('many', 'absent', mode => 'text');
 RESET ROLE;
 GRANT SELECT (body) ON many TO regress_text_reader;
 ALTER TABLE many ENABLE ROW LEVEL SECURITY;
-CREATE POLICY some ON many FOR SELECT TO regress_text_reader USING (id % 100 = 3);
+CREATE POLICY few ON many FOR SELECT TO regress_text_reader USING (id % 100 = 3);
 SET ROLE regress_text_reader;
 SELECT count(*), bool_and(key::integer % 100 = 3) AS visible FROM castmatch.match('many', 'common word', 100, mode => 'text');
 SELECT count(*) FROM castmatch.match('many', 'common word', 1000, mode => 'text');

@@ -101,6 +101,12 @@ CREATE FUNCTION castmatch.match_explain(
 COMMENT ON FUNCTION castmatch.match_explain(regclass, text, text, jsonb, jsonb, jsonb)
     IS 'where one row stands in a match and why, or why it is not in the result';
 
+-- What the text index holds: changes to it make every such index wrong.
+CREATE FUNCTION castmatch.text_terms(config regconfig, average_length real, document text) RETURNS bigint[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS 'MODULE_PATHNAME', 'text_terms_wrapper';
+COMMENT ON FUNCTION castmatch.text_terms(regconfig, real, text)
+    IS 'the words of a text as hashes, each with its weight in the text for BM25: what the index of castmatch.attach holds';
+
 CREATE FUNCTION castmatch.chat(
     message text, conversation_id uuid DEFAULT NULL, target regclass DEFAULT NULL, k integer DEFAULT 5,
     filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT NULL
@@ -250,6 +256,9 @@ BEGIN
     DELETE FROM castmatch.queue q USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND q.target OPERATOR(pg_catalog.=) d.objid;
+    DELETE FROM castmatch.text_statistics s USING pg_catalog.pg_event_trigger_dropped_objects() d
+    WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+      AND d.objsubid OPERATOR(pg_catalog.=) 0 AND s.target OPERATOR(pg_catalog.=) d.objid;
     DELETE FROM castmatch.progress p USING pg_catalog.pg_event_trigger_dropped_objects() d
     WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
       AND d.objsubid OPERATOR(pg_catalog.=) 0 AND p.target OPERATOR(pg_catalog.=) d.objid;

@@ -16,6 +16,9 @@ GRANT USAGE ON SCHEMA castmatch TO PUBLIC;
 -- Names of attached tables and columns: what match needs to run as its caller.
 GRANT SELECT ON castmatch.registrations, castmatch.attachments, castmatch.failures TO PUBLIC;
 
+-- Whether it has changed, not what it says.
+GRANT SELECT (target, measured_at) ON castmatch.text_statistics TO PUBLIC;
+
 -- A conversation costs storage and, with a remote model, money: for roles that were given it only.
 REVOKE EXECUTE ON FUNCTION castmatch.chat(text, uuid, regclass, integer, jsonb, jsonb, text, jsonb) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION castmatch.history(uuid, integer) FROM PUBLIC;

@@ -285,24 +285,6 @@ impl Attachment {
             columns.join(", ")
         )
     }
-
-    /// The text search vector as an SQL expression: over the alias for queries, over bare columns for the index.
-    pub fn tsvector_expression(&self, alias: &str) -> String {
-        tsvector_expression(&self.text_config, &self.content, alias)
-    }
-}
-
-/// Text search vector over the content columns; immutable, so that an index can hold it. Columns are quoted.
-pub fn tsvector_expression(text_config: &str, content: &[String], alias: &str) -> String {
-    let parts: Vec<String> = content
-        .iter()
-        .map(|column| format!("COALESCE({alias}{column}::text, ''::text)"))
-        .collect();
-    let config = pgrx::spi::quote_literal(text_config);
-    format!(
-        "pg_catalog.to_tsvector({config}::pg_catalog.regconfig, {})",
-        parts.join(" OPERATOR(pg_catalog.||) ' '::text OPERATOR(pg_catalog.||) ")
-    )
 }
 
 /// The error for a table that is not attached.

@@ -27,8 +27,8 @@ pub struct Place {
     pub epoch: u64,
 }
 
-/// The versions of what the catalogs say about the table: its row, its triggers, its text search configuration and dictionaries, as the
-/// calling query sees them; and whether it may read all of the table.
+/// The versions of what the catalogs say about the table: its row, its triggers, its text search configuration and dictionaries, the
+/// statistics of its text, as the calling query sees them; and whether it may read all of the table.
 const VERSIONS_SQL: &str = "
     SELECT c.xmin::text OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) r.xmin::text
                OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) COALESCE((
@@ -36,7 +36,10 @@ const VERSIONS_SQL: &str = "
                        ORDER BY m.maptokentype, m.mapseqno)
                    FROM pg_catalog.pg_ts_config_map m
                    JOIN pg_catalog.pg_ts_dict d ON d.oid OPERATOR(pg_catalog.=) m.mapdict
-                   WHERE m.mapcfg OPERATOR(pg_catalog.=) r.text_config::pg_catalog.regconfig), ''),
+                   WHERE m.mapcfg OPERATOR(pg_catalog.=) r.text_config::pg_catalog.regconfig), '')
+               OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) COALESCE((
+                   SELECT pg_catalog.date_part('epoch', s.measured_at)::text FROM castmatch.text_statistics s
+                   WHERE s.target OPERATOR(pg_catalog.=) r.target), ''),
            pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE'),
            (SELECT pg_catalog.string_agg(t.xmin::text, ',' ORDER BY t.tgname)
             FROM pg_catalog.pg_trigger t

@@ -4,6 +4,7 @@ use crate::cache::epoch;
 use crate::error::{Result, null_argument};
 use crate::matching::attach::require_owner;
 use crate::matching::attachment::not_attached;
+use crate::matching::text::index;
 use crate::matching::trigger::{CHANGE_TRIGGER, LIVE_TRIGGER, QUEUE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
@@ -25,7 +26,7 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
     let table = table.ok_or_else(|| null_argument("target"))?;
     let registered = session(Access::ReadOnly, |session| {
         let rows = session.run(
-            "SELECT r.embedding_column::text, ARRAY[r.text_index::text, r.vector_index::text], r.next_embedding::text, n.nspname::text, c.relname::text
+            "SELECT r.embedding_column::text, r.vector_index::text, r.next_embedding::text, n.nspname::text, c.relname::text
              FROM castmatch.registrations r
              JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
              JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
@@ -35,16 +36,16 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         if rows.is_empty() {
             return Ok(None);
         }
-        let indexes: Vec<Option<String>> = rows.require(0, 2)?;
+        let vector_index: Option<String> = rows.get(0, 2)?;
         Ok(Some((
             rows.require::<String>(0, 1)?,
-            indexes,
+            vector_index,
             rows.get::<String>(0, 3)?,
             rows.require::<String>(0, 4)?,
             rows.require::<String>(0, 5)?,
         )))
     })?;
-    let (embedding, indexes, next, schema, name) = registered.ok_or_else(|| not_attached(table))?;
+    let (embedding, vector_index, next, schema, name) = registered.ok_or_else(|| not_attached(table))?;
     require_owner(table)?;
     let (schema, name) = (quote_identifier(&schema), quote_identifier(&name));
     // The registration first: it stands in the way of a column that is dropped.
@@ -54,6 +55,8 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
         session(Access::ReadWrite, |session| {
             for sql in [
                 "DELETE FROM castmatch.queue
+                 WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
+                "DELETE FROM castmatch.text_statistics
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
                 "DELETE FROM castmatch.progress
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass",
@@ -77,10 +80,13 @@ fn detach(table: Option<pg_sys::Oid>, drop_embedding: Option<bool>) -> Result<()
                 session.run_utility(&format!("DROP TRIGGER {trigger} ON {schema}.{name}"))?;
             }
         }
-        for index in indexes.iter().flatten() {
-            if exists(session, INDEX_SQL, index)? {
-                session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(index)))?;
-            }
+        for index in index::names(session, table)? {
+            session.run_utility(&format!("DROP INDEX {index}"))?;
+        }
+        if let Some(index) = vector_index
+            && exists(session, INDEX_SQL, &index)?
+        {
+            session.run_utility(&format!("DROP INDEX {schema}.{}", quote_identifier(&index)))?;
         }
         let own = (drop_embedding == Some(true)).then_some(embedding);
         for column in own.into_iter().chain(next) {

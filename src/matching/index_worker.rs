@@ -1,12 +1,15 @@
-//! The index worker: builds the vector indexes that attach and reembed left for later, while others write, and ends.
+//! The index worker: builds the vector indexes that attach and reembed left for later, while others write, measures the words of tables
+//! that have grown, and ends.
 //!
 //! The sync worker starts it when a table's rows have their vectors. It works as the sync worker does: connected as the bootstrap superuser,
 //! at a user's table as its owner; the server itself runs CREATE INDEX as the table's owner.
 
 use crate::error::Result;
+use crate::matching::attachment::Attachment;
 use crate::matching::queue::in_transaction;
 use crate::matching::switch;
 use crate::matching::target::Target;
+use crate::matching::text::statistics;
 use crate::matching::vector_index::{self, Definition};
 use crate::pg::spi::Session;
 use crate::pg::utility::run_alone;
@@ -96,6 +99,12 @@ fn work() -> Result<()> {
             in_transaction(|session| note_built(session, &due))?;
         }
     }
+    for target in in_transaction(stale)? {
+        in_transaction(|session| match Attachment::find(target)? {
+            Some(attachment) => statistics::refresh(session, &attachment),
+            None => Ok(()),
+        })?;
+    }
     // What could not be done now is looked at again by the next sync worker.
     if !in_transaction(due)?.is_empty() {
         latch::wait(BETWEEN_ROUNDS);
@@ -120,6 +129,21 @@ pub fn due_sql(columns: &str) -> String {
                  LIMIT {backlog}) w) OPERATOR(pg_catalog.<) {backlog} END",
         backlog = vector_index::BACKLOG
     )
+}
+
+/// Which tables have grown or shrunk so much that the frequencies of their words say something else: by a tenth, and a thousand rows.
+pub const STALE_SQL: &str = "
+    SELECT r.target::oid FROM castmatch.registrations r
+    LEFT JOIN castmatch.text_statistics s ON s.target OPERATOR(pg_catalog.=) r.target
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(pg_catalog.sum(GREATEST(l.reltuples, 0)), 0)::pg_catalog.float8 AS rows
+        FROM pg_catalog.pg_partition_tree(r.target) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
+        WHERE p.isleaf) n
+    WHERE pg_catalog.abs(n.rows OPERATOR(pg_catalog.-) COALESCE(s.rows, 0))
+        OPERATOR(pg_catalog.>) (1000::pg_catalog.float8 OPERATOR(pg_catalog.+) (0.1::pg_catalog.float8 OPERATOR(pg_catalog.*) COALESCE(s.rows, 0)))";
+
+fn stale(session: &Session) -> Result<Vec<pg_sys::Oid>> {
+    session.run(STALE_SQL, &[])?.column_values(1)
 }
 
 fn due(session: &Session) -> Result<Vec<Due>> {

@@ -1,18 +1,20 @@
-//! The two legs of a search as SQL: rows by vector distance, rows by full text; both under the filter.
+//! The two legs of a search: rows by vector distance, rows by full text (`text`); both under the filter.
 //!
 //! The semantic leg orders by the bare distance operator, ascending, which is the one form that a vector index can serve.
 
 use crate::error::{Result, filter_error};
 use crate::matching::attachment::{Attachment, cosine_operator};
 use crate::pg::catalog;
-use crate::pg::setting::with_settings;
 use crate::pg::spi::Session;
 use crate::pg::value::{Value, to_portable_text};
 use crate::pg::vector::vector_datum;
 use castmatch_engine::cache::key::Key;
 use castmatch_engine::filter::{self, Compiled};
-use castmatch_engine::fusion::{SemanticHit, TextHit, or_tsquery};
+use castmatch_engine::fusion::SemanticHit;
 use pgrx::pg_sys;
+
+pub use crate::matching::text::search::text;
+pub use crate::matching::text::words::{Word, words};
 
 /// Parameters of a leg before those of the filter: the query.
 const FILTER_FIRST: usize = 2;
@@ -90,6 +92,11 @@ impl BoundFilter {
         &self.values
     }
 
+    /// How many parameters it has.
+    pub fn parameters(&self) -> usize {
+        self.values.len()
+    }
+
     /// The parameters of a statement whose first is the query.
     pub fn with_query(&self, query: Value) -> Vec<Value> {
         std::iter::once(query)
@@ -134,112 +141,4 @@ pub fn semantic(
         }
     }
     Ok(hits)
-}
-
-/// Rows that one word is looked up in at most; a word of more rows says next to nothing.
-const MAX_ROWS_PER_WORD: usize = 20_000;
-
-/// The rows that share words with the query, best first.
-///
-/// A row's rank is the sum of its words' inverse document frequencies as in BM25 (Robertson and Zaragoza, "The Probabilistic
-/// Relevance Framework: BM25 and Beyond", 2009, eq. 3.3), so that a rare word counts more than a common one. How often a
-/// word stands in a row does not count: that would need the row's text, while each word's rows come out of the index alone.
-///
-/// # Errors
-/// As the statement raises them.
-pub fn text(
-    session: &Session,
-    attachment: &Attachment,
-    filter: &BoundFilter,
-    words: &[Word],
-    limit: usize,
-) -> Result<Vec<TextHit>> {
-    if words.is_empty() {
-        return Ok(Vec::new());
-    }
-    let subqueries: Vec<String> = (0..words.len())
-        .map(|word| word_rows(attachment, filter, word))
-        .collect();
-    let sql = format!(
-        "WITH hits AS MATERIALIZED ({hits}),
-         words AS (
-             SELECT h.word, CASE WHEN pg_catalog.count(*) >= {MAX_ROWS_PER_WORD} THEN 0 ELSE
-                 pg_catalog.ln(1 + (GREATEST($1[{rows}]::float8, pg_catalog.count(*)) - pg_catalog.count(*) + 0.5)
-                                   / (pg_catalog.count(*) + 0.5)) END AS weight
-             FROM hits h GROUP BY h.word)
-         SELECT h.key, pg_catalog.sum(w.weight) AS rank
-         FROM hits h JOIN words w ON w.word OPERATOR(pg_catalog.=) h.word
-         GROUP BY h.key ORDER BY rank DESC, h.key LIMIT {limit}",
-        hits = subqueries.join(" UNION ALL "),
-        rows = words.len() + 1,
-    );
-    let queries: Vec<String> = words
-        .iter()
-        .map(|word| or_tsquery(std::slice::from_ref(&word.lexeme)))
-        .collect();
-    let parameters: Vec<String> = queries
-        .into_iter()
-        .chain(std::iter::once(attachment.estimated_rows.to_string()))
-        .collect();
-    // Reducing a row's text to words costs far more than the planner thinks: a scan of the table, which it would choose for
-    // common words, must not happen while the index holds them (docs/design/matching.md).
-    let rows = with_settings(&[(c"enable_seqscan", c"off")], || {
-        session.run(&sql, &filter.with_query(Value::of(parameters)))
-    })?;
-    (0..rows.len())
-        .map(|row| {
-            Ok(TextHit {
-                key: rows.require(row, 1)?,
-                rank: rows.require(row, 2)?,
-            })
-        })
-        .collect()
-}
-
-/// The rows with one word, as a subquery; `$1` is an array of the words' queries.
-fn word_rows(attachment: &Attachment, filter: &BoundFilter, word: usize) -> String {
-    format!(
-        "(SELECT {key} AS key, {word} AS word FROM {table} t
-          WHERE {tsvector} OPERATOR(pg_catalog.@@) $1[{place}]::pg_catalog.tsquery AND {filter}
-          LIMIT {MAX_ROWS_PER_WORD})",
-        key = attachment.key.text("t"),
-        table = attachment.table,
-        tsvector = attachment.tsvector_expression("t."),
-        place = word + 1,
-        filter = filter.compiled.sql,
-    )
-}
-
-/// The query's words: as the table's text search configuration reduces them, and as they were written.
-///
-/// # Errors
-/// As the statement raises them.
-pub fn words(session: &Session, attachment: &Attachment, query: &str) -> Result<Vec<Word>> {
-    let config = pgrx::spi::quote_literal(&attachment.text_config);
-    let sql = format!(
-        "SELECT q.lexeme, pg_catalog.min(p.token) FILTER (WHERE w.lexeme IS NOT NULL)
-         FROM pg_catalog.unnest(pg_catalog.to_tsvector({config}::pg_catalog.regconfig, $1)) q
-         LEFT JOIN (pg_catalog.ts_parse((SELECT c.cfgparser FROM pg_catalog.pg_ts_config c
-                        WHERE c.oid OPERATOR(pg_catalog.=) {config}::pg_catalog.regconfig), $1) p
-                    CROSS JOIN LATERAL pg_catalog.unnest(
-                        pg_catalog.to_tsvector({config}::pg_catalog.regconfig, p.token)) w)
-             ON w.lexeme OPERATOR(pg_catalog.=) q.lexeme
-         GROUP BY q.lexeme ORDER BY q.lexeme"
-    );
-    let rows = session.run(&sql, &[Value::of(query.to_owned())])?;
-    (0..rows.len())
-        .map(|row| {
-            let lexeme: String = rows.require(row, 1)?;
-            let written = rows.get::<String>(row, 2)?.unwrap_or_else(|| lexeme.clone());
-            Ok(Word { lexeme, written })
-        })
-        .collect()
-}
-
-/// A word of the query.
-pub struct Word {
-    /// As the text search configuration reduces it: what the index holds.
-    pub lexeme: String,
-    /// As it stands in the query.
-    pub written: String,
 }

@@ -26,5 +26,6 @@ mod switch;
 mod sync;
 mod sync_worker;
 pub mod target;
+pub mod text;
 mod trigger;
 mod vector_index;

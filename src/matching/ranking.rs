@@ -102,7 +102,7 @@ impl Checked<'_> {
     /// As the statements raise them.
     pub fn ranking(&self, session: &Session, meaning: &Meaning, extent: Extent) -> Result<Ranking> {
         let options = self.search.options;
-        let words = self.words(session)?;
+        let words = self.words()?;
         let legs = self.legs(session, meaning, &words)?;
         let wanted = self.search.k.saturating_add(options.offset);
         // What is weighed may lift any candidate into the result.
@@ -159,11 +159,11 @@ impl Checked<'_> {
     }
 
     /// The query's words, where they are looked for or told.
-    fn words(&self, session: &Session) -> Result<Vec<Word>> {
+    fn words(&self) -> Result<Vec<Word>> {
         let is_told = self.search.options.reasons != Reasons::Left;
         match self.search.query.text() {
             Some(text) if is_told || self.search.mode != Mode::Semantic => {
-                legs::words(session, &self.attachment, text)
+                legs::words(&self.attachment, text)
             }
             _ => Ok(Vec::new()),
         }

@@ -1,15 +1,16 @@
 //! What the rows of a search have, fetched by key in one statement: columns, similarity, embedding, words. Only what is wanted.
 
 use crate::error::Result;
-use crate::matching::attachment::{Attachment, cosine_operator, tsvector_expression};
+use crate::matching::attachment::{Attachment, cosine_operator};
 use crate::matching::legs::Word;
+use crate::matching::text::index::terms_expression;
 use crate::pg::catalog;
 use crate::pg::json;
 use crate::pg::spi::{Session, quote_identifier};
 use crate::pg::value::Value;
 use crate::pg::vector::{self, vector_datum};
 use serde_json::{Map, Value as Json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What is to be fetched.
 #[derive(Clone, Copy, Default)]
@@ -154,28 +155,35 @@ impl Source<'_> {
                 .push(format!("t.{}::{schema}.vector", attachment.embedding));
         }
         if wanted.words {
-            let lexemes: Vec<String> = self.words.iter().map(|word| word.lexeme.clone()).collect();
-            let number = statement.bind(Value::of(lexemes));
+            let terms: Vec<i64> = self.words.iter().map(term).collect();
+            let number = statement.bind(Value::of(terms));
             for column in &attachment.content {
+                // The level of a key does not matter here, and so neither does the average length.
                 let column = std::slice::from_ref(column);
                 statement.selected.push(format!(
-                    "ARRAY(SELECT w.word FROM pg_catalog.unnest(${number}) AS w (word)
-                           WHERE w.word OPERATOR(pg_catalog.=) ANY (pg_catalog.tsvector_to_array({})))",
-                    tsvector_expression(&attachment.text_config, column, "t.")
+                    "ARRAY(SELECT k OPERATOR(pg_catalog.>>) {LEVEL_BITS} FROM pg_catalog.unnest({}) AS k
+                           WHERE (k OPERATOR(pg_catalog.>>) {LEVEL_BITS}) OPERATOR(pg_catalog.=) ANY (${number}))",
+                    terms_expression(&attachment.text_config, 1.0, column, "t.")
                 ));
             }
         }
         Ok(statement)
     }
 
-    /// The words that the lexemes stand for.
-    fn as_written(&self, lexemes: Vec<String>) -> Vec<String> {
-        lexemes
-            .iter()
-            .filter_map(|lexeme| self.words.iter().find(|word| &word.lexeme == lexeme))
-            .map(|word| word.written.clone())
-            .collect()
+    /// The words that the terms stand for, in the order of the query's.
+    fn as_written(&self, terms: Vec<i64>) -> Vec<String> {
+        let found: HashSet<i64> = terms.into_iter().collect();
+        let words = self.words.iter().filter(|word| found.contains(&term(word)));
+        words.map(|word| word.written.clone()).collect()
     }
+}
+
+/// Bits of a key of the text index that say how much its word weighs in the row.
+const LEVEL_BITS: i32 = 4;
+
+/// What the keys of a word have in common.
+fn term(word: &Word) -> i64 {
+    word.term.first_key() >> LEVEL_BITS
 }
 
 fn columns_expression(columns: &[String]) -> String {

@@ -131,7 +131,11 @@ impl Indexes {
             return Ok(());
         }
         self.looked = Some(std::time::Instant::now());
-        let due = in_transaction(|session| Ok(!session.run(&index_worker::due_sql("1"), &[])?.is_empty()))?;
+        let due = in_transaction(|session| {
+            let none = session.run(&index_worker::due_sql("1"), &[])?.is_empty()
+                && session.run(index_worker::STALE_SQL, &[])?.is_empty();
+            Ok(!none)
+        })?;
         if due {
             // Without a free slot for it the next look tries again.
             self.worker = index_worker::start(database)

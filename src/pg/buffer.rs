@@ -58,6 +58,16 @@ pub fn read<R>(relation: Relation, block: u32, look: impl FnOnce(&[u8]) -> R) ->
     (result, pinned.0)
 }
 
+/// Runs `work` while a page is pinned, which keeps VACUUM from what needs it alone. Unlike a closure that is shown a page, `work` may call
+/// the server.
+pub fn keep_pinned<R>(relation: Relation, block: u32, work: impl FnOnce() -> R) -> R {
+    let pinned = Pinned::read(relation, block);
+    let result = work();
+    // SAFETY: pinned above; an ERROR in between releases it by the transaction's abort.
+    unsafe { pg_sys::ReleaseBuffer(pinned.0) };
+    result
+}
+
 /// Like [`read`], by way of the buffer where the page was before, which saves the look-up in the buffer table.
 ///
 /// # Errors

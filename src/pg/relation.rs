@@ -121,6 +121,11 @@ impl Relation {
         self.is_temporary() && !unsafe { pg_sys::isTempOrTempToastNamespace(self.class().relnamespace) }
     }
 
+    /// Whether the server's recovery leaves the relation out: it cannot be read on a standby.
+    pub fn is_unlogged(&self) -> bool {
+        self.class().relpersistence as u8 == pg_sys::RELPERSISTENCE_UNLOGGED
+    }
+
     /// Whether the relation has pages at all; partitioned ones have none.
     pub fn has_storage(&self) -> bool {
         self.class().relkind as u8 != pg_sys::RELKIND_PARTITIONED_INDEX
@@ -162,6 +167,15 @@ impl Relation {
             .map_or_else(String::new, |column| column.name().to_owned())
     }
 
+    /// The type of a column (from 0).
+    pub fn column_type(&self, column: usize) -> pg_sys::Oid {
+        // SAFETY: an open relation has a tuple descriptor.
+        let attributes = unsafe { pgrx::PgTupleDesc::from_pg_unchecked(self.data().rd_att) };
+        attributes
+            .get(column)
+            .map_or(pg_sys::InvalidOid, |column| column.atttypid)
+    }
+
     /// The description of the first column's type: (type, typmod).
     pub fn first_column_type(&self) -> (pg_sys::Oid, i32) {
         // SAFETY: an open relation has a tuple descriptor; an index has at least one column.
@@ -196,6 +210,12 @@ impl OpenTables {
         // SAFETY: opens by number; closed when the result goes.
         let open = |table| unsafe { pg_sys::table_open(table, pg_sys::AccessShareLock as i32) };
         Self(tables.into_iter().map(open).collect())
+    }
+
+    /// The table and its partitions, as long as they are open.
+    pub fn relations(&self) -> impl Iterator<Item = Relation> {
+        // SAFETY: open until the result of `lock` goes.
+        self.0.iter().map(|&table| unsafe { Relation::from_raw(table) })
     }
 
     /// Whether this transaction may have changed one of the tables: whoever writes holds a lock for it until the end, or until what

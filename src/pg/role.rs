@@ -34,3 +34,12 @@ pub fn current() -> pg_sys::Oid {
     // SAFETY: a plain read of backend state.
     unsafe { pg_sys::GetUserId() }
 }
+
+/// Whether the current role may read all columns of a table, those of the system among them.
+pub fn may_select_all(table: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the catalogs.
+    let result = unsafe {
+        pg_sys::pg_class_aclcheck(table, current(), u64::from(pg_sys::ACL_SELECT) as pg_sys::AclMode)
+    };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}

@@ -23,7 +23,7 @@ pub struct SemanticHit {
 pub struct TextHit {
     /// The row's key as text.
     pub key: String,
-    /// `ts_rank` or the like, the higher the better, at least 0.
+    /// BM25 or the like, the higher the better, at least 0.
     pub rank: f64,
 }
 
@@ -273,25 +273,6 @@ pub fn compare_keys(a: &str, b: &str) -> Ordering {
         (Err(_), Ok(_)) => Ordering::Greater,
         (Err(_), Err(_)) => a.cmp(b),
     }
-}
-
-/// The longest lexeme that a tsquery can hold, in bytes (`MAXSTRLEN` of `ts_type.h`, less its terminator).
-const MAX_LEXEME_BYTES: usize = 2046;
-
-/// The text of a tsquery that finds rows with any of the lexemes: `'a' | 'b'`.
-///
-/// Lexemes are taken as they are (cast the text to tsquery, do not pass it to `to_tsquery`). Repeated, empty and
-/// oversized ones and those with a null character are left out; no lexeme gives the empty text, which as a tsquery
-/// finds nothing.
-pub fn or_tsquery(lexemes: &[String]) -> String {
-    let mut seen = std::collections::HashSet::new();
-    let quoted: Vec<String> = lexemes
-        .iter()
-        .filter(|lexeme| !lexeme.is_empty() && lexeme.len() <= MAX_LEXEME_BYTES && !lexeme.contains('\0'))
-        .filter(|lexeme| seen.insert(lexeme.as_str()))
-        .map(|lexeme| format!("'{}'", lexeme.replace('\\', "\\\\").replace('\'', "''")))
-        .collect();
-    quoted.join(" | ")
 }
 
 #[cfg(test)]

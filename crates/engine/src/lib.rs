@@ -1,5 +1,5 @@
 //! The parts of castmatch that need no PostgreSQL: vectors and their kernels, indexes, the embedding model, caches, filters, the fusion of
-//! search results, the logic of conversations.
+//! search results, full-text search, the logic of conversations.
 
 pub mod bisect;
 pub mod cache;
@@ -19,4 +19,5 @@ pub mod reasons;
 pub mod request;
 pub mod retry;
 pub mod shared;
+pub mod text;
 pub mod vector;

@@ -30,6 +30,7 @@ pub struct Plan {
     pub model: ModelName,
     pub filters: Vec<String>,
     pub text_config: String,
+    pub text_config_oid: pg_sys::Oid,
     pub index_method: String,
     pub embed_mode: EmbedMode,
 }
@@ -79,6 +80,7 @@ pub fn check(
         model: request.model,
         filters: request.filters,
         text_config: text_config_name(session, text_config)?,
+        text_config_oid: text_config,
         index_method: request.index_method,
         embed_mode,
     })

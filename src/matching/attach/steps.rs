@@ -1,8 +1,9 @@
-//! The steps of `attach`: column, indexes, triggers, registration, queue.
+//! The steps of `attach`: column, indexes, triggers, registration, statistics, queue.
 
 use crate::error::{Result, error};
 use crate::matching::attach::plan::Plan;
-use crate::matching::attachment::{Attachment, EmbedMode, relation_name, tsvector_expression};
+use crate::matching::attachment::{Attachment, EmbedMode, relation_name};
+use crate::matching::text::{index, statistics};
 use crate::matching::vector_index::{self, Definition};
 use crate::matching::{target, trigger};
 use crate::pg::catalog;
@@ -30,15 +31,25 @@ pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
         }
         None => true,
     };
-    let (text_index, target) = session(Access::ReadWrite, |session| {
+    let content: Vec<String> = plan
+        .content
+        .iter()
+        .map(|column| quote_identifier(column))
+        .collect();
+    let average_length = index::average_length(&plan.target, plan.text_config_oid, &content)?;
+    let target = session(Access::ReadWrite, |session| {
         add_embedding_column(session, plan, embedding_added, dimensions, &types)?;
-        let text_index = create_text_index(session, plan)?;
+        create_text_index(session, plan, average_length, &content)?;
         trigger::create_for_changes(session, &plan.target.name)?;
         trigger::create_for_embedding(session, &plan.target.name, plan.embed_mode)?;
-        Ok((text_index, target::Target::load(session, plan.target.oid)?))
+        target::Target::load(session, plan.target.oid)
     })?;
     act_as(types.owner, Restriction::LocalChange, || {
-        register(plan, version, embedding_added, &text_index)
+        register(plan, version, embedding_added)
+    })?;
+    let attachment = Attachment::load(plan.target.oid)?;
+    session(Access::ReadWrite, |session| {
+        statistics::refresh(session, &attachment)
     })?;
     let backlog = match plan.embed_mode {
         EmbedMode::Off => 0,
@@ -131,29 +142,24 @@ fn check_embedding_column(
     }
 }
 
-fn create_text_index(session: &Session, plan: &Plan) -> Result<String> {
-    let content: Vec<String> = plan
-        .content
-        .iter()
-        .map(|column| quote_identifier(column))
-        .collect();
+/// The index of the text leg; without a pending list, for it reads the tree only.
+fn create_text_index(session: &Session, plan: &Plan, average_length: f32, content: &[String]) -> Result<()> {
     let index = vector_index::free_name(session, &plan.target, "text")?;
     session.run_utility(&format!(
-        "CREATE INDEX {} ON {} USING gin (({}))",
+        "CREATE INDEX {} ON {} USING gin ({}) WITH (fastupdate = off)",
         quote_identifier(&index),
         plan.target.name,
-        tsvector_expression(&plan.text_config, &content, "")
-    ))?;
-    Ok(index)
+        index::terms_expression(&plan.text_config, average_length, content, "")
+    ))
 }
 
-fn register(plan: &Plan, version: &str, embedding_added: bool, text_index: &str) -> Result<()> {
+fn register(plan: &Plan, version: &str, embedding_added: bool) -> Result<()> {
     session(Access::ReadWrite, |session| {
         session.run(
             "INSERT INTO castmatch.registrations (target, key_columns, content_columns, embedding_column, model, model_version,
-                 filter_columns, text_config, index_method, embed_mode, embedding_added, text_index)
+                 filter_columns, text_config, index_method, embed_mode, embedding_added)
              VALUES ($1::pg_catalog.oid::pg_catalog.regclass, $2::pg_catalog.name[], $3::pg_catalog.name[],
-                 $4::pg_catalog.name, $5, $12, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10, $11::pg_catalog.name)",
+                 $4::pg_catalog.name, $5, $11, $6::pg_catalog.name[], $7, $8::pg_catalog.name, $9, $10)",
             &[
                 Value::oid(plan.target.oid),
                 Value::of(plan.key.clone()),
@@ -165,7 +171,6 @@ fn register(plan: &Plan, version: &str, embedding_added: bool, text_index: &str)
                 Value::of(plan.index_method.clone()),
                 Value::of(plan.embed_mode.name()),
                 Value::of(embedding_added),
-                Value::of(text_index),
                 Value::of(version),
             ],
         )

@@ -119,23 +119,6 @@ fn mode_names_parse_and_others_name_the_choices() {
     );
 }
 
-#[test]
-fn tsquery_text_is_quoted() {
-    let long = "x".repeat(2047);
-    for (lexemes, expected) in [
-        (vec![], ""),
-        (vec!["danc", "hindi"], "'danc' | 'hindi'"),
-        (
-            vec!["o'neil", "a\\b", "a b", "a | b", "danc", "danc"],
-            "'o''neil' | 'a\\\\b' | 'a b' | 'a | b' | 'danc'",
-        ),
-        (vec!["", "nul\0", &long, "ok"], "'ok'"),
-    ] {
-        let lexemes: Vec<String> = lexemes.into_iter().map(str::to_owned).collect();
-        assert_eq!(or_tsquery(&lexemes), expected);
-    }
-}
-
 fn leg() -> impl Strategy<Value = Vec<(String, f64)>> {
     proptest::collection::vec(("[0-9a-c]{1,2}", prop_oneof![any::<f64>(), 0.0..1.0]), 0..30)
 }

@@ -27,10 +27,11 @@ pub fn readable(column: &str) -> String {
     shortened(&words.join(" "))
 }
 
-/// A column's number in words: "12 years experience", where the name begins with what is counted, else "age 45".
+/// A column's number in words: "12 years experience", where the name begins with what is counted, else "age 45". A path begins with
+/// what holds the number: "details height 180".
 pub fn with_number(column: &str, number: &str) -> String {
     let name = readable(column);
-    if counts(&name) {
+    if counts(&name) && !column.contains('.') {
         format!("{number} {name}")
     } else {
         format!("{name} {number}")
@@ -168,6 +169,7 @@ mod tests {
             ("status", "status 12"),
             ("day_rate", "day rate 12"),
             ("as", "as 12"),
+            ("details.height", "details height 12"),
         ] {
             assert_eq!(with_number(column, "12"), text);
         }

@@ -192,6 +192,11 @@ CREATE TRIGGER number_columns BEFORE INSERT OR UPDATE ON castmatch.registrations
     FOR EACH ROW EXECUTE FUNCTION castmatch.number_columns();
 ALTER TABLE castmatch.registrations ENABLE ALWAYS TRIGGER number_columns;
 
+CREATE FUNCTION castmatch.queue_partition(partition regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'queue_partition_wrapper';
+REVOKE EXECUTE ON FUNCTION castmatch.queue_partition(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION castmatch.queue_partition(regclass) IS 'queues the rows that came with a new partition of an attached table';
+
 -- Renamed columns are renamed in the registration too; one that castmatch needs is not dropped. Runs as the extension's owner:
 -- whoever alters a table need not have rights on these.
 CREATE FUNCTION castmatch.follow_columns() RETURNS event_trigger
@@ -238,6 +243,12 @@ BEGIN
             next_embedding = names_now[keys OPERATOR(pg_catalog.+) contents OPERATOR(pg_catalog.+) filters OPERATOR(pg_catalog.+) 2]
         WHERE w.target OPERATOR(pg_catalog.=) r.target;
     END LOOP;
+    -- A table that has become a partition in this transaction has got the triggers of the attached table just now.
+    PERFORM castmatch.queue_partition(t.tgrelid)
+    FROM pg_catalog.pg_trigger t
+    WHERE t.tgparentid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND t.tgname OPERATOR(pg_catalog.=) 'castmatch_note_change'::pg_catalog.name
+      AND pg_catalog.age(t.xmin) OPERATOR(pg_catalog.<=) pg_catalog.age(pg_catalog.pg_current_xact_id()::pg_catalog.xid)
+      AND (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) t.tgrelid)::text OPERATOR(pg_catalog.=) 'r';
 END;
 $$;
 REVOKE EXECUTE ON FUNCTION castmatch.follow_columns() FROM PUBLIC;

@@ -11,13 +11,11 @@ use crate::matching::switch;
 use crate::matching::target::Target;
 use crate::matching::text::statistics;
 use crate::matching::vector_index::{self, Definition};
+use crate::pg::signals;
 use crate::pg::spi::Session;
 use crate::pg::utility::run_alone;
 use crate::pg::value::Value;
 use crate::pg::worker::Description;
-use crate::pg::{catalog, latch, signals};
-use crate::shared::shared;
-use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -28,9 +26,6 @@ const SETTINGS: &str = "
     SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
         ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '60s'), ('deadlock_timeout', '100ms'),
         ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS s (name, value)";
-
-/// Until a table that could not be had is tried again.
-const BETWEEN_ROUNDS: Duration = Duration::from_secs(5);
 
 /// Only one works in a database; the number is castmatch's own among advisory locks of a session.
 const LOCK_SQL: &str = "SELECT pg_catalog.pg_try_advisory_lock(1667331941, 1)";
@@ -104,13 +99,6 @@ fn work() -> Result<()> {
             Some(attachment) => statistics::refresh(session, &attachment),
             None => Ok(()),
         })?;
-    }
-    // What could not be done now is looked at again by the next sync worker.
-    if !in_transaction(due)?.is_empty() {
-        latch::wait(BETWEEN_ROUNDS);
-        shared()?
-            .sync
-            .request(catalog::my_database().to_u32(), latch::wake);
     }
     Ok(())
 }

@@ -85,12 +85,14 @@ fn work(database: u32) -> crate::error::Result<()> {
         // Cleared before the queue is read: what commits from now on is noted anew.
         state.clear(database);
         let outcome = queue.turn()?;
-        indexes.look_after(database, &outcome)?;
+        let awaits_index = indexes.look_after(database, &outcome)?;
         match outcome {
             Outcome::NoExtension => return Ok(()),
             Outcome::Worked => idle_since = std::time::Instant::now(),
             Outcome::Idle(None) => {
-                if idle_since.elapsed() >= LINGER {
+                if awaits_index {
+                    idle_since = std::time::Instant::now();
+                } else if idle_since.elapsed() >= LINGER {
                     return Ok(());
                 }
                 latch::wait(
@@ -118,30 +120,30 @@ impl Indexes {
     /// Between two looks while rows are embedded, and between two workers.
     const INTERVAL: Duration = Duration::from_secs(5);
 
-    fn look_after(&mut self, database: u32, outcome: &Outcome) -> crate::error::Result<()> {
-        let lately = self
-            .looked
-            .is_some_and(|looked| looked.elapsed() < Self::INTERVAL);
+    /// Whether an index worker runs or is to run soon.
+    fn look_after(&mut self, database: u32, outcome: &Outcome) -> crate::error::Result<bool> {
+        let since = self.looked.map(|looked| looked.elapsed());
+        let lately = since.is_some_and(|since| since < Self::INTERVAL);
         if *outcome == Outcome::NoExtension || (lately && *outcome == Outcome::Worked) {
-            return Ok(());
+            return Ok(true);
         }
         if let Some(worker) = &self.worker
             && (lately || !has_stopped(worker))
         {
-            return Ok(());
+            return Ok(true);
         }
-        self.looked = Some(std::time::Instant::now());
-        let due = in_transaction(|session| {
+        let is_due = in_transaction(|session| {
             let none = session.run(&index_worker::due_sql("1"), &[])?.is_empty()
                 && session.run(index_worker::STALE_SQL, &[])?.is_empty();
             Ok(!none)
         })?;
-        if due {
+        self.looked = Some(std::time::Instant::now());
+        self.worker = None;
+        if is_due {
             // Without a free slot for it the next look tries again.
-            self.worker = index_worker::start(database)
-                .map_err(|report| report.report(PgLogLevel::LOG))
-                .ok();
+            let started = index_worker::start(database);
+            self.worker = started.map_err(|report| report.report(PgLogLevel::LOG)).ok();
         }
-        Ok(())
+        Ok(is_due)
     }
 }

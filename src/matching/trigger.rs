@@ -7,10 +7,12 @@
 use crate::cache::epoch;
 use crate::embed::{client, model_of_table};
 use crate::error::{Result, error, internal};
+use crate::matching::attach::queue_rows;
 use crate::matching::attachment::{Attachment, EmbedMode, column_gone};
 use crate::matching::key;
 use crate::matching::launcher;
 use crate::matching::queue::other_version;
+use crate::matching::target::Target;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::trigger::{self, RowTrigger, Timing, TriggerResult};
@@ -160,6 +162,20 @@ fn embed_now(table: &Attachment, model: &str, version: &str, text: &str) -> Resu
     vector
         .map(Some)
         .ok_or_else(|| internal("no vector came back for a text"))
+}
+
+/// Queues the rows without an embedding that a partition brought along when it became one of an attached table.
+#[pg_extern(sql = false)]
+fn queue_partition(partition: pg_sys::Oid) -> Result<()> {
+    let Some(attachment) = Attachment::of_row_in(partition)? else {
+        return Ok(());
+    };
+    if attachment.embed_mode == EmbedMode::Off {
+        return Ok(());
+    }
+    let from = session(Access::ReadOnly, |session| Target::load(session, partition))?.name;
+    let condition = format!("t.{} IS NULL", attachment.embedding);
+    queue_rows(&attachment, &from, &condition, false).map(drop)
 }
 
 /// Statement trigger of `castmatch.queue`: whoever fills it, pg_restore too, has the database looked at after commit.

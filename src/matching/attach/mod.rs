@@ -8,7 +8,7 @@
 mod plan;
 mod steps;
 
-pub use steps::queue_all;
+pub use steps::{queue_all, queue_rows};
 
 use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};

@@ -184,11 +184,19 @@ fn register(plan: &Plan, version: &str, embedding_added: bool) -> Result<()> {
 /// As the statements raise them; 42501 if row security hides rows from the caller.
 pub fn queue_all(target: pg_sys::Oid, condition: &str, for_next: bool) -> Result<i64> {
     let attachment = Attachment::load(target)?;
+    queue_rows(&attachment, &attachment.table, condition, for_next)
+}
+
+/// The same for the rows of one item of FROM: the table, or a partition of it.
+///
+/// # Errors
+/// As for [`queue_all`].
+pub fn queue_rows(attachment: &Attachment, from: &str, condition: &str, for_next: bool) -> Result<i64> {
+    let target = attachment.target;
     let owner = catalog::extension_types()?.owner;
     let sql = format!(
-        "SELECT {key} FROM {table} t WHERE {condition}",
+        "SELECT {key} FROM {from} t WHERE {condition}",
         key = attachment.key.text("t"),
-        table = attachment.table,
     );
     let mut queued = 0;
     // With row security off a policy that hides rows from their owner is an error now, not rows without an embedding. Dates and

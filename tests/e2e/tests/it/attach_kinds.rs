@@ -59,8 +59,11 @@ fn a_partitioned_table_is_one_table() {
     assert_eq!(best(client, "juggling").as_deref(), Some(r#"["south","3"]"#));
     assert_eq!(best(client, "car chase").as_deref(), Some(r#"["north","4"]"#));
     assert_eq!(best(client, "court of law").as_deref(), Some(r#"["south","2"]"#));
-    // What a partition brings along is embedded when it changes; its words are found at once.
-    assert_eq!(best(client, "opera singer").as_deref(), Some(r#"["west","9"]"#));
+    assert_eq!(
+        best(client, "opera singer").as_deref(),
+        Some(r#"["west","9"]"#),
+        "what a partition brought along"
+    );
     run(
         client,
         "UPDATE parted SET region = 'north' WHERE region = 'south' AND id = 3",

@@ -40,7 +40,7 @@ fn dimensions(client: &mut Client, model: &str) -> i32 {
 }
 
 /// A model that was put there is found at the latest when the reload of the settings has reached the session.
-fn found(client: &mut Client, model: &str) {
+pub fn found(client: &mut Client, model: &str) {
     eventually(SOON, &format!("model {model} is found"), || {
         let sql = format!("SELECT castmatch.embed('x', model => '{model}')");
         client.batch_execute(&sql).ok()

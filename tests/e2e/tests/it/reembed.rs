@@ -10,6 +10,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::model::configured;
+use crate::models::found;
 use crate::setting::{SOON, TALENTS, attached_talents, best_match, out_of_step, queued, sync};
 
 fn cluster_with_models() -> (Cluster, PathBuf) {
@@ -59,6 +60,7 @@ fn the_switch_is_one_step_and_comes_when_all_is_there() {
     let (cluster, folder) = cluster_with_models();
     tiny_model(&folder, "tiny", 64, 1);
     let client = &mut cluster.database("switch");
+    found(client, "tiny");
     attached_talents(client);
     let error = fails_with(
         client,
@@ -124,6 +126,7 @@ fn a_switch_can_be_ended_and_leaves_nothing() {
     tiny_model(&folder, "tiny", 64, 1);
     tiny_model(&folder, "other", 64, 2);
     let client = &mut cluster.database("ended");
+    found(client, "tiny");
     attached_talents(client);
     // The rows stay queued: a row that is locked holds up its own vector only, and with it the switch.
     let mut holder = cluster.connect("ended", "postgres");
@@ -182,6 +185,7 @@ fn what_uses_the_column_is_not_taken_away() {
     let (cluster, folder) = cluster_with_models();
     tiny_model(&folder, "tiny", 64, 1);
     let client = &mut cluster.database("used");
+    found(client, "tiny");
     attached_talents(client);
     run(client, "CREATE VIEW vectors AS SELECT id, embedding FROM talents");
     let error = fails_with(

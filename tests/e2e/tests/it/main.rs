@@ -38,6 +38,7 @@ mod readme;
 mod roles;
 mod setting;
 mod standby;
+mod text_concurrent;
 mod transactions;
 mod upkeep;
 mod workers;

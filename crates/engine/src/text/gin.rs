@@ -163,9 +163,9 @@ impl<'a> Page<'a> {
         Ok(Some(i64::from_le_bytes(bytes)))
     }
 
-    /// The first tuple from `first` on whose key is not below `key`; the number of tuples if there is none.
-    fn lower_bound(&self, key: i64) -> Result<usize> {
-        let (mut low, mut high) = (0, self.tuples()?);
+    /// The first of the first `count` tuples whose key is not below `key`; `count` if there is none.
+    fn lower_bound(&self, key: i64, count: usize) -> Result<usize> {
+        let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low.midpoint(high);
             let below = Self::key(self.tuple(middle)?)?.is_some_and(|found| found < key);
@@ -187,19 +187,23 @@ impl<'a> Page<'a> {
             return Err(Damage("no page of the entry tree"));
         }
         let count = self.tuples()?;
-        let place = self.lower_bound(key)?;
-        // A key beyond the page's last was moved to the right by a split that the page above did not know of yet. The last tuple of
-        // the rightmost inner page has no bound.
-        match self.right() {
-            Some(right) if place == count => Ok(Step::Right(right)),
-            _ if self.is(LEAF) => Ok(Step::Here),
-            _ => {
-                let last = count
-                    .checked_sub(1)
-                    .ok_or(Damage("an inner page without tuples"))?;
-                Ok(Step::Down(block_at(self.tuple(place.min(last))?, 0)?))
-            }
+        // A key beyond the page's last was moved to the right by a split that the page above did not know of yet.
+        if let Some(right) = self.right()
+            && self.lower_bound(key, count)? == count
+        {
+            return Ok(Step::Right(right));
         }
+        if self.is(LEAF) {
+            return Ok(Step::Here);
+        }
+        // The last tuple of the rightmost inner page stands for all that is left. Splits leave its key as it was, so that it may
+        // be below those before it: it is not looked at.
+        let last = count
+            .checked_sub(1)
+            .ok_or(Damage("an inner page without tuples"))?;
+        let bounded = if self.right().is_some() { count } else { last };
+        let place = self.lower_bound(key, bounded)?;
+        Ok(Step::Down(block_at(self.tuple(place)?, 0)?))
     }
 
     /// Shows the keys from `first` to `last` on this leaf of the entry tree, and returns whether there may be more to the right.
@@ -215,7 +219,8 @@ impl<'a> Page<'a> {
         if self.is(DATA) || !self.is(LEAF) {
             return Err(Damage("no leaf of the entry tree").into());
         }
-        for number in self.lower_bound(first)?..self.tuples()? {
+        let count = self.tuples()?;
+        for number in self.lower_bound(first, count)?..count {
             let tuple = self.tuple(number)?;
             match Self::key(tuple)? {
                 Some(key) if key <= last => look(key, postings(tuple)?)?,

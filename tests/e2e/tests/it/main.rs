@@ -40,6 +40,7 @@ mod reembed;
 mod roles;
 mod setting;
 mod standby;
+mod text_concurrent;
 mod transactions;
 mod upkeep;
 mod workers;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::poll::eventually;
+use castmatch_e2e::process::signal;
 use castmatch_e2e::query::{column, fails_with, run, value};
 use castmatch_e2e::tiny_model::{models_folder, tiny_model};
 use postgres::Client;
@@ -128,55 +129,32 @@ fn a_switch_can_be_ended_and_leaves_nothing() {
     let client = &mut cluster.database("ended");
     found(client, "tiny");
     attached_talents(client);
-    // The rows stay queued: a row that is locked holds up its own vector only, and with it the switch.
-    let mut holder = cluster.connect("ended", "postgres");
-    run(
-        &mut holder,
-        "BEGIN; SELECT 1 FROM talents WHERE id = 1 FOR UPDATE",
-    );
+    found(client, "other");
+    // The rows stay queued while nobody embeds them.
+    let embedder = cluster.titled("castmatch embedder");
+    signal("STOP", &embedder);
     run(client, "SELECT castmatch.reembed('talents', 'tiny')");
     let error = fails_with(
         client,
         &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         "SELECT castmatch.reembed('talents', 'other')",
     );
-    assert_eq!(
-        error.message(),
-        "table \"talents\" is being switched to model \"tiny\""
-    );
-    eventually(SOON, "all but the locked row", || {
-        (value::<i64>(client, "SELECT pending FROM castmatch.attachments") == 1).then_some(())
-    });
-    assert_eq!(
-        columns(client),
-        ["embedding vector(384)", "embedding_next vector(64)"]
-    );
-    run(&mut holder, "COMMIT");
-    drop(holder);
-    if client
-        .batch_execute("SELECT castmatch.reembed('talents', NULL)")
-        .is_ok()
-    {
-        assert_eq!(columns(client), ["embedding vector(384)"]);
-        assert_eq!(
-            (indexes(client), queued(client)),
-            (vec!["embedding".to_owned()], 0)
-        );
-        sync(client, "talents");
-        assert_eq!(out_of_step(client, "talents", "bio"), 0);
-    }
+    assert_eq!(error.message(), "table \"talents\" is being switched to model \"tiny\"");
+    assert_eq!(columns(client), ["embedding vector(384)", "embedding_next vector(64)"]);
+    let pending = "SELECT pending || ' ' || switching_to FROM castmatch.attachments";
+    assert_eq!(value::<String>(client, pending), "5 tiny");
+    run(client, "SELECT castmatch.reembed('talents', NULL)");
+    assert_eq!(columns(client), ["embedding vector(384)"]);
+    assert_eq!((indexes(client), queued(client)), (vec!["embedding".to_owned()], 0));
+    run(client, "UPDATE talents SET bio = 'A mime' WHERE id = 5");
+    signal("CONT", &embedder);
+    sync(client, "talents");
+    assert_eq!(out_of_step(client, "talents", "bio"), 0);
     // Detaching in the middle of one leaves nothing either.
-    let mut holder = cluster.connect("ended", "postgres");
-    run(
-        &mut holder,
-        "BEGIN; SELECT 1 FROM talents WHERE id = 1 FOR UPDATE",
-    );
+    signal("STOP", &embedder);
     run(client, "SELECT castmatch.reembed('talents', 'other')");
-    run(&mut holder, "COMMIT");
-    run(
-        client,
-        "SELECT castmatch.detach('talents', drop_embedding => true)",
-    );
+    run(client, "SELECT castmatch.detach('talents', drop_embedding => true)");
+    signal("CONT", &embedder);
     assert_eq!((columns(client), queued(client)), (vec![], 0));
 }
 

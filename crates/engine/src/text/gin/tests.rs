@@ -134,6 +134,18 @@ fn the_way_down_leads_to_the_first_bound_that_is_not_below() {
     // The last bound of the rightmost page is infinite.
     assert_eq!(step(&rightmost, 51), Step::Down(12));
     assert_eq!(step(&inner, 51), Step::Right(13));
+    // Whatever its key says.
+    let tuples = [
+        tuple(10, 0, Some(0), &[]),
+        tuple(11, 0, Some(50), &[]),
+        tuple(12, 0, Some(-100), &[]),
+    ];
+    let rightmost = entry_page(&tuples, NONE, 0);
+    for (key, block) in [(-200, 10), (-100, 10), (0, 10), (1, 11), (50, 11), (51, 12)] {
+        assert_eq!(step(&rightmost, key), Step::Down(block));
+    }
+    let only = entry_page(&tuples[2..], NONE, 0);
+    assert_eq!(step(&only, 7), Step::Down(12));
 }
 
 #[test]

@@ -66,6 +66,8 @@ pub struct Attachment {
     pub target: pg_sys::Oid,
     /// The table as an item of FROM or the target of UPDATE: schema and name, quoted; without the children of an ordinary table.
     pub table: String,
+    /// The table's name without its schema, not quoted.
+    pub bare_name: String,
     /// Owner of the table.
     pub owner: pg_sys::Oid,
     /// Whether its rows are in partitions.
@@ -227,6 +229,7 @@ impl Attachment {
                 quote_identifier(&name(1)?),
                 quote_identifier(&name(2)?)
             ),
+            bare_name: name(2)?,
             owner: rows.require(0, 3)?,
             is_partitioned,
             key: Key::load(session, target, &key_names)?,

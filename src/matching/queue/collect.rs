@@ -127,7 +127,7 @@ fn read_table(
         }
     };
     let mut rows = Vec::new();
-    let mut done = Vec::new();
+    let (mut done, mut missing) = (Vec::new(), Vec::new());
     for (place, (key, of_name)) in (1..).zip(names.into_iter().zip(of_names)) {
         match texts.remove(&place) {
             // What was queued for a switch of models that has ended, one way or the other, is done.
@@ -141,9 +141,11 @@ fn read_table(
                     for_own,
                 });
             }
+            None if attachment.is_partitioned => missing.extend(of_name.ids),
             _ => done.extend(of_name.ids),
         }
     }
     entries::settle(session, done.into_iter())?;
+    entries::settle_missing(session, missing)?;
     Ok((!rows.is_empty()).then_some(Work { attachment, rows }))
 }

@@ -24,6 +24,31 @@ pub fn settle(session: &Session, entries: impl Iterator<Item = i64>) -> Result<(
     Ok(())
 }
 
+/// What is noted with an entry whose row was not found.
+const MISSING: &str = "the row was not found";
+
+/// Takes entries whose rows are gone out of the queue, when they are looked for the second time. A partition that has just been attached
+/// may not be known yet to those who see its rows queued: ATTACH PARTITION holds no lock that would keep them from looking.
+///
+/// # Errors
+/// As the statements raise them.
+pub fn settle_missing(session: &Session, entries: Vec<i64>) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let values = [Value::of(entries), Value::of(MISSING)];
+    session.run(
+        "DELETE FROM castmatch.queue WHERE id OPERATOR(pg_catalog.=) ANY ($1) AND error OPERATOR(pg_catalog.=) $2",
+        &values,
+    )?;
+    session.run(
+        "UPDATE castmatch.queue SET error = $2, not_before = pg_catalog.clock_timestamp() + '1 second'::interval
+         WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+        &values,
+    )?;
+    Ok(())
+}
+
 /// Has entries whose rows are locked wait a moment.
 ///
 /// # Errors

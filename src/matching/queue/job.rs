@@ -6,7 +6,7 @@ use super::{Row, Work, in_transaction};
 use crate::embed::client::{self, EmbedFailure, Request};
 use crate::embed::{ModelName, model_of_table};
 use crate::error::{Result, not_in_state};
-use crate::matching::attachment::{Attachment, relation_name};
+use crate::matching::attachment::Attachment;
 use crate::stats::{Operation, timed};
 use castmatch_engine::retry::Rate;
 use castmatch_engine::shared::embedder::Urgency;
@@ -81,11 +81,11 @@ impl Ask {
     }
 }
 
-/// The error for a model whose files are not those that a table's vectors are from.
+/// The error for a model whose files are not those that a table's vectors are from. Looks nothing up: there may be no transaction.
 pub fn other_version(table: &Attachment, model: &str) -> ErrorReport {
     not_in_state(format!(
-        "model \"{model}\" is not the one that the vectors of table {} are from: its files have changed",
-        relation_name(table.target)
+        "model \"{model}\" is not the one that the vectors of table \"{}\" are from: its files have changed",
+        table.bare_name
     ))
     .set_hint("Run castmatch.reembed for the table, or put the model's former files back.")
 }

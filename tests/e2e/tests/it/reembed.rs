@@ -139,13 +139,22 @@ fn a_switch_can_be_ended_and_leaves_nothing() {
         &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
         "SELECT castmatch.reembed('talents', 'other')",
     );
-    assert_eq!(error.message(), "table \"talents\" is being switched to model \"tiny\"");
-    assert_eq!(columns(client), ["embedding vector(384)", "embedding_next vector(64)"]);
+    assert_eq!(
+        error.message(),
+        "table \"talents\" is being switched to model \"tiny\""
+    );
+    assert_eq!(
+        columns(client),
+        ["embedding vector(384)", "embedding_next vector(64)"]
+    );
     let pending = "SELECT pending || ' ' || switching_to FROM castmatch.attachments";
     assert_eq!(value::<String>(client, pending), "5 tiny");
     run(client, "SELECT castmatch.reembed('talents', NULL)");
     assert_eq!(columns(client), ["embedding vector(384)"]);
-    assert_eq!((indexes(client), queued(client)), (vec!["embedding".to_owned()], 0));
+    assert_eq!(
+        (indexes(client), queued(client)),
+        (vec!["embedding".to_owned()], 0)
+    );
     run(client, "UPDATE talents SET bio = 'A mime' WHERE id = 5");
     signal("CONT", &embedder);
     sync(client, "talents");
@@ -153,7 +162,10 @@ fn a_switch_can_be_ended_and_leaves_nothing() {
     // Detaching in the middle of one leaves nothing either.
     signal("STOP", &embedder);
     run(client, "SELECT castmatch.reembed('talents', 'other')");
-    run(client, "SELECT castmatch.detach('talents', drop_embedding => true)");
+    run(
+        client,
+        "SELECT castmatch.detach('talents', drop_embedding => true)",
+    );
     signal("CONT", &embedder);
     assert_eq!((columns(client), queued(client)), (vec![], 0));
 }
@@ -194,6 +206,7 @@ fn a_model_whose_files_changed_is_never_mixed_in() {
     let (mut cluster, folder) = cluster_with_models();
     tiny_model(&folder, "tiny", 64, 1);
     let client = &mut cluster.database("changed");
+    found(client, "tiny");
     run(client, TALENTS);
     run(
         client,

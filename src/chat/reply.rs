@@ -94,6 +94,9 @@ impl<'a> Question<'a> {
 
     /// Where the reply stands in the caches: under all that it depends on, the conversation as far as it is looked at included.
     fn place(&self) -> Result<Option<Place>> {
+        if self.attachment.is_of_other_version()? {
+            return Ok(None);
+        }
         let Some(place) = cached::place(Kind::Reply, &self.attachment)? else {
             return Ok(None);
         };

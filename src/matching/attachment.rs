@@ -3,6 +3,7 @@
 //! A backend loads it once and keeps it until the table, its registration, or a name that it is written with changes: the
 //! server's invalidation messages say so (`pg::invalidation`), those for registrations are sent by a trigger.
 
+use crate::embed::{client, model_of_table};
 use crate::error::{Result, error};
 use crate::matching::key::Key;
 use crate::matching::target::Target;
@@ -265,6 +266,14 @@ impl Attachment {
 
     fn embedded_as(&self) -> [&[String]; 3] {
         [&self.key_names, &self.content_names, &self.written]
+    }
+
+    /// Whether the model that answers to the table's name for it is not the one that its vectors are from. Loads the model if need be.
+    ///
+    /// # Errors
+    /// Those of embedding.
+    pub fn is_of_other_version(&self) -> Result<bool> {
+        Ok(client::version_text(&model_of_table(&self.model)?)? != self.model_version)
     }
 
     /// One thing done to the table as its owner, its errors turned into a message.

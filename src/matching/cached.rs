@@ -93,6 +93,11 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
 /// As for [`place`].
 pub fn of_search(attachment: &Attachment, search: &Search, filter: &BoundFilter) -> Result<Option<Place>> {
     let json = |value: Option<&Json>| value.map(Json::to_string);
+    let needs_model = search.mode != Mode::Text && search.query.text().is_some();
+    // What is wrong with the result is said each time that it is asked for.
+    if needs_model && attachment.is_of_other_version()? {
+        return Ok(None);
+    }
     let place = place(Kind::Match, attachment)?;
     Ok(place.map(|place| {
         let key = filter.identify(place.key);

@@ -7,6 +7,7 @@ use crate::matching::attachment::Attachment;
 use crate::matching::cached;
 use crate::matching::legs::BoundFilter;
 use crate::matching::own_row::{self, OwnRow};
+use crate::matching::queue::other_version;
 use crate::matching::reasons::TEXT;
 use crate::matching::target;
 use crate::pg::catalog;
@@ -17,6 +18,7 @@ use castmatch_engine::fusion::Mode;
 use castmatch_engine::options::{MAX_K, Options};
 use castmatch_engine::prefer::{self, Preference};
 use pgrx::pg_sys;
+use pgrx::pg_sys::elog::PgLogLevel;
 use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use serde_json::Value as Json;
 use std::rc::Rc;
@@ -172,6 +174,8 @@ impl<'a> Checked<'a> {
             return Err(invalid_argument("query must not be empty"));
         }
         search.options.check_mode(search.mode).map_err(option_error)?;
+        // Before the registration is read, so that it is that of the columns which the search sees.
+        catalog::lock_for_reading(search.target);
         let attachment = Attachment::load(search.target)?;
         target::require_select(search.target)?;
         let preferences = search
@@ -193,6 +197,14 @@ impl<'a> Checked<'a> {
         })
     }
 
+    /// Vectors of two models have nothing to say to each other, even where their numbers fit: never silently.
+    fn warn_of_other_version(&self) -> Result<()> {
+        if self.attachment.is_of_other_version()? {
+            other_version(&self.attachment, &self.attachment.model).report(PgLogLevel::WARNING);
+        }
+        Ok(())
+    }
+
     /// What the rows are compared with in meaning; nothing where only words count.
     ///
     /// # Errors
@@ -206,6 +218,7 @@ impl<'a> Checked<'a> {
                 let started = Instant::now();
                 let model = embed::model_of_table(&self.attachment.model)?;
                 let vector = embed::embed_query(&model, text, self.search.options.cache)?;
+                self.warn_of_other_version()?;
                 Ok(Meaning {
                     vector: Some(vector),
                     excluded: None,

@@ -161,6 +161,12 @@ pub fn lock_with_partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     tables.iter_oid().collect()
 }
 
+/// Locks a table as a query that reads it does, until the transaction ends, and takes note of what has changed before.
+pub fn lock_for_reading(table: pg_sys::Oid) {
+    // SAFETY: takes a lock by number; there need be no such table.
+    unsafe { pg_sys::LockRelationOid(table, pg_sys::AccessShareLock as i32) };
+}
+
 /// The partitioned tables that a partition is a part of, nearest first.
 pub fn partition_ancestors(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
     // SAFETY: look-ups in the catalogs; an unknown table is no partition.

@@ -15,6 +15,8 @@ struct Wait {
     until: Instant,
     /// How long the next one is.
     next: Duration,
+    /// Whether it ends when the model is loaded: it was not there before.
+    until_loaded: bool,
 }
 
 /// The tables, by OID.
@@ -23,7 +25,13 @@ pub struct Blocked(HashMap<pg_sys::Oid, Wait>);
 
 impl Blocked {
     /// Notes that the table's model cannot be used, and when to try again.
-    pub fn note(&mut self, table: pg_sys::Oid, model: ModelName, retry_after: Option<Duration>) {
+    pub fn note(
+        &mut self,
+        table: pg_sys::Oid,
+        model: ModelName,
+        retry_after: Option<Duration>,
+        until_loaded: bool,
+    ) {
         let next = self.0.get(&table).map_or(FIRST_WAIT, |wait| wait.next);
         let wait = retry_after.unwrap_or(next).clamp(FIRST_WAIT, LONGEST_WAIT);
         self.0.insert(
@@ -32,6 +40,7 @@ impl Blocked {
                 model,
                 until: Instant::now() + wait,
                 next: (next * 2).min(LONGEST_WAIT),
+                until_loaded,
             },
         );
     }
@@ -44,7 +53,8 @@ impl Blocked {
     fn waiting(&self) -> impl Iterator<Item = (pg_sys::Oid, Duration)> {
         self.0.iter().filter_map(|(&table, wait)| {
             let left = wait.until.saturating_duration_since(Instant::now());
-            (!left.is_zero() && !client::is_loaded(&wait.model)).then_some((table, left))
+            let is_there = wait.until_loaded && client::is_loaded(&wait.model);
+            (!left.is_zero() && !is_there).then_some((table, left))
         })
     }
 

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 /// Rows whose texts the model has.
 pub struct Job {
     work: Work,
-    own: Ask,
+    /// `None` if the table is switched away from a model that is not there any more.
+    own: Option<Ask>,
     next: Option<Ask>,
     begun: Instant,
 }
@@ -34,6 +35,8 @@ struct Unusable {
     model: ModelName,
     message: String,
     retry_after: Option<Duration>,
+    /// Whether it is another version of the model than the table's.
+    is_other: bool,
 }
 
 impl Unusable {
@@ -46,6 +49,7 @@ impl Unusable {
             model,
             message: ErrorReport::from(failure).message().to_owned(),
             retry_after,
+            is_other: false,
         }
     }
 }
@@ -58,7 +62,9 @@ impl Ask {
         let unusable = |failure| Unusable::new(name.clone(), failure);
         let version_now = client::version_text(&name).map_err(|report| unusable(report.into()))?;
         if version_now != version {
-            return Err(unusable(other_version(table, model).into()));
+            let is_other = true;
+            let unusable = unusable(other_version(table, model).into());
+            return Err(Unusable { is_other, ..unusable });
         }
         let request = client::submit(&name, texts, Urgency::Background).map_err(unusable)?;
         Ok(Self { model: name, request })
@@ -87,6 +93,7 @@ pub fn other_version(table: &Attachment, model: &str) -> ErrorReport {
         "model \"{model}\" is not the one that the vectors of table \"{}\" are from: its files have changed",
         table.bare_name
     ))
+    .set_detail("Vectors of two models cannot be compared.")
     .set_hint("Run castmatch.reembed for the table, or put the model's former files back.")
 }
 
@@ -124,18 +131,23 @@ impl Job {
         }
     }
 
-    fn ask(work: &Work) -> Result<(Ask, Option<Ask>), Unusable> {
+    fn ask(work: &Work) -> Result<(Option<Ask>, Option<Ask>), Unusable> {
         let table = &work.attachment;
         let texts = |of: fn(&Row) -> bool| -> Vec<&str> {
             let rows = work.rows.iter().filter(|row| of(row));
             rows.filter_map(|row| row.text.as_deref()).collect()
         };
-        let own = Ask::new(
+        let asked = Ask::new(
             table,
             &table.model,
             &table.model_version,
             &texts(|row| row.for_own),
-        )?;
+        );
+        let own = match asked {
+            // The switch must not wait for a model that it leaves behind.
+            Err(_) if table.next.is_some() => None,
+            asked => Some(asked?),
+        };
         let next = match &table.next {
             Some(next) => Some(Ask::new(table, &next.model, &next.version, &texts(|_| true))?),
             None => None,
@@ -159,13 +171,12 @@ impl Job {
             next,
             begun,
         } = self;
-        let given = own
-            .wait(work.rows.iter().filter(|row| row.for_own))
-            .and_then(|own| {
-                let next = next.map(|next| next.wait(work.rows.iter())).transpose()?;
-                Ok((own, next))
-            });
-        let (own, next) = match given {
+        let given = || {
+            let own = own.map(|own| own.wait(work.rows.iter().filter(|row| row.for_own)));
+            let next = next.map(|next| next.wait(work.rows.iter()));
+            Ok((own.transpose()?, next.transpose()?))
+        };
+        let (own, next) = match given() {
             Ok(given) => given,
             Err(unusable) => {
                 note_unusable(&work, unusable, blocked);
@@ -178,12 +189,18 @@ impl Job {
         rate.note(work.rows.len(), begun, Instant::now());
         let per_second = rate.per_second();
         timed(Operation::Sync, || {
-            in_transaction(|session| write::write(session, &work, &own, next.as_ref(), per_second))
+            in_transaction(|session| write::write(session, &work, own.as_ref(), next.as_ref(), per_second))
         })
     }
 }
 
 fn note_unusable(work: &Work, unusable: Unusable, blocked: &mut Blocked) {
     pgrx::log!("castmatch: rows wait for their embedding: {}", unusable.message);
-    blocked.note(work.attachment.target, unusable.model, unusable.retry_after);
+    let Unusable {
+        model,
+        retry_after,
+        is_other,
+        ..
+    } = unusable;
+    blocked.note(work.attachment.target, model, retry_after, !is_other);
 }

@@ -22,23 +22,23 @@ struct Change<'a> {
     next: Option<Option<&'a [f32]>>,
 }
 
-/// Writes what the model gave, `own` for the rows that want it and `next` for all, and says in the queue what became of each row.
+/// Writes what the models gave, `own` for the rows that want it and `next` for all, and says in the queue what became of each row.
 ///
 /// # Errors
 /// As the statements on castmatch's own tables raise them.
 pub fn write(
     session: &Session,
     work: &Work,
-    own: &Vectors,
+    own: Option<&Vectors>,
     next: Option<&Vectors>,
     rows_per_second: f64,
 ) -> Result<()> {
-    let mut own = own.iter();
+    let mut own = own.map(|own| own.iter());
     let mut next = next.map(|next| next.iter());
     let mut changes = Vec::new();
     for row in &work.rows {
         let wanted = [
-            row.for_own.then(|| own.next()).flatten(),
+            own.as_mut().filter(|_| row.for_own).and_then(Iterator::next),
             next.as_mut().and_then(Iterator::next),
         ];
         let failed = wanted.iter().flatten().find_map(|given| given.as_ref().err());

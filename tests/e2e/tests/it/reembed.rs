@@ -229,6 +229,18 @@ fn a_model_whose_files_changed_is_never_mixed_in() {
         "SELECT string_agg(embedding::text, ',' ORDER BY id) FROM talents",
     );
     assert_eq!(before, after, "no vector of the other model");
+    // The second result would come from the caches.
+    for _ in 0..2 {
+        run(
+            client,
+            "SELECT count(*) FROM castmatch.match('talents', 'dancer')",
+        );
+    }
+    let warnings = cluster
+        .log()
+        .matches("WARNING:  model \"tiny\" is not the one")
+        .count();
+    assert_eq!(warnings, 2);
     run(client, "SELECT castmatch.reembed('talents', 'tiny')");
     switched(client);
     assert_eq!(not_of(client, "tiny"), 0);

@@ -11,14 +11,14 @@ SELECT castmatch.text_terms(NULL, 10, 'x') IS NULL AND castmatch.text_terms('eng
 SELECT failure(format('SELECT castmatch.text_terms(%s)', a)) FROM unnest(ARRAY['0, 10, ''x''', '''klingon'', 10, ''x''', '''english'', 0, ''x''', '''english'', -1, ''x''', '''english'', ''NaN'', ''x''', '''english'', ''Infinity'', ''x''']) a;
 \t off
 \pset format aligned
--- Texts of any kind and length. Words of more than 2 kB are left out, with a notice, as by to_tsvector.
+-- Texts of any kind and length; what counts as a letter is the locale's matter. Words of more than 2 kB are left out, with a notice, as by to_tsvector.
 SET client_min_messages = warning;
 SELECT cardinality(castmatch.text_terms('english', 10, repeat('x', 3000))) AS too_long,
     cardinality(castmatch.text_terms('english', 10, repeat('y', 3000) || ' horse')) AS one,
     cardinality(castmatch.text_terms('english', 10, repeat('ü', 3000000))) AS no_blank,
     cardinality(castmatch.text_terms('english', 10, repeat('mother ', 1500000))) AS megabytes,
     cardinality(castmatch.text_terms('english', 10, (SELECT string_agg('w' || i, ' ') FROM generate_series(1, 100000) i))) AS distinct_words,
-    cardinality(castmatch.text_terms('english', 10, E'\x01\x7f हिन्दी 日本語 \u200b <a href="x">e@mail.org</a> http://a.b/c?d=e 1e5 -3.14')) AS odd;
+    cardinality(castmatch.text_terms('english', 10, E'\x01\x7f हिन्दी 日本語 \u200b <a href="x">e@mail.org</a> http://a.b/c?d=e 1e5 -3.14')) > 5 AS odd;
 RESET client_min_messages;
 
 -- Ranks are those of BM25, computed here from tsvectors, up to the levels: a ratio of at most 2^(1/6).

@@ -7,6 +7,7 @@ use crate::embed::{client, model_of_table};
 use crate::error::{Result, error};
 use crate::matching::key::Key;
 use crate::matching::target::Target;
+use crate::matching::versions;
 use crate::pg::catalog;
 use crate::pg::invalidation;
 use crate::pg::role::{Restriction, act_as};
@@ -91,6 +92,8 @@ pub struct Attachment {
     pub model_version: String,
     /// What `castmatch.reembed` is switching to.
     pub next: Option<Next>,
+    /// What `versions` says, if it is not partitioned.
+    pub versions: Option<String>,
     /// Models, their versions and their columns.
     written: Vec<String>,
     /// Columns that reasons report on, not quoted.
@@ -244,6 +247,11 @@ impl Attachment {
             embedding_name,
             model: name(13)?,
             model_version: name(14)?,
+            versions: if is_partitioned {
+                None
+            } else {
+                versions::read(session, target)?
+            },
             written: written(&rows)?,
             next: Next::read(&rows)?,
             filters: rows.require(0, 7)?,

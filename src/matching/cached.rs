@@ -7,10 +7,11 @@ use crate::error::{Result, internal};
 use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
 use crate::matching::rank::{Query, Search};
-use crate::matching::trigger::{CHANGE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::matching::versions;
+use crate::pg::catalog;
 use crate::pg::relation::OpenTables;
+use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, session};
-use crate::pg::value::Value;
 use castmatch_engine::cache::Kind;
 use castmatch_engine::cache::key::Key;
 use castmatch_engine::fusion::Mode;
@@ -26,29 +27,6 @@ pub struct Place {
     /// The epoch of its table.
     pub epoch: u64,
 }
-
-/// The versions of what the catalogs say about the table: its row, its triggers, its text search configuration and dictionaries, the
-/// statistics of its text, as the calling query sees them; and whether it may read all of the table.
-const VERSIONS_SQL: &str = "
-    SELECT c.xmin::text OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) r.xmin::text
-               OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) COALESCE((
-                   SELECT pg_catalog.string_agg(m.xmin::text OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) d.xmin::text, ','
-                       ORDER BY m.maptokentype, m.mapseqno)
-                   FROM pg_catalog.pg_ts_config_map m
-                   JOIN pg_catalog.pg_ts_dict d ON d.oid OPERATOR(pg_catalog.=) m.mapdict
-                   WHERE m.mapcfg OPERATOR(pg_catalog.=) r.text_config::pg_catalog.regconfig), '')
-               OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) COALESCE((
-                   SELECT pg_catalog.date_part('epoch', s.measured_at)::text FROM castmatch.text_statistics s
-                   WHERE s.target OPERATOR(pg_catalog.=) r.target), ''),
-           pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE'),
-           (SELECT pg_catalog.string_agg(t.xmin::text, ',' ORDER BY t.tgname)
-            FROM pg_catalog.pg_trigger t
-            WHERE t.tgrelid OPERATOR(pg_catalog.=) c.oid AND t.tgenabled OPERATOR(pg_catalog.=) 'A'
-              AND t.tgname OPERATOR(pg_catalog.=) ANY ($2::pg_catalog.name[])
-            HAVING pg_catalog.count(*) OPERATOR(pg_catalog.=) 2)
-    FROM castmatch.registrations r
-    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
-    WHERE r.target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass";
 
 /// The place of a result about an attached table, before what was asked; `None` if it is not certain that a cached one is what the
 /// calling query would get.
@@ -66,22 +44,17 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
     let Some(epoch) = epoch::current(target) else {
         return Ok(None);
     };
-    let versions = session(Access::ReadOnly, |session| {
-        let triggers = vec![CHANGE_TRIGGER.to_owned(), TRUNCATE_TRIGGER.to_owned()];
-        let rows = session.run(VERSIONS_SQL, &[Value::oid(target), Value::of(triggers)])?;
-        if rows.is_empty() || !rows.require::<bool>(0, 2)? {
-            return Ok(None);
-        }
-        let triggers: Option<String> = rows.get(0, 3)?;
-        let catalog: String = rows.require(0, 1)?;
-        Ok(triggers.map(|triggers| (catalog, triggers)))
-    })?;
-    let Some((catalog, triggers)) = versions else {
+    // What is known of a table ends with its own changes, not with those of its partitions.
+    let versions = if attachment.is_partitioned {
+        with_latest(|| session(Access::ReadOnly, |session| versions::read(session, target)))?
+    } else {
+        attachment.versions.clone()
+    };
+    let Some(versions) = versions.filter(|_| catalog::may_read(target)) else {
         return Ok(None);
     };
     let key = context::key(kind, target)
-        .with(catalog.as_bytes())
-        .with(triggers.as_bytes())
+        .with(versions.as_bytes())
         .with(&table.shape())
         .with_number(attachment.estimated_rows.to_bits());
     Ok(Some(Place { key, epoch }))

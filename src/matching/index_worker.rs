@@ -123,10 +123,13 @@ pub fn due_sql(columns: &str) -> String {
 pub const STALE_SQL: &str = "
     SELECT r.target::oid FROM castmatch.registrations r
     LEFT JOIN castmatch.text_statistics s ON s.target OPERATOR(pg_catalog.=) r.target
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) r.target
     CROSS JOIN LATERAL (
-        SELECT COALESCE(pg_catalog.sum(GREATEST(l.reltuples, 0)), 0)::pg_catalog.float8 AS rows
-        FROM pg_catalog.pg_partition_tree(r.target) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
-        WHERE p.isleaf) n
+        SELECT CASE WHEN c.relkind::text OPERATOR(pg_catalog.=) 'p' THEN (
+            SELECT COALESCE(pg_catalog.sum(GREATEST(l.reltuples, 0)), 0)::pg_catalog.float8
+            FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid
+            WHERE p.isleaf)
+        ELSE GREATEST(c.reltuples, 0)::pg_catalog.float8 END AS rows) n
     WHERE pg_catalog.abs(n.rows OPERATOR(pg_catalog.-) COALESCE(s.rows, 0))
         OPERATOR(pg_catalog.>) (1000::pg_catalog.float8 OPERATOR(pg_catalog.+) (0.1::pg_catalog.float8 OPERATOR(pg_catalog.*) COALESCE(s.rows, 0)))";
 

@@ -29,3 +29,4 @@ pub mod target;
 pub mod text;
 mod trigger;
 mod vector_index;
+mod versions;

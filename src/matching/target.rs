@@ -3,7 +3,7 @@
 use crate::error::{Result, error, internal, invalid_argument, unsupported};
 use crate::matching::attachment::relation_name;
 use crate::pg::catalog;
-use crate::pg::spi::{Access, Session, quote_identifier, session};
+use crate::pg::spi::{Session, quote_identifier};
 use crate::pg::value::Value;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
@@ -305,15 +305,7 @@ fn columns(session: &Session, table: pg_sys::Oid) -> Result<Vec<Column>> {
 /// # Errors
 /// 42501.
 pub fn require_select(table: pg_sys::Oid) -> Result<()> {
-    let allowed = session(Access::ReadOnly, |session| {
-        session
-            .run(
-                "SELECT pg_catalog.has_any_column_privilege($1, 'SELECT')",
-                &[Value::oid(table)],
-            )?
-            .get::<bool>(0, 1)
-    })?;
-    if allowed == Some(true) {
+    if catalog::may_read_some(table) {
         return Ok(());
     }
     let name = catalog::relation_name(table).unwrap_or_default();

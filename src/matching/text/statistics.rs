@@ -5,6 +5,7 @@ use crate::matching::attachment::Attachment;
 use crate::matching::text::index::{self, Leaf};
 use crate::pg::catalog;
 use crate::pg::gin::{OpenGin, Visit};
+use crate::pg::invalidation;
 use crate::pg::relation::OpenTables;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::Session;
@@ -100,6 +101,8 @@ pub fn refresh(session: &Session, attachment: &Attachment) -> Result<()> {
     counts.sort_unstable();
     let (terms, frequencies): (Vec<i64>, Vec<i64>) = counts.into_iter().unzip();
     let owner = catalog::extension_types()?.owner;
+    // Results depend on them.
+    invalidation::send(attachment.target);
     act_as(owner, Restriction::LocalChange, || {
         session.run(
             "INSERT INTO castmatch.text_statistics AS s (target, rows, terms, frequencies)

@@ -78,7 +78,7 @@ pub fn register() {
         c"More candidates find more of the true neighbours and take longer. A statement may ask for more rows than this.",
         &EF_SEARCH,
         1,
-        10_000,
+        MAX_EF_SEARCH as i32,
         GucContext::Userset,
         GucFlags::empty(),
     );
@@ -220,6 +220,9 @@ pub fn window_messages() -> usize {
 pub fn window_tokens() -> usize {
     usize::try_from(WINDOW_TOKENS.get()).unwrap_or(3000)
 }
+
+/// The largest value of `castmatch.ef_search`.
+pub const MAX_EF_SEARCH: usize = 10_000;
 
 /// `castmatch.ef_search`.
 pub fn ef_search() -> usize {

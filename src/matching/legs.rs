@@ -3,8 +3,10 @@
 //! The semantic leg orders by the bare distance operator, ascending, which is the one form that a vector index can serve.
 
 use crate::error::{Result, filter_error};
+use crate::guc;
 use crate::matching::attachment::{Attachment, cosine_operator};
 use crate::pg::catalog;
+use crate::pg::setting::with_settings;
 use crate::pg::spi::Session;
 use crate::pg::value::{Value, to_portable_text};
 use crate::pg::vector::vector_datum;
@@ -12,6 +14,7 @@ use castmatch_engine::cache::key::Key;
 use castmatch_engine::filter::{self, Compiled};
 use castmatch_engine::fusion::SemanticHit;
 use pgrx::pg_sys;
+use std::ffi::CString;
 
 pub use crate::matching::text::search::text;
 pub use crate::matching::text::words::{Word, words};
@@ -128,7 +131,16 @@ pub fn semantic(
         filter = filter.compiled.sql,
     );
     let query = Value::datum(types.vector, Some(vector_datum(query)?));
-    let rows = session.run(&sql, &filter.with_query(query))?;
+    // An index that keeps fewer candidates than rows are wanted finds them in several rounds, which cost more.
+    let kept = limit.min(guc::MAX_EF_SEARCH);
+    let rows = if kept > guc::ef_search() {
+        let kept = CString::new(kept.to_string()).unwrap_or_default();
+        with_settings(&[(c"castmatch.ef_search", &kept)], || {
+            session.run(&sql, &filter.with_query(query))
+        })?
+    } else {
+        session.run(&sql, &filter.with_query(query))?
+    };
     let mut hits = Vec::new();
     for row in 0..rows.len() {
         let distance: f64 = rows.require(row, 2)?;

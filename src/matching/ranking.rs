@@ -171,7 +171,7 @@ impl Checked<'_> {
 
     fn legs(&self, session: &Session, meaning: &Meaning, words: &[Word]) -> Result<Legs> {
         let (attachment, filter) = (&self.attachment, &self.filter);
-        let candidates = self.search.options.leg_rows(self.search.k);
+        let candidates = self.search.options.leg_rows(self.search.k, self.search.mode);
         let mut semantic = match &meaning.vector {
             Some(vector) => {
                 // The row itself is found too, and taken out.

@@ -14,11 +14,11 @@ pub fn without_lasting_settings<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `f` with the settings changed; they are as before afterwards, after an ERROR by the abort of the (sub)transaction.
-pub fn with_settings<R>(settings: &[(&'static CStr, &'static CStr)], f: impl FnOnce() -> R) -> R {
+pub fn with_settings<R>(settings: &[(&'static CStr, &CStr)], f: impl FnOnce() -> R) -> R {
     // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     for (name, value) in settings {
-        // SAFETY: static NUL-terminated strings; a value that the setting refuses raises an ERROR.
+        // SAFETY: NUL-terminated strings that outlive the call, which copies the value; one that the setting refuses raises an ERROR.
         unsafe {
             pg_sys::set_config_option(
                 name.as_ptr(),

@@ -27,6 +27,9 @@ pub const MAX_DIVERSE: usize = 2_000;
 /// Rows that each leg contributes for each row asked for, and at least.
 const CANDIDATES_PER_ROW: usize = 5;
 const MIN_CANDIDATES: usize = 100;
+/// The same of two legs that are fused: a row that is near the top of one and far down in the other must be found by both
+/// (docs/design/matching.md has figures).
+const MIN_FUSED_CANDIDATES: usize = 300;
 
 /// The function that the options are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,9 +162,13 @@ pub struct Options {
 
 impl Options {
     /// Rows that each leg contributes where `k` are asked for: never fewer than are to be returned and skipped.
-    pub fn leg_rows(&self, k: usize) -> usize {
+    pub fn leg_rows(&self, k: usize, mode: Mode) -> usize {
         let wanted = k.saturating_add(self.offset);
-        let by_default = wanted.saturating_mul(CANDIDATES_PER_ROW).max(MIN_CANDIDATES);
+        let least = match mode {
+            Mode::Hybrid => MIN_FUSED_CANDIDATES,
+            Mode::Semantic | Mode::Text => MIN_CANDIDATES,
+        };
+        let by_default = wanted.saturating_mul(CANDIDATES_PER_ROW).max(least);
         self.candidates
             .unwrap_or(by_default)
             .max(wanted)

@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     };
     let Attached { server, notes } = options.common.attached(&items, &model, FILTERS)?;
     drop((model, items));
-    let mut sessions = Sessions::new(&server)?;
+    let mut sessions = Sessions::new(&server, options)?;
     sessions.cache_embeddings(&texts.pool)?;
     let mut figures = Vec::new();
     for case in &cases {
@@ -97,13 +97,17 @@ struct Times {
 }
 
 impl Sessions {
-    fn new(server: &Server) -> Result<Self, Error> {
+    fn new(server: &Server, options: &Options) -> Result<Self, Error> {
         let (cached, mut embedded, fresh) = (
             server.connect("public")?,
             server.connect("public")?,
             server.connect("public")?,
         );
-        embedded.batch_execute("SET castmatch.match_cache = off")?;
+        // The bare SQL looks for its rows as match does for its candidates.
+        embedded.batch_execute(&format!(
+            "SET castmatch.match_cache = off; SET castmatch.ef_search = {}",
+            options.candidates
+        ))?;
         Ok(Self {
             cached,
             embedded,

@@ -199,8 +199,10 @@ fn what_is_wrong_is_named_with_both_numbers() {
 
 #[test]
 fn legs_have_enough_rows_for_what_is_asked() {
-    let rows = |options: Value, k| parse(&options, Verb::Match).unwrap().leg_rows(k);
+    let rows = |options: Value, k| parse(&options, Verb::Match).unwrap().leg_rows(k, Mode::Text);
     assert_eq!(rows(json!({}), 1), 100);
+    let fused = |k| Options::default().leg_rows(k, Mode::Hybrid);
+    assert_eq!((fused(1), fused(60), fused(61)), (300, 300, 305));
     assert_eq!(rows(json!({}), 30), 150);
     assert_eq!(rows(json!({"offset": 20}), 30), 250);
     assert_eq!(rows(json!({"offset": 20, "candidates": 7}), 30), 50);
@@ -293,7 +295,7 @@ proptest! {
                 prop_assert!(parsed.offset <= MAX_OFFSET);
                 prop_assert!(parsed.k.unwrap_or(0) <= MAX_K);
                 prop_assert!(parsed.min_similarity.is_none_or(|bound| (-1.0..=1.0).contains(&bound)));
-                let rows = parsed.leg_rows(k);
+                let rows = parsed.leg_rows(k, Mode::Hybrid);
                 prop_assert!((k + parsed.offset..=MAX_CANDIDATES).contains(&rows));
                 if let Some(diversity) = parsed.diversity {
                     prop_assert!((0.0..=1.0).contains(&diversity.lambda));

@@ -52,7 +52,7 @@ proptest! {
     fn a_preference_has_words_for_any_value(
         column in any::<String>(), rule in any_rule(), value in any_json(), observed in proptest::option::of((any::<f64>(), any::<f64>())),
     ) {
-        let preferred = Preference { column, weight: 0.1, rule };
+        let preferred = Preference { column, path: Vec::new(), weight: 0.1, rule };
         check(&preference(&preferred, &value, observed))?;
     }
 

@@ -8,6 +8,7 @@ use crate::prefer::{Preference, Rule};
 
 fn of_rule(column: &str, rule: Rule, value: Value) -> (&'static str, String, Value) {
     let preferred = Preference {
+        path: Vec::new(),
         column: column.to_owned(),
         weight: 0.1,
         rule,

@@ -3,6 +3,7 @@
 use crate::cache::Usage;
 use crate::embed;
 use crate::error::{Result, error, invalid_argument, option_error, prefer_error};
+use crate::guc;
 use crate::matching::attachment::Attachment;
 use crate::matching::cached;
 use crate::matching::legs::BoundFilter;
@@ -152,6 +153,7 @@ pub fn search(search: &Search) -> Result<Found> {
     let usage = search.options.cache;
     let place = match usage {
         Usage::Bypass => None,
+        _ if !guc::match_cache() => None,
         _ => cached::of_search(&checked.attachment, search, &checked.filter)?,
     };
     let mut embed_ms = 0.0;

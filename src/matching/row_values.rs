@@ -155,24 +155,19 @@ impl Source<'_> {
                 .push(format!("t.{}::{schema}.vector", attachment.embedding));
         }
         if wanted.words {
-            let terms: Vec<i64> = self.words.iter().map(term).collect();
-            let number = statement.bind(Value::of(terms));
             for column in &attachment.content {
                 // The level of a key does not matter here, and so neither does the average length.
                 let column = std::slice::from_ref(column);
-                statement.selected.push(format!(
-                    "ARRAY(SELECT k OPERATOR(pg_catalog.>>) {LEVEL_BITS} FROM pg_catalog.unnest({}) AS k
-                           WHERE (k OPERATOR(pg_catalog.>>) {LEVEL_BITS}) OPERATOR(pg_catalog.=) ANY (${number}))",
-                    terms_expression(&attachment.text_config, 1.0, column, "t.")
-                ));
+                let terms = terms_expression(&attachment.text_config, 1.0, column, "t.");
+                statement.selected.push(terms);
             }
         }
         Ok(statement)
     }
 
-    /// The words that the terms stand for, in the order of the query's.
-    fn as_written(&self, terms: Vec<i64>) -> Vec<String> {
-        let found: HashSet<i64> = terms.into_iter().collect();
+    /// The query's words among the keys of a text, in the order of the query.
+    fn as_written(&self, keys: Vec<i64>) -> Vec<String> {
+        let found: HashSet<i64> = keys.into_iter().map(|key| key >> LEVEL_BITS).collect();
         let words = self.words.iter().filter(|word| found.contains(&term(word)));
         words.map(|word| word.written.clone()).collect()
     }

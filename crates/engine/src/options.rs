@@ -29,7 +29,7 @@ const CANDIDATES_PER_ROW: usize = 5;
 const MIN_CANDIDATES: usize = 100;
 /// The same of two legs that are fused: a row that is near the top of one and far down in the other must be found by both
 /// (docs/design/matching.md has figures).
-const MIN_FUSED_CANDIDATES: usize = 300;
+const MIN_FUSED_CANDIDATES: usize = 250;
 
 /// The function that the options are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

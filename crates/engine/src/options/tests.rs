@@ -202,7 +202,7 @@ fn legs_have_enough_rows_for_what_is_asked() {
     let rows = |options: Value, k| parse(&options, Verb::Match).unwrap().leg_rows(k, Mode::Text);
     assert_eq!(rows(json!({}), 1), 100);
     let fused = |k| Options::default().leg_rows(k, Mode::Hybrid);
-    assert_eq!((fused(1), fused(60), fused(61)), (300, 300, 305));
+    assert_eq!((fused(1), fused(50), fused(51)), (250, 250, 255));
     assert_eq!(rows(json!({}), 30), 150);
     assert_eq!(rows(json!({"offset": 20}), 30), 250);
     assert_eq!(rows(json!({"offset": 20, "candidates": 7}), 30), 50);

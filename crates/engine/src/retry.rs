@@ -67,7 +67,7 @@ mod tests {
         );
         assert_eq!((seconds(1, 0.0), seconds(1, 1.0)), (1.5, 2.5));
         assert_eq!(seconds(1000, 0.5), 3600.0);
-        assert_eq!(seconds(0, f64::NAN).is_nan(), false);
+        assert!(!seconds(0, f64::NAN).is_nan());
     }
 
     #[test]

@@ -106,7 +106,9 @@ struct SharedText<const BYTES: usize> {
 }
 
 impl<const BYTES: usize> SharedText<BYTES> {
+    // Each use is a value of its own, as it is to be.
     #[cfg(test)]
+    #[allow(clippy::declare_interior_mutable_const)]
     const ZERO: Self = Self {
         length: AtomicU32::new(0),
         bytes: [const { AtomicU8::new(0) }; BYTES],
@@ -209,6 +211,7 @@ impl Drop for Locked<'_> {
 impl ModelTable {
     /// What a process finds in fresh shared memory.
     #[cfg(test)]
+    #[allow(clippy::declare_interior_mutable_const)]
     pub(super) const ZERO: Self = Self {
         lock: AtomicU32::new(0),
         entries: [const {

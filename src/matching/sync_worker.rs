@@ -114,11 +114,14 @@ fn work(database: u32) -> crate::error::Result<()> {
 struct Indexes {
     worker: Option<DynamicBackgroundWorker>,
     looked: Option<std::time::Instant>,
+    measured: Option<std::time::Instant>,
 }
 
 impl Indexes {
     /// Between two looks while rows are embedded, and between two workers.
     const INTERVAL: Duration = Duration::from_secs(5);
+    /// Between two workers that only measure words: should one fail, nobody waits for it.
+    const MEASURE_INTERVAL: Duration = Duration::from_secs(60);
 
     /// Whether an index worker runs or is to run soon.
     fn look_after(&mut self, database: u32, outcome: &Outcome) -> crate::error::Result<bool> {
@@ -132,14 +135,21 @@ impl Indexes {
         {
             return Ok(true);
         }
-        let is_due = in_transaction(|session| {
-            let none = session.run(&index_worker::due_sql("1"), &[])?.is_empty()
-                && session.run(index_worker::STALE_SQL, &[])?.is_empty();
-            Ok(!none)
+        let may_measure = self
+            .measured
+            .is_none_or(|measured| measured.elapsed() >= Self::MEASURE_INTERVAL);
+        let (is_due, is_stale) = in_transaction(|session| {
+            let is_due = !session.run(&index_worker::due_sql("1"), &[])?.is_empty();
+            let is_stale = may_measure && !session.run(index_worker::STALE_SQL, &[])?.is_empty();
+            Ok((is_due, is_stale))
         })?;
-        self.looked = Some(std::time::Instant::now());
+        let now = Some(std::time::Instant::now());
+        self.looked = now;
         self.worker = None;
-        if is_due {
+        if is_stale {
+            self.measured = now;
+        }
+        if is_due || is_stale {
             // Without a free slot for it the next look tries again.
             let started = index_worker::start(database);
             self.worker = started.map_err(|report| report.report(PgLogLevel::LOG)).ok();

@@ -13,6 +13,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub fn delay(tries: u32, chance: f64, retry_after: Option<Duration>) -> Duration {
     let doublings = tries.saturating_sub(1).min(31);
     let whole = FIRST.saturating_mul(1 << doublings).min(LONGEST);
+    let chance = if chance.is_nan() { 0.5 } else { chance };
     let spread = 0.75 + chance.clamp(0.0, 1.0) / 2.0;
     whole.mul_f64(spread).max(retry_after.unwrap_or_default())
 }
@@ -67,7 +68,7 @@ mod tests {
         );
         assert_eq!((seconds(1, 0.0), seconds(1, 1.0)), (1.5, 2.5));
         assert_eq!(seconds(1000, 0.5), 3600.0);
-        assert!(!seconds(0, f64::NAN).is_nan());
+        assert_eq!(seconds(0, f64::NAN), 2.0);
     }
 
     #[test]

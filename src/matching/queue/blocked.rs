@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// First and longest time until a model is tried again, unless the model itself says when.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest that a model can ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 
 struct Wait {
     model: ModelName,
@@ -33,7 +35,8 @@ impl Blocked {
         until_loaded: bool,
     ) {
         let next = self.0.get(&table).map_or(FIRST_WAIT, |wait| wait.next);
-        let wait = retry_after.unwrap_or(next).clamp(FIRST_WAIT, LONGEST_WAIT);
+        // Whoever asks for more time gets it, within reason.
+        let wait = next.max(retry_after.unwrap_or_default().min(LONGEST_ASKED));
         self.0.insert(
             table,
             Wait {

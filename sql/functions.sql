@@ -57,12 +57,13 @@ CREATE TRIGGER note_registration AFTER INSERT OR UPDATE OR DELETE ON castmatch.r
     FOR EACH ROW EXECUTE FUNCTION castmatch.note_registration();
 ALTER TABLE castmatch.registrations ENABLE ALWAYS TRIGGER note_registration;
 
--- Whatever fills the queue, pg_restore too, has it worked on.
+-- Whatever fills the queue, pg_restore and replication too, has it worked on.
 CREATE FUNCTION castmatch.announce_queue() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'announce_queue_wrapper';
 COMMENT ON FUNCTION castmatch.announce_queue() IS 'trigger of castmatch.queue';
 CREATE TRIGGER announce AFTER INSERT ON castmatch.queue
     FOR EACH STATEMENT EXECUTE FUNCTION castmatch.announce_queue();
+ALTER TABLE castmatch.queue ENABLE ALWAYS TRIGGER announce;
 
 CREATE FUNCTION castmatch.match(
     target regclass, query text, k integer DEFAULT 10, filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL,

@@ -304,13 +304,22 @@ impl Cluster {
     /// If the database or the extension cannot be created.
     #[must_use]
     pub fn database(&self, name: &str) -> Client {
+        let mut client = self.plain_database(name);
+        crate::query::run(&mut client, "CREATE EXTENSION castmatch");
+        client
+    }
+
+    /// A session of the superuser in a new database without castmatch.
+    ///
+    /// # Panics
+    /// If the database cannot be created.
+    #[must_use]
+    pub fn plain_database(&self, name: &str) -> Client {
         crate::query::run(
             &mut self.connect("postgres", "postgres"),
             &format!("CREATE DATABASE {name}"),
         );
-        let mut client = self.connect(name, "postgres");
-        crate::query::run(&mut client, "CREATE EXTENSION castmatch");
-        client
+        self.connect(name, "postgres")
     }
 
     /// Address of a database for clients that take a URL.

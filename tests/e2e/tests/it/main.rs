@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod attach_kinds;
+mod attach_life;
 mod cache;
 mod cache_current;
 mod cache_flight;

@@ -9,7 +9,7 @@ use crate::matching::key::Key;
 use crate::matching::target::Target;
 use crate::matching::versions;
 use crate::pg::catalog;
-use crate::pg::invalidation;
+use crate::pg::invalidation::{self, Known};
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
@@ -19,7 +19,6 @@ use castmatch_engine::filter;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Characters of a row's text that are embedded or quoted from.
@@ -164,7 +163,7 @@ const LOAD_SQL: &str = "
 
 thread_local! {
     /// What this backend has loaded; the registrations that were found missing are looked for again each time.
-    static KNOWN: RefCell<HashMap<u32, Rc<Attachment>>> = RefCell::new(HashMap::new());
+    static KNOWN: RefCell<Known<Rc<Attachment>>> = RefCell::default();
 }
 
 impl Attachment {
@@ -174,15 +173,16 @@ impl Attachment {
     /// 42703 if a column of the attachment was renamed or dropped since.
     pub fn find(target: pg_sys::Oid) -> Result<Option<Rc<Self>>> {
         invalidation::watch(forget);
-        if let Some(known) = KNOWN.with_borrow(|known| known.get(&target.to_u32()).cloned()) {
-            return Ok(Some(known));
+        let (known, changes) = KNOWN.with_borrow(|known| (known.get(target), known.changes()));
+        if known.is_some() {
+            return Ok(known);
         }
         // Loaded as of now, whatever the calling query sees: what is kept serves later queries too, and a table's columns are
         // those of now in any case.
         let loaded = with_latest(|| session(Access::ReadOnly, |session| Self::load_anew(session, target)))?;
         Ok(loaded.map(|loaded| {
             let loaded = Rc::new(loaded);
-            KNOWN.with_borrow_mut(|known| known.insert(target.to_u32(), Rc::clone(&loaded)));
+            KNOWN.with_borrow_mut(|known| known.keep(target, Rc::clone(&loaded), changes));
             loaded
         }))
     }
@@ -343,10 +343,7 @@ pub fn cosine_operator() -> Result<String> {
 
 /// Drops what was loaded of a table, or of all (`None`).
 fn forget(table: Option<pg_sys::Oid>) {
-    KNOWN.with_borrow_mut(|known| match table {
-        Some(table) => drop(known.remove(&table.to_u32())),
-        None => known.clear(),
-    });
+    KNOWN.with_borrow_mut(|known| known.forget(table, |_, _| false));
 }
 
 /// Trigger of `castmatch.registrations`: whoever holds what a changed row said drops it.

@@ -8,8 +8,8 @@ use crate::matching::attachment::Attachment;
 use crate::matching::legs::BoundFilter;
 use crate::matching::rank::{Query, Search};
 use crate::matching::versions;
-use crate::pg::catalog;
 use crate::pg::relation::OpenTables;
+use crate::pg::role::{may_select_all, may_use_schema_of};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, session};
 use castmatch_engine::cache::Kind;
@@ -50,7 +50,8 @@ pub fn place(kind: Kind, attachment: &Attachment) -> Result<Option<Place>> {
     } else {
         attachment.versions.clone()
     };
-    let Some(versions) = versions.filter(|_| catalog::may_read(target)) else {
+    let may_read = may_select_all(target) && may_use_schema_of(target);
+    let Some(versions) = versions.filter(|_| may_read) else {
         return Ok(None);
     };
     let key = context::key(kind, target)

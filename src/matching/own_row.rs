@@ -3,7 +3,7 @@
 use crate::error::{Result, no_row, not_in_state};
 use crate::matching::attachment::{Attachment, EmbedMode, relation_name};
 use crate::pg::catalog;
-use crate::pg::role::{Restriction, act_as};
+use crate::pg::role::{Restriction, act_as, may_select_all};
 use crate::pg::spi::Session;
 use crate::pg::value::Value;
 use crate::pg::vector;
@@ -88,13 +88,7 @@ pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<Own
 /// # Errors
 /// As the statements raise them.
 pub fn state(session: &Session, attachment: &Attachment, key: &str) -> Result<State> {
-    let may_read = session
-        .run(
-            "SELECT pg_catalog.has_table_privilege($1, 'SELECT')",
-            &[Value::oid(attachment.target)],
-        )?
-        .get::<bool>(0, 1)?;
-    if may_read != Some(true) {
+    if !may_select_all(attachment.target) {
         return Ok(State::Missing);
     }
     let owner = catalog::extension_types()?.owner;

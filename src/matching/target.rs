@@ -3,6 +3,7 @@
 use crate::error::{Result, error, internal, invalid_argument, unsupported};
 use crate::matching::attachment::relation_name;
 use crate::pg::catalog;
+use crate::pg::role::may_select_some;
 use crate::pg::spi::{Session, quote_identifier};
 use crate::pg::value::Value;
 use castmatch_engine::filter;
@@ -305,7 +306,7 @@ fn columns(session: &Session, table: pg_sys::Oid) -> Result<Vec<Column>> {
 /// # Errors
 /// 42501.
 pub fn require_select(table: pg_sys::Oid) -> Result<()> {
-    if catalog::may_read_some(table) {
+    if may_select_some(table) {
         return Ok(());
     }
     let name = catalog::relation_name(table).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Facts about this server and database: encoding, folders, where the extension's objects are.
 
 use crate::error::{Result, internal, unsupported};
-use crate::pg::role;
 use crate::pg::spi::{Access, session};
 use core::ffi::{CStr, c_char};
 use pgrx::pg_sys;
@@ -160,36 +159,6 @@ pub fn lock_with_partitions(table: pg_sys::Oid) -> Vec<pg_sys::Oid> {
         pgrx::PgList::<pg_sys::Oid>::from_pg(list)
     };
     tables.iter_oid().collect()
-}
-
-/// Whether the current role may read all of a table.
-pub fn may_read(table: pg_sys::Oid) -> bool {
-    let (role, select) = (role::current(), pg_sys::AclMode::from(pg_sys::ACL_SELECT));
-    // SAFETY: look-ups in the catalogs; the table is locked by the caller.
-    let of_table = unsafe { pg_sys::pg_class_aclcheck(table, role, select) };
-    // SAFETY: as above.
-    let schema = unsafe { pg_sys::get_rel_namespace(table) };
-    let usage = pg_sys::AclMode::from(pg_sys::ACL_USAGE);
-    #[cfg(any(feature = "pg14", feature = "pg15"))]
-    // SAFETY: as above.
-    let of_schema = unsafe { pg_sys::pg_namespace_aclcheck(schema, role, usage) };
-    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
-    // SAFETY: as above.
-    let of_schema = unsafe { pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, role, usage) };
-    [of_table, of_schema]
-        .iter()
-        .all(|&result| result == pg_sys::AclResult::ACLCHECK_OK)
-}
-
-/// Whether the current role may read any column of a table.
-pub fn may_read_some(table: pg_sys::Oid) -> bool {
-    let (role, select) = (role::current(), pg_sys::AclMode::from(pg_sys::ACL_SELECT));
-    // SAFETY: look-ups in the catalogs; the table is locked by the caller.
-    let of_table = unsafe { pg_sys::pg_class_aclcheck(table, role, select) };
-    // SAFETY: as above.
-    let of_columns =
-        || unsafe { pg_sys::pg_attribute_aclcheck_all(table, role, select, pg_sys::AclMaskHow::ACLMASK_ANY) };
-    of_table == pg_sys::AclResult::ACLCHECK_OK || of_columns() == pg_sys::AclResult::ACLCHECK_OK
 }
 
 /// Locks a table as a query that reads it does, until the transaction ends, and takes note of what has changed before.

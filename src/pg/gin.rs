@@ -92,7 +92,10 @@ impl OpenGin {
         }
         // A serializable transaction sees what would change the result: insertions into any part of the index.
         // SAFETY: an open relation and the snapshot of the calling query.
-        unsafe { PredicateLockRelation(index.as_ptr(), pg_sys::GetActiveSnapshot()) };
+        unsafe {
+            let snapshot = pg_sys::GetActiveSnapshot();
+            pg_sys::ffi::pg_guard_ffi_boundary(|| PredicateLockRelation(index.as_ptr(), snapshot));
+        }
         if opened.page(META_BLOCK, |page| Ok(page.has_pending()?))? {
             return Err(not_in_state(format!(
                 "text index \"{}\" keeps new rows in a pending list",

@@ -15,13 +15,91 @@ enum Column {
     },
 }
 
-/// Fetches the indexed value of rows, for one index scan.
-pub struct RowReader {
+/// Finds the version of a row that a snapshot sees: an index knows only where the chain of versions begins.
+pub struct RowFetch {
     table: Relation,
     known_blocks: u32,
     fetch: *mut pg_sys::IndexFetchTableData,
     snapshot: pg_sys::Snapshot,
     slot: *mut pg_sys::TupleTableSlot,
+}
+
+impl RowFetch {
+    /// For a table, with a slot of its own.
+    ///
+    /// # Safety
+    /// The table is open, `fetch` is a state for it, and both they and the snapshot stay as long as the result is used.
+    pub unsafe fn new(
+        table: Relation,
+        fetch: *mut pg_sys::IndexFetchTableData,
+        snapshot: pg_sys::Snapshot,
+    ) -> Self {
+        let relation = table.as_ptr();
+        // SAFETY: an open table (the caller's promise).
+        let slot = unsafe {
+            pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, pg_sys::table_slot_callbacks(relation))
+        };
+        Self {
+            table,
+            known_blocks: 0,
+            fetch,
+            snapshot,
+            slot,
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> Relation {
+        self.table
+    }
+
+    /// The slot that holds the version found last.
+    pub fn slot(&self) -> *mut pg_sys::TupleTableSlot {
+        self.slot
+    }
+
+    /// Whether the table has such a block: the server takes a place beyond its end for a damaged table.
+    pub fn contains(&mut self, block: u32) -> bool {
+        if block >= self.known_blocks {
+            self.known_blocks = self.table.blocks();
+        }
+        block < self.known_blocks
+    }
+
+    /// Whether a version of the row at `block` and `offset`, which the table has, is visible; the slot holds it then.
+    pub fn find(&mut self, block: u32, offset: u16) -> bool {
+        let mut tid = super::tid::item_pointer(block, offset);
+        let mut again = false;
+        let mut dead = false;
+        // SAFETY: the state, snapshot and slot are for this table (the promise to `new`).
+        unsafe {
+            pg_sys::table_index_fetch_tuple(
+                self.fetch,
+                &mut tid,
+                self.snapshot,
+                self.slot,
+                &mut again,
+                &mut dead,
+            )
+        }
+    }
+
+    /// Lets go of the version found last.
+    pub fn clear(&mut self) {
+        // SAFETY: a slot made by `new`.
+        unsafe { pg_sys::ExecClearTuple(self.slot) };
+    }
+
+    /// Gives the slot back; the state is its maker's.
+    pub fn close(&mut self) {
+        // SAFETY: made by `new`, not used after this.
+        unsafe { pg_sys::ExecDropSingleTupleTableSlot(self.slot) };
+    }
+}
+
+/// Fetches the indexed value of rows, for one index scan.
+pub struct RowReader {
+    rows: RowFetch,
     column: Column,
     memory: RowMemory,
 }
@@ -60,56 +138,35 @@ impl RowReader {
                 }
             };
             Some(Self {
-                table: Relation::from_raw(table),
-                known_blocks: 0,
-                fetch,
-                snapshot,
-                slot: pg_sys::MakeSingleTupleTableSlot((*table).rd_att, pg_sys::table_slot_callbacks(table)),
+                rows: RowFetch::new(Relation::from_raw(table), fetch, snapshot),
                 column,
                 memory: RowMemory::new(),
             })
         }
     }
 
-    /// Whether the table has such a block: the server takes a place beyond its end for a damaged table.
+    /// Whether the table has such a block.
     pub fn contains(&mut self, block: u32) -> bool {
-        if block >= self.known_blocks {
-            self.known_blocks = self.table.blocks();
-        }
-        block < self.known_blocks
+        self.rows.contains(block)
     }
 
     /// Shows the indexed value of the row at `block` and `offset` to `look`; `None` if no version of it is visible or the value is NULL.
     pub fn value<R>(&mut self, block: u32, offset: u16, look: impl FnOnce(pg_sys::Datum) -> R) -> Option<R> {
-        let mut tid = super::tid::item_pointer(block, offset);
-        let mut again = false;
-        let mut dead = false;
-        // SAFETY: the scan's own fetch state, snapshot and a slot for its table.
-        let found = unsafe {
-            pg_sys::table_index_fetch_tuple(
-                self.fetch,
-                &mut tid,
-                self.snapshot,
-                self.slot,
-                &mut again,
-                &mut dead,
-            )
-        };
-        if !found {
+        if !self.rows.find(block, offset) {
             return None;
         }
         // What detoasting or an expression allocates goes away with the row.
-        let result = self.memory.with(|| self.column.value(self.slot).map(look));
-        // SAFETY: the slot's row is no longer needed.
-        unsafe { pg_sys::ExecClearTuple(self.slot) };
+        let slot = self.rows.slot();
+        let result = self.memory.with(|| self.column.value(slot).map(look));
+        self.rows.clear();
         result
     }
 
     /// Gives back what the reader holds; the scan has ended.
-    pub fn close(self) {
+    pub fn close(mut self) {
+        self.rows.close();
         // SAFETY: made by `new`, not used after this.
         unsafe {
-            pg_sys::ExecDropSingleTupleTableSlot(self.slot);
             if let Column::Expression { executor, .. } = self.column {
                 pg_sys::FreeExecutorState(executor);
             }

@@ -2,12 +2,59 @@
 
 use pgrx::pg_sys;
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 /// Told of a table that changed, or, with `None`, that any may have. Must not fail, and must not look anything up.
 pub type Listener = fn(Option<pg_sys::Oid>);
 
 thread_local! {
     static LISTENERS: RefCell<Vec<Listener>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a backend keeps of tables, each until the server says that it has changed.
+pub struct Known<V> {
+    values: HashMap<u32, V>,
+    /// How often something was dropped.
+    changes: u64,
+}
+
+impl<V> Default for Known<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            changes: 0,
+        }
+    }
+}
+
+impl<V: Clone> Known<V> {
+    /// What is known of a table.
+    pub fn get(&self, table: pg_sys::Oid) -> Option<V> {
+        self.values.get(&table.to_u32()).cloned()
+    }
+
+    /// How often something was dropped so far.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Keeps what was looked up of a table, unless something was dropped since `changes`: that may have been this.
+    pub fn keep(&mut self, table: pg_sys::Oid, value: V, changes: u64) {
+        if changes == self.changes {
+            self.values.insert(table.to_u32(), value);
+        }
+    }
+
+    /// Drops what is known of a table, or of all (`None`), and what `concerns` the table besides.
+    pub fn forget(&mut self, table: Option<pg_sys::Oid>, concerns: impl Fn(&V, pg_sys::Oid) -> bool) {
+        self.changes = self.changes.wrapping_add(1);
+        match table {
+            Some(table) => self
+                .values
+                .retain(|&known, value| known != table.to_u32() && !concerns(value, table)),
+            None => self.values.clear(),
+        }
+    }
 }
 
 /// Caches whose entries stand in what listeners keep: names of schemas, text search configurations and their dictionaries, types.

@@ -38,8 +38,30 @@ pub fn current() -> pg_sys::Oid {
 /// Whether the current role may read all columns of a table, those of the system among them.
 pub fn may_select_all(table: pg_sys::Oid) -> bool {
     // SAFETY: a look-up in the catalogs.
-    let result = unsafe {
-        pg_sys::pg_class_aclcheck(table, current(), u64::from(pg_sys::ACL_SELECT) as pg_sys::AclMode)
-    };
+    let result = unsafe { pg_sys::pg_class_aclcheck(table, current(), SELECT) };
     result == pg_sys::AclResult::ACLCHECK_OK
 }
+
+/// Whether the current role may read any column of a table.
+pub fn may_select_some(table: pg_sys::Oid) -> bool {
+    let any = pg_sys::AclMaskHow::ACLMASK_ANY;
+    // SAFETY: a look-up in the catalogs.
+    let of_columns = || unsafe { pg_sys::pg_attribute_aclcheck_all(table, current(), SELECT, any) };
+    may_select_all(table) || of_columns() == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Whether the current role may name the tables of a table's schema.
+pub fn may_use_schema_of(table: pg_sys::Oid) -> bool {
+    let usage = pg_sys::ACL_USAGE as pg_sys::AclMode;
+    // SAFETY: a look-up in the catalogs.
+    let schema = unsafe { pg_sys::get_rel_namespace(table) };
+    #[cfg(any(feature = "pg14", feature = "pg15"))]
+    // SAFETY: as above.
+    let result = unsafe { pg_sys::pg_namespace_aclcheck(schema, current(), usage) };
+    #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+    // SAFETY: as above.
+    let result = unsafe { pg_sys::object_aclcheck(pg_sys::NamespaceRelationId, schema, current(), usage) };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
+const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;

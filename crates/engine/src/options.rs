@@ -59,54 +59,35 @@ impl Verb {
     }
 
     /// The options that the function has, in the order in which messages list them.
-    pub fn options(self) -> &'static [&'static str] {
-        match self {
-            Self::Match => &[
-                "cache",
-                "candidates",
-                "min_similarity",
-                "mmr",
-                "offset",
-                "reasons",
-                "rrf_k",
-                "semantic_weight",
-                "text_weight",
-            ],
-            // One leg: there is nothing to fuse.
-            Self::MatchVector | Self::Similar => &[
-                "cache",
-                "candidates",
-                "min_similarity",
-                "mmr",
-                "offset",
-                "reasons",
-            ],
-            // What `match` takes as arguments and this function does not; all else says how the rank came about.
-            Self::MatchExplain => &[
-                "cache",
-                "candidates",
-                "k",
-                "min_similarity",
-                "mmr",
-                "mode",
-                "offset",
-                "rrf_k",
-                "semantic_weight",
-                "text_weight",
-            ],
-            // A reply has no pages, and names its sources with their reasons.
-            Self::Chat => &[
-                "cache",
-                "candidates",
-                "min_similarity",
-                "mmr",
-                "rrf_k",
-                "semantic_weight",
-                "text_weight",
-            ],
-        }
+    pub fn options(self) -> impl Iterator<Item = &'static str> + Clone {
+        let has = move |&(name, verbs): &(&'static str, &[Self])| verbs.contains(&self).then_some(name);
+        OPTIONS.iter().filter_map(has)
     }
 }
+
+/// Every option, with the functions that have it.
+const OPTIONS: [(&str, &[Verb]); 11] = {
+    use Verb::{Chat, Match, MatchExplain, MatchVector, Similar};
+    const ALL: &[Verb] = &[Match, MatchVector, Similar, MatchExplain, Chat];
+    // Of one leg there is nothing to fuse.
+    const FUSING: &[Verb] = &[Match, MatchExplain, Chat];
+    // Where `match` has an argument.
+    const EXPLAINING: &[Verb] = &[MatchExplain];
+    [
+        ("cache", ALL),
+        ("candidates", ALL),
+        ("k", EXPLAINING),
+        ("min_similarity", ALL),
+        ("mmr", ALL),
+        ("mode", EXPLAINING),
+        // A reply has no pages, and names its sources with their reasons; those of an explanation are always told.
+        ("offset", &[Match, MatchVector, Similar, MatchExplain]),
+        ("reasons", &[Match, MatchVector, Similar]),
+        ("rrf_k", FUSING),
+        ("semantic_weight", FUSING),
+        ("text_weight", FUSING),
+    ]
+};
 
 /// What a row's reasons hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,13 +8,12 @@ use crate::matching::attachment::{Attachment, relation_name};
 use crate::matching::target::Target;
 use crate::matching::text::terms;
 use crate::pg::buffer::PAGE_BYTES;
-use crate::pg::invalidation;
+use crate::pg::invalidation::{self, Known};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
 use pgrx::pg_sys;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A table with rows and its text index.
@@ -38,20 +37,13 @@ const IS_TEXT_INDEX: &str = "EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
 
 thread_local! {
     /// What this backend has looked up, by attached table.
-    static KNOWN: RefCell<HashMap<u32, Rc<[Leaf]>>> = RefCell::new(HashMap::new());
-    /// How often something was dropped from it.
-    static CHANGES: Cell<u64> = const { Cell::new(0) };
+    static KNOWN: RefCell<Known<Rc<[Leaf]>>> = RefCell::default();
 }
 
 /// Drops what is known of a table, or of all (`None`).
 fn forget(table: Option<pg_sys::Oid>) {
-    CHANGES.set(CHANGES.get().wrapping_add(1));
-    KNOWN.with_borrow_mut(|known| match table {
-        Some(table) => known.retain(|&target, leaves| {
-            target != table.to_u32() && leaves.iter().all(|leaf| leaf.table != table)
-        }),
-        None => known.clear(),
-    });
+    let has = |leaves: &Rc<[Leaf]>, table| leaves.iter().any(|leaf| leaf.table == table);
+    KNOWN.with_borrow_mut(|known| known.forget(table, has));
 }
 
 /// The tables that hold the rows of an attached table, with their text indexes. The table and its partitions are locked, so that what is
@@ -61,17 +53,14 @@ fn forget(table: Option<pg_sys::Oid>) {
 /// 55000 if one has no text index.
 pub fn leaves(attachment: &Attachment) -> Result<Rc<[Leaf]>> {
     invalidation::watch(forget);
-    let target = attachment.target.to_u32();
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(&target).cloned()) {
+    let target = attachment.target;
+    let (known, changes) = KNOWN.with_borrow(|known| (known.get(target), known.changes()));
+    if let Some(known) = known {
         return Ok(known);
     }
-    let changes = CHANGES.get();
     let found: Rc<[Leaf]> =
         with_latest(|| session(Access::ReadOnly, |session| look_up(session, attachment)))?.into();
-    // What changed meanwhile may have changed this.
-    if changes == CHANGES.get() {
-        KNOWN.with_borrow_mut(|known| known.insert(target, Rc::clone(&found)));
-    }
+    KNOWN.with_borrow_mut(|known| known.keep(target, Rc::clone(&found), changes));
     Ok(found)
 }
 

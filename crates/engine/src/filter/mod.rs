@@ -55,7 +55,7 @@ mod path_sql;
 #[cfg(test)]
 mod path_tests;
 #[cfg(test)]
-mod property_tests;
+pub(crate) mod property_tests;
 mod sql;
 mod suggest;
 #[cfg(test)]

@@ -22,21 +22,25 @@ fn any_json() -> impl Strategy<Value = Value> {
         2 => proptest::sample::select(vec!["or".to_owned(), "and".to_owned(), "not".to_owned()]),
         1 => any::<String>(),
     ];
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::Bool),
-        any::<i64>().prop_map(|n| json!(n)),
-        any::<u64>().prop_map(|n| json!(n)),
-        any::<f64>().prop_map(|n| json!(n)),
-        any::<String>().prop_map(Value::String),
-    ];
-    leaf.prop_recursive(6, 64, 6, move |inner| {
+    any_scalar().prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
             proptest::collection::vec((key.clone(), inner), 0..6)
                 .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>())),
         ]
     })
+}
+
+/// JSON values that hold no others.
+pub(crate) fn any_scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(|n| json!(n)),
+        any::<u64>().prop_map(|n| json!(n)),
+        any::<f64>().prop_map(|n| json!(n)),
+        any::<String>().prop_map(Value::String),
+    ]
 }
 
 /// Paths, mostly well-formed, into columns that have some and one that has not.

@@ -80,7 +80,7 @@ impl OptionError {
             Self::Unknown { verb, .. } | Self::OfAnother { verb, .. } => Some(format!(
                 "Options of {} are {}.",
                 verb.name(),
-                verb.options().join(", ")
+                verb.options().collect::<Vec<_>>().join(", ")
             )),
             Self::NotAUsage { .. } => {
                 let names = Usage::NAMES.map(|(name, _)| format!("\"{name}\""));

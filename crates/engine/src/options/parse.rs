@@ -2,28 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Diversity, MAX_CANDIDATES, MAX_DIVERSE, MAX_K, MAX_OFFSET, OptionError, Options, Reasons, Verb};
+use super::{
+    Diversity, MAX_CANDIDATES, MAX_DIVERSE, MAX_K, MAX_OFFSET, OPTIONS, OptionError, Options, Reasons, Verb,
+};
 use crate::cache::Usage;
 use crate::filter::{closest, json_kind};
 use crate::fusion::Fusion;
 
 /// Longest value that a message repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 60;
-
-/// Every option of any function.
-const ALL: [&str; 11] = [
-    "cache",
-    "candidates",
-    "k",
-    "min_similarity",
-    "mmr",
-    "mode",
-    "offset",
-    "reasons",
-    "rrf_k",
-    "semantic_weight",
-    "text_weight",
-];
 
 /// Parses the options of a call of `verb`.
 ///
@@ -44,16 +31,15 @@ pub fn parse(options: &Value, verb: Verb) -> Result<Options, OptionError> {
 }
 
 fn known(name: &str, verb: Verb) -> Result<&'static str, OptionError> {
-    let own = verb.options().iter().copied();
-    if let Some(known) = own.clone().find(|option| *option == name) {
+    if let Some(known) = verb.options().find(|option| *option == name) {
         return Ok(known);
     }
-    Err(match ALL.into_iter().find(|option| *option == name) {
-        Some(name) => OptionError::OfAnother { name, verb },
+    Err(match OPTIONS.iter().find(|(option, _)| *option == name) {
+        Some(&(name, _)) => OptionError::OfAnother { name, verb },
         None => OptionError::Unknown {
             name: name.to_owned(),
             verb,
-            closest: closest(name, own),
+            closest: closest(name, verb.options()),
         },
     })
 }

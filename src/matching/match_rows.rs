@@ -44,7 +44,7 @@ pub fn parse_conditions(
     })
 }
 
-/// The rows as SQL returns them.
+/// The rows as SQL returns them. `pg_extern` reads what is written, so the functions below spell this type out.
 type Rows = TableIterator<
     'static,
     (
@@ -91,7 +91,7 @@ fn run(
 }
 
 #[pg_extern(sql = false)]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
 fn match_rows(
     target: Option<pg_sys::Oid>,
     query: Option<&str>,
@@ -100,7 +100,19 @@ fn match_rows(
     prefer: Option<JsonArg>,
     mode: Option<&str>,
     options: Option<JsonArg>,
-) -> Result<Rows> {
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(key, String),
+            name!(score, f64),
+            name!(similarity, Option<f64>),
+            name!(semantic_rank, Option<i32>),
+            name!(text_rank, Option<i32>),
+            name!(reasons, Option<JsonB>),
+        ),
+    >,
+> {
     let mode = mode.ok_or_else(|| null_argument("mode"))?;
     let mode: Mode = mode.parse().map_err(fusion_error)?;
     let conditions = parse_conditions(filter, prefer, options, Verb::Match)?;
@@ -109,6 +121,7 @@ fn match_rows(
 }
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn match_vector(
     target: Option<pg_sys::Oid>,
     query: Option<VectorArg<f32>>,
@@ -116,7 +129,19 @@ fn match_vector(
     filter: Option<JsonArg>,
     prefer: Option<JsonArg>,
     options: Option<JsonArg>,
-) -> Result<Rows> {
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(key, String),
+            name!(score, f64),
+            name!(similarity, Option<f64>),
+            name!(semantic_rank, Option<i32>),
+            name!(text_rank, Option<i32>),
+            name!(reasons, Option<JsonB>),
+        ),
+    >,
+> {
     let conditions = parse_conditions(filter, prefer, options, Verb::MatchVector)?;
     let query = query.ok_or_else(|| null_argument("query"))?;
     run(
@@ -129,6 +154,7 @@ fn match_vector(
 }
 
 #[pg_extern(sql = false)]
+#[allow(clippy::type_complexity)]
 fn similar(
     target: Option<pg_sys::Oid>,
     key: Option<&str>,
@@ -136,7 +162,19 @@ fn similar(
     filter: Option<JsonArg>,
     prefer: Option<JsonArg>,
     options: Option<JsonArg>,
-) -> Result<Rows> {
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(key, String),
+            name!(score, f64),
+            name!(similarity, Option<f64>),
+            name!(semantic_rank, Option<i32>),
+            name!(text_rank, Option<i32>),
+            name!(reasons, Option<JsonB>),
+        ),
+    >,
+> {
     let conditions = parse_conditions(filter, prefer, options, Verb::Similar)?;
     let key = key.ok_or_else(|| null_argument("key"))?;
     run(target, Query::Row(key), k, &conditions, Mode::Semantic)

@@ -83,6 +83,7 @@ struct Statements {
     fresh: Statement,
     hybrid: Statement,
     semantic: Statement,
+    text: Statement,
     bare: Statement,
 }
 
@@ -93,6 +94,7 @@ struct Times {
     hybrid: Vec<Duration>,
     fresh: Vec<Duration>,
     semantic: Vec<Duration>,
+    text: Vec<Duration>,
     bare: Vec<Duration>,
 }
 
@@ -130,6 +132,7 @@ impl Sessions {
             fresh: self.fresh.prepare(&matching("hybrid"))?,
             hybrid: self.embedded.prepare(&matching("hybrid"))?,
             semantic: self.embedded.prepare(&matching("semantic"))?,
+            text: self.embedded.prepare(&matching("text"))?,
             bare: self.embedded.prepare(&bare_statement(case, options))?,
         })
     }
@@ -174,6 +177,7 @@ impl Sessions {
             hybrid: Latencies::of(&mut times.hybrid),
             fresh: Latencies::of(&mut times.fresh),
             semantic: Latencies::of(&mut times.semantic),
+            text: Latencies::of(&mut times.text),
             bare: Latencies::of(&mut times.bare),
             inside,
             plan,
@@ -225,6 +229,9 @@ impl Sessions {
         times
             .hybrid
             .push(timed(&mut self.embedded, &statements.hybrid, &[&text])?);
+        times
+            .text
+            .push(timed(&mut self.embedded, &statements.text, &[&text])?);
         let bare = parameters(&vector, case.category.as_ref());
         // Whichever comes second finds what both look at in the processor's caches.
         for turn in [number, number + 1] {

@@ -55,9 +55,11 @@ pub(super) struct Figures {
     pub(super) fresh: Latencies,
     /// Semantic, of texts whose embedding is cached.
     pub(super) semantic: Latencies,
-    /// What that stands for.
+    /// Text.
+    pub(super) text: Latencies,
+    /// What the semantic one stands for.
     pub(super) bare: Latencies,
-    /// Of the last two, seen by the client.
+    /// Of the semantic one, seen by the client.
     pub(super) overhead: Overhead,
     /// The same, seen inside the server.
     pub(super) inside: Overhead,
@@ -117,6 +119,7 @@ fn section(figures: &Figures) -> String {
         ("hybrid, embedding cached", figures.hybrid),
         ("hybrid, new text", figures.fresh),
         ("semantic, embedding cached", figures.semantic),
+        ("text", figures.text),
         ("bare SQL", figures.bare),
     ] {
         text.push_str(&format!(
@@ -178,6 +181,7 @@ mod tests {
             hybrid: latencies(3.0),
             fresh: latencies(9.0),
             semantic: latencies(0.9),
+            text: latencies(0.3),
             bare: latencies(0.5),
             overhead,
             inside: overhead,

@@ -30,6 +30,9 @@ pub(crate) struct Options {
     /// Rows that a query asks for.
     #[arg(long, default_value_t = 10)]
     k: usize,
+    /// Options of `castmatch.match`, as JSON.
+    #[arg(long, default_value = "{}")]
+    options: String,
     /// What is compared; hybrid always is [default: all but exact].
     #[arg(long, value_delimiter = ',', value_enum)]
     systems: Vec<System>,
@@ -143,7 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     systems.extend(asked.iter().filter(|&&system| system != System::Hybrid));
     let mut found = Vec::new();
     for system in systems {
-        let searcher = Searcher::new(&attached.server, system, options.k)?;
+        let searcher = Searcher::new(&attached.server, system, options.k, &options.options)?;
         found.push(search(searcher, system, &queries, &vectors)?);
     }
     let rows = compare(&found);
@@ -152,6 +155,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         "queries",
         format!("{} examples, at most one of a row, seed {SEED:#x}", queries.len()),
     ));
+    notes.push(("options of match", format!("`{}`", options.options)));
     notes.push((
         "intervals",
         format!("95 %, {RESAMPLES} bootstrap resamples of the paired differences"),

@@ -50,10 +50,11 @@ impl System {
     }
 
     /// `$1` is the text or its vector, `$2` the number of rows.
-    fn statement(self) -> String {
+    fn statement(self, options: &str) -> String {
+        let options = options.replace('\'', "''");
         let matched = |mode: &str| {
             format!(
-                "SELECT key::int FROM castmatch.match('{TABLE}', $1, k => $2::bigint::int, mode => '{mode}')"
+                "SELECT key::int FROM castmatch.match('{TABLE}', $1, k => $2::bigint::int, mode => '{mode}', options => '{options}')"
             )
         };
         match self {
@@ -91,23 +92,26 @@ pub(super) fn make_words(client: &mut Client) -> Result<(), Error> {
 pub(super) struct Searcher {
     system: System,
     client: Client,
+    sql: String,
     statement: Statement,
     k: i64,
 }
 
 impl Searcher {
-    /// Prepares it for `k` rows a query.
-    pub(super) fn new(server: &Server, system: System, k: usize) -> Result<Self, Error> {
+    /// Prepares it for `k` rows a query, and these options of castmatch.match.
+    pub(super) fn new(server: &Server, system: System, k: usize, options: &str) -> Result<Self, Error> {
         let mut client = server.connect("public")?;
         // One statement is asked thousands of times, so compiling it would not be what an application sees.
         client.batch_execute("SET jit = off")?;
         if system == System::Exact {
             client.batch_execute("SET enable_indexscan = off; SET enable_indexonlyscan = off")?;
         }
-        let statement = client.prepare(&system.statement())?;
+        let sql = system.statement(options);
+        let statement = client.prepare(&sql)?;
         Ok(Self {
             system,
             client,
+            sql,
             statement,
             k: i64::try_from(k)?,
         })
@@ -128,13 +132,12 @@ impl Searcher {
 
     /// How a plain statement reads the table; nothing of castmatch's functions.
     pub(super) fn plan(&mut self, text: &str, vector: &[f32]) -> Result<Option<String>, Error> {
-        let statement = self.system.statement();
         match self.system {
             System::Plain | System::Exact => {
-                table::plan(&mut self.client, "items", &statement, &[&Vector(vector), &self.k]).map(Some)
+                table::plan(&mut self.client, "items", &self.sql, &[&Vector(vector), &self.k]).map(Some)
             }
             System::TsRankCd => {
-                table::plan(&mut self.client, "words", &statement, &[&text, &self.k]).map(Some)
+                table::plan(&mut self.client, "words", &self.sql, &[&text, &self.k]).map(Some)
             }
             System::Hybrid | System::Semantic | System::Text => Ok(None),
         }

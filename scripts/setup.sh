@@ -64,6 +64,19 @@ check_rust() {
   [ "$(printf '%s\n%s\n' "$wanted" "${found%%-*}" | sort -V | head -n 1)" = "$wanted" ] ||
     die "Rust $wanted or newer is needed, this is $found: run rustup update stable"
   say "        Rust $found"
+  claim_target
+}
+
+# cargo tells by a file's time whether it was compiled, and by its place within the checkout which one it is. Of another checkout whose
+# builds are in the same folder, it would take what is newer for its own: when the folder changes hands, all of ours counts as changed.
+claim_target() {
+  local note=$CARGO_TARGET_DIR/castmatch-checkout
+  [ "$(cat "$note" 2>/dev/null)" != "$root" ] || return 0
+  if [ -d "$CARGO_TARGET_DIR" ]; then
+    find "$root/build.rs" "$root/src" "$root/sql" "$root/crates" "$root/tests" -type f -exec touch {} +
+  fi
+  mkdir -p "$CARGO_TARGET_DIR"
+  printf '%s\n' "$root" >"$note"
 }
 
 # check_component NAME COMMAND: a rustup component that the tests need.

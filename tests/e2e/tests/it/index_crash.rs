@@ -217,7 +217,7 @@ fn c1_second_crash_during_recovery_does_no_harm() {
         prefer_index(client);
         writer.reconcile(&index.rows(client));
         index.assert_verified(client);
-        let recall = index.recall(client, 0..20, 10);
+        let recall = index.recall(client, 0..100, 10);
         assert!(recall >= RECALL_FLOOR - 0.01, "recall {recall}");
     }
 }

@@ -51,7 +51,7 @@ stage_clippy() {
 
 stage_engine() { cargo test --no-fail-fast -p castmatch-engine -p castmatch-bench; }
 
-stage_companion() { cargo test --no-fail-fast -p castmatch-companion; }
+stage_companion() { cargo test --no-fail-fast -p castmatch-companion -p castmatch-provider -p castmatch-test-endpoint; }
 
 stage_extension() {
   local -a runas=()

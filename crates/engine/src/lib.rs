@@ -1,5 +1,5 @@
 //! The parts of castmatch that need no PostgreSQL: vectors and their kernels, indexes, the embedding model, caches, filters, the fusion of
-//! search results, full-text search, the logic of conversations.
+//! search results, full-text search, the logic of conversations, what is known of models.
 
 pub mod bisect;
 pub mod cache;
@@ -16,8 +16,10 @@ pub mod model_name;
 pub mod options;
 pub mod prefer;
 pub mod reasons;
+pub mod registry;
 pub mod request;
 pub mod retry;
 pub mod shared;
 pub mod text;
+pub mod usage;
 pub mod vector;

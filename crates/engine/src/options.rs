@@ -7,13 +7,15 @@ mod error;
 mod parse;
 #[cfg(test)]
 mod tests;
+pub(crate) mod value;
 
 pub use error::OptionError;
-pub use parse::parse;
+pub use parse::{MAX_SYSTEM_BYTES, parse};
 
 use crate::cache::Usage;
 use crate::cache::key::Key;
 use crate::fusion::{Fusion, Mode};
+use serde_json::Value;
 
 /// Most rows that a search can skip.
 pub const MAX_OFFSET: usize = 10_000;
@@ -44,6 +46,8 @@ pub enum Verb {
     MatchExplain,
     /// `castmatch.chat`
     Chat,
+    /// `castmatch.generate`
+    Generate,
 }
 
 impl Verb {
@@ -55,6 +59,7 @@ impl Verb {
             Self::Similar => "similar",
             Self::MatchExplain => "match_explain",
             Self::Chat => "chat",
+            Self::Generate => "generate",
         }
     }
 
@@ -66,17 +71,22 @@ impl Verb {
 }
 
 /// Every option, with the functions that have it.
-const OPTIONS: [(&str, &[Verb]); 11] = {
-    use Verb::{Chat, Match, MatchExplain, MatchVector, Similar};
+const OPTIONS: [(&str, &[Verb]); 18] = {
+    use Verb::{Chat, Generate, Match, MatchExplain, MatchVector, Similar};
     const ALL: &[Verb] = &[Match, MatchVector, Similar, MatchExplain, Chat];
     // Of one leg there is nothing to fuse.
     const FUSING: &[Verb] = &[Match, MatchExplain, Chat];
     // Where `match` has an argument.
     const EXPLAINING: &[Verb] = &[MatchExplain];
+    // What is said to a model.
+    const SPEAKING: &[Verb] = &[Chat, Generate];
     [
         ("cache", ALL),
         ("candidates", ALL),
+        ("json_schema", &[Generate]),
         ("k", EXPLAINING),
+        ("max_tokens", SPEAKING),
+        ("metadata", &[Chat]),
         ("min_similarity", ALL),
         ("mmr", ALL),
         ("mode", EXPLAINING),
@@ -85,7 +95,11 @@ const OPTIONS: [(&str, &[Verb]); 11] = {
         ("reasons", &[Match, MatchVector, Similar]),
         ("rrf_k", FUSING),
         ("semantic_weight", FUSING),
+        ("summary", &[Chat]),
+        ("system", SPEAKING),
+        ("temperature", SPEAKING),
         ("text_weight", FUSING),
+        ("title", &[Chat]),
     ]
 };
 
@@ -118,11 +132,46 @@ impl Diversity {
     }
 }
 
+/// What a call says to a model, and about its conversation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Speech {
+    /// System prompt instead of the model's own.
+    pub system: Option<String>,
+    /// Sampling temperature instead of the model's own.
+    pub temperature: Option<f64>,
+    /// Most tokens of the reply instead of the model's own.
+    pub max_tokens: Option<u32>,
+    /// The shape of the answer, as JSON schema.
+    pub json_schema: Option<Value>,
+    /// Whether a summary stands for what is no longer in the window.
+    pub summary: bool,
+    /// The conversation's title.
+    pub title: Option<String>,
+    /// What the application wants to know about the conversation.
+    pub metadata: Option<Value>,
+}
+
+impl Speech {
+    /// Adds what decides over a reply to its key.
+    fn identify(&self, key: Key) -> Key {
+        let number = |value: Option<f64>| value.map(|value| value.to_bits().to_string());
+        key.with_text(self.system.as_deref())
+            .with_text(number(self.temperature).as_deref())
+            .with_number(self.max_tokens.map_or(0, u64::from))
+            .with_text(self.json_schema.as_ref().map(Value::to_string).as_deref())
+            .with_number(u64::from(self.summary))
+    }
+}
+
 /// The options of a call.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Options {
     /// How the caches are used.
     pub cache: Usage,
+    /// Whether the call says how the caches are used.
+    pub cache_given: bool,
+    /// What is said to a model.
+    pub speech: Speech,
     /// Rows left out at the top of the result.
     pub offset: usize,
     /// Rows less similar than this, or without an embedding, are left out.
@@ -160,7 +209,9 @@ impl Options {
     pub fn identify(&self, key: Key) -> Key {
         let number = |value: Option<f64>| value.map(|value| value.to_bits().to_string());
         let (constant, semantic, text) = self.fusion.settings();
-        key.with_number(self.offset as u64)
+        self.speech
+            .identify(key)
+            .with_number(self.offset as u64)
             .with_text(number(self.min_similarity).as_deref())
             .with_text(number(self.diversity.map(|diversity| diversity.lambda)).as_deref())
             .with_number(self.diversity.and_then(|d| d.candidates).unwrap_or(0) as u64)

@@ -3,83 +3,22 @@
 //! Every statement comes from the request or from a row; nothing is inferred. The same input gives the same text.
 
 mod details;
+mod note;
+mod small_talk;
 #[cfg(test)]
 mod tests;
 
 pub use details::value_in_words;
-
-use serde_json::{Map, Value};
+pub use note::RefinementNote;
+pub use small_talk::small_talk;
 
 use super::line::{capitalised, fold, listed};
-use super::refine::{Degree, Direction, Refinement, reference_row};
 use super::sentence::best_sentence;
 use super::{Source, words};
 
 const MAX_REQUEST_CHARS: usize = 120;
 const MAX_FILTER_CHARS: usize = 80;
 const MAX_FILTERS_SHOWN: usize = 6;
-
-/// A comparison of the message and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RefinementNote {
-    /// It became a condition.
-    Applied {
-        /// The words of the message: "younger".
-        word: String,
-        /// The column.
-        column: String,
-        /// Which way.
-        direction: Direction,
-        /// How far.
-        degree: Degree,
-        /// The label of the row that it is relative to.
-        reference_label: String,
-        /// That row's value, or for a superlative the bound.
-        reference_value: String,
-    },
-    /// It could not be applied.
-    Dropped {
-        /// The words of the message.
-        word: String,
-        /// Why, to follow "because": "no earlier row has an age".
-        reason: String,
-    },
-}
-
-impl RefinementNote {
-    /// The note for a refinement beside the rows shown before, with what [`super::refine::apply`] makes of it.
-    ///
-    /// `labels` are what the rows are called, in the rows' order; a missing one reads "the row shown before".
-    pub fn new(refinement: &Refinement, previous_rows: &[Map<String, Value>], labels: &[String]) -> Self {
-        let Some(index) = reference_row(refinement, previous_rows) else {
-            let reason = match previous_rows {
-                [] => "no rows were shown before".to_owned(),
-                _ => format!(
-                    "no row shown before has a value for {}",
-                    details::name(&refinement.column)
-                ),
-            };
-            return Self::Dropped {
-                word: refinement.word.clone(),
-                reason,
-            };
-        };
-        let value = previous_rows
-            .get(index)
-            .and_then(|row| value_in_words(row, &refinement.column));
-        Self::Applied {
-            word: refinement.word.clone(),
-            column: refinement.column.clone(),
-            direction: refinement.direction,
-            degree: refinement.degree,
-            reference_label: labels
-                .get(index)
-                .map_or("the row shown before", String::as_str)
-                .to_owned(),
-            reference_value: value.unwrap_or_default(),
-        }
-    }
-}
 
 /// What a reply is composed of.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +29,7 @@ pub struct ReplyInput<'a> {
     pub continues: Option<&'a str>,
     /// The hard conditions in words, as [`crate::filter::describe`] gives them, without those of `refinements`.
     pub filters: &'a [String],
-    /// The comparisons found.
+    /// The comparisons and demanded values found.
     pub refinements: &'a [RefinementNote],
     /// The rows found, best first.
     pub sources: &'a [Source],
@@ -102,6 +41,8 @@ pub struct ReplyInput<'a> {
     pub content: &'a [String],
     /// Similarity below which no row counts as close, if the model has such a bound.
     pub weak_below: Option<f64>,
+    /// Where nothing was found, the words of a condition without which there would be rows, if one is known.
+    pub without: Option<&'a str>,
 }
 
 /// Composes the reply: a lead sentence, a numbered list, a closing line, in lines of their own.
@@ -146,55 +87,29 @@ fn query_terms(input: &ReplyInput<'_>) -> Vec<String> {
 
 /// The lead without its colon: `Younger than Asha (41), continuing from "a funny mother", where city = Mumbai`.
 fn lead(input: &ReplyInput<'_>) -> String {
-    let applied: Vec<String> = input.refinements.iter().filter_map(applied).collect();
-    let mut text = match (applied.is_empty(), input.continues) {
-        (false, Some(earlier)) => {
-            format!(
-                "{}, continuing from {}",
-                capitalised(&listed(&applied, "and")),
-                quoted(earlier)
-            )
-        }
-        (false, None) => capitalised(&listed(&applied, "and")),
-        (true, Some(earlier)) => format!(
-            "For {}, continuing from {}",
-            quoted(input.message),
-            quoted(earlier)
-        ),
-        (true, None) => format!("For {}", quoted(input.message)),
+    // Without an earlier request the values demanded are part of the message, which is quoted.
+    let stands_alone = input.continues.is_none();
+    let is_told = |note: &&RefinementNote| !(stands_alone && matches!(note, RefinementNote::Named { .. }));
+    let applied: Vec<String> = input
+        .refinements
+        .iter()
+        .filter(is_told)
+        .filter_map(RefinementNote::in_lead)
+        .collect();
+    let mut text = if applied.is_empty() {
+        format!("For {}", quoted(input.message))
+    } else {
+        capitalised(&listed(&applied, "and"))
     };
-    text.push_str(&conditions(input.filters));
+    if let Some(earlier) = input.continues {
+        text.push_str(&format!(", continuing from {}", quoted(earlier)));
+    }
+    let mut all = input.filters.to_vec();
+    if stands_alone {
+        all.extend(input.refinements.iter().filter_map(RefinementNote::as_condition));
+    }
+    text.push_str(&conditions(&all));
     text
-}
-
-fn applied(note: &RefinementNote) -> Option<String> {
-    let RefinementNote::Applied {
-        word,
-        column,
-        direction,
-        degree,
-        reference_label,
-        reference_value,
-    } = note
-    else {
-        return None;
-    };
-    let word = fold(word, MAX_FILTER_CHARS);
-    let value = fold(reference_value, MAX_FILTER_CHARS);
-    Some(match (degree, direction) {
-        (Degree::Comparative, _) => {
-            format!(
-                "{word} than {} ({value})",
-                fold(reference_label, MAX_FILTER_CHARS)
-            )
-        }
-        (Degree::Superlative, Direction::Less) => {
-            format!("{word} ({} at most {value})", details::name(column))
-        }
-        (Degree::Superlative, Direction::Greater) => {
-            format!("{word} ({} at least {value})", details::name(column))
-        }
-    })
 }
 
 /// What was searched, to follow "Nothing found".
@@ -204,7 +119,12 @@ fn searched(input: &ReplyInput<'_>) -> String {
         text.push_str(&format!(", continuing from {}", quoted(earlier)));
     }
     let mut all = input.filters.to_vec();
-    all.extend(input.refinements.iter().filter_map(applied));
+    all.extend(
+        input
+            .refinements
+            .iter()
+            .filter_map(|note| note.as_condition().or_else(|| note.in_lead())),
+    );
     text.push_str(&conditions(&all));
     text
 }
@@ -257,52 +177,67 @@ fn item(source: &Source, input: &ReplyInput<'_>, terms: &[String]) -> String {
     text
 }
 
+/// What could not be satisfied, and what to do about it.
 fn closing(input: &ReplyInput<'_>, shown: &[Source]) -> String {
     if shown.is_empty() {
-        return match loosest(input) {
-            Some(condition) => format!("Loosening {condition} may find some."),
-            None => "Other words may find some.".to_owned(),
+        return match (input.without, loosest(input)) {
+            (Some(condition), _) => format!("Without {} there would be rows.", condition_quoted(condition)),
+            (None, Some(condition)) => format!("Loosening {condition} may find some."),
+            (None, None) => "Other words may find some.".to_owned(),
         };
     }
     let best = shown
         .iter()
         .filter_map(|source| source.similarity)
         .reduce(f64::max);
-    if let (Some(bound), Some(best)) = (input.weak_below, best)
-        && best < bound
-    {
-        return "None of these is close in meaning to the request; other words may find better ones."
-            .to_owned();
-    }
-    if shown.len() < input.limit {
-        let found = match shown.len() {
-            1 => "Only 1 row was found".to_owned(),
-            count => format!("Only {count} rows were found"),
-        };
-        return match loosest(input) {
+    let is_weak = matches!((input.weak_below, best), (Some(bound), Some(best)) if best < bound);
+    let found = match shown.len() {
+        count if count >= input.limit => None,
+        1 => Some("Only 1 row was found".to_owned()),
+        count => Some(format!("Only {count} rows were found")),
+    };
+    match (found, is_weak) {
+        (Some(found), true) if shown.len() == 1 => {
+            format!(
+                "{found}, and it is not close in meaning to the request; other words may find better ones."
+            )
+        }
+        (Some(found), true) => {
+            format!("{found}, and none is close in meaning to the request; other words may find better ones.")
+        }
+        (None, true) => {
+            "None of these is close in meaning to the request; other words may find better ones.".to_owned()
+        }
+        (Some(found), false) => match loosest(input) {
             Some(condition) => format!("{found}; loosening {condition} may find more."),
             None => format!("{found}."),
-        };
+        },
+        (None, false) => "Add or change a condition to narrow this down.".to_owned(),
     }
-    "Add or change a condition to narrow this down.".to_owned()
 }
 
-/// The condition to loosen first: the comparison just made, else a range, which is a matter of degree, else the last.
+fn condition_quoted(condition: &str) -> String {
+    format!("\"{}\"", fold(condition, MAX_FILTER_CHARS).replace('"', "'"))
+}
+
+/// The condition to loosen first: what the message itself just demanded, else a range, which is a matter of degree, else
+/// the last.
 fn loosest(input: &ReplyInput<'_>) -> Option<String> {
-    let comparison = input.refinements.iter().rev().find_map(|note| match note {
-        RefinementNote::Applied { word, .. } => Some(word),
-        RefinementNote::Dropped { .. } => None,
-    });
+    let demanded = input
+        .refinements
+        .iter()
+        .rev()
+        .find_map(|note| note.applied().map(|(word, _)| word));
     let range = || {
         input
             .filters
             .iter()
             .rev()
             .find(|filter| filter.contains(['<', '>']))
+            .map(String::as_str)
     };
-    let condition = comparison.or_else(range).or(input.filters.last())?;
-    Some(format!(
-        "\"{}\"",
-        fold(condition, MAX_FILTER_CHARS).replace('"', "'")
-    ))
+    let condition = demanded
+        .or_else(range)
+        .or(input.filters.last().map(String::as_str))?;
+    Some(condition_quoted(condition))
 }

@@ -1,5 +1,6 @@
 //! The conversation logic: which earlier messages to show a model, whether a message continues an earlier request,
-//! what "younger" means beside the rows shown before, and the builtin provider's reply.
+//! what "younger" and "only in Pune" mean beside the rows shown before, the builtin provider's reply, what a model is
+//! told and may ask for, and whether a reply to one message may answer another.
 //!
 //! Everything here is deterministic and touches neither network nor database. It is made for English messages; in
 //! other languages the word lists find nothing, so every message but a very short one stands for itself. Messages
@@ -7,13 +8,19 @@
 //! is folded to one line.
 
 pub mod compose;
+mod courtesy;
 pub mod follow_up;
 mod line;
 pub mod prompt;
 #[cfg(test)]
 mod property_tests;
 pub mod refine;
+pub mod reuse;
+pub mod search_call;
 mod sentence;
+pub mod shelf;
+pub mod summary;
+pub mod title;
 pub mod window;
 mod words;
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::compose::{ReplyInput, compose};
 use super::follow_up::{cue, retrieval_query};
-use super::prompt::build;
+use super::prompt::{PromptInput, build};
 use super::refine::{apply, detect};
 use super::window::{estimate_tokens, select};
 use super::{Message, Role, Source, best_sentence, label};
@@ -137,7 +137,13 @@ proptest! {
 
     #[test]
     fn prompts_hold_one_fence(sources in proptest::collection::vec(source(), 0..5)) {
-        let messages = build("system", &[], &sources, "question");
+        let messages = build(&PromptInput {
+            system: "system",
+            sources: &sources,
+            message: "question",
+            max_tokens: 100_000,
+            ..PromptInput::default()
+        });
         let content = &messages[1].content;
         prop_assert!(content.starts_with("<rows>\n") && content.ends_with("\n</rows>\n\nquestion"));
         prop_assert_eq!(content.matches('<').count(), 2);

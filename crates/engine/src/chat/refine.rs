@@ -9,6 +9,7 @@ mod columns;
 mod lexicon;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 use serde_json::{Map, Value, json};
 use unicode_segmentation::UnicodeSegmentation;
@@ -110,12 +111,15 @@ fn clauses(text: &str) -> Vec<Vec<String>> {
 
 fn is_negated(before: &[String]) -> bool {
     let start = before.len().saturating_sub(NEGATION_REACH);
-    before[start..].iter().any(|word| {
-        matches!(
-            word.as_str(),
-            "not" | "no" | "never" | "nor" | "neither" | "without" | "cannot" | "dont"
-        ) || word.ends_with("n't")
-    })
+    before[start..].iter().any(|word| is_negation(word))
+}
+
+/// Whether a word in lower case negates what follows.
+fn is_negation(word: &str) -> bool {
+    matches!(
+        word,
+        "not" | "no" | "never" | "nor" | "neither" | "without" | "cannot" | "dont"
+    ) || word.ends_with("n't")
 }
 
 /// Whether "than" and something other than a reference to the rows shown follows.
@@ -195,13 +199,16 @@ pub fn apply(refinement: &Refinement, previous_rows: &[Map<String, Value>]) -> O
         (Degree::Superlative, Direction::Less) => "lte",
         (Degree::Superlative, Direction::Greater) => "gte",
     };
-    // A column called "or" would read as a combinator; in quotes it cannot.
-    let key = match refinement.column.as_str() {
-        "and" | "or" | "not" => format!("\"{}\"", refinement.column),
+    Some(json!({ filter_key(&refinement.column): { operator: value } }))
+}
+
+/// The column as a key of a filter. One called "or" would read as a combinator; in quotes it cannot.
+fn filter_key(column: &str) -> String {
+    match column {
+        "and" | "or" | "not" => format!("\"{column}\""),
         name if name.starts_with('"') && name.ends_with('"') => format!("\"{}\"", name.replace('"', "\"\"")),
         name => name.to_owned(),
-    };
-    Some(json!({ key: { operator: value } }))
+    }
 }
 
 fn is_usable(value: &Value) -> bool {

@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use super::value::{bounded, flag, number, object, shown, text, whole};
 use super::{
     Diversity, MAX_CANDIDATES, MAX_DIVERSE, MAX_K, MAX_OFFSET, OPTIONS, OptionError, Options, Reasons, Verb,
 };
 use crate::cache::Usage;
 use crate::filter::{closest, json_kind};
 use crate::fusion::Fusion;
-
-/// Longest value that a message repeats, in characters.
-const MAX_SHOWN_CHARS: usize = 60;
 
 /// Parses the options of a call of `verb`.
 ///
@@ -46,14 +44,24 @@ fn known(name: &str, verb: Verb) -> Result<&'static str, OptionError> {
 
 fn set(options: &mut Options, name: &'static str, value: &Value) -> Result<(), OptionError> {
     match name {
-        "cache" => options.cache = usage(value)?,
+        "cache" => {
+            options.cache = usage(value)?;
+            options.cache_given = true;
+        }
         "candidates" => options.candidates = Some(whole(name, value, 1, MAX_CANDIDATES)?),
+        "json_schema" => options.speech.json_schema = Some(object(name, value)?),
         "k" => options.k = Some(whole(name, value, 0, MAX_K)?),
+        "max_tokens" => options.speech.max_tokens = u32::try_from(whole(name, value, 1, MAX_TOKENS)?).ok(),
+        "metadata" => options.speech.metadata = Some(object(name, value)?),
         "min_similarity" => options.min_similarity = Some(number(name, value, -1.0, 1.0)?),
         "mmr" => options.diversity = Some(diversity(value)?),
         "mode" => options.mode = Some(text(name, value)?.parse()?),
         "offset" => options.offset = whole(name, value, 0, MAX_OFFSET)?,
         "reasons" => options.reasons = reasons(value)?,
+        "summary" => options.speech.summary = flag(name, value)?,
+        "system" => options.speech.system = Some(bounded(name, value, MAX_SYSTEM_BYTES)?),
+        "temperature" => options.speech.temperature = Some(number(name, value, 0.0, 2.0)?),
+        "title" => options.speech.title = Some(bounded(name, value, MAX_TITLE_BYTES)?),
         // Those of the fusion are looked at together.
         _ => {}
     }
@@ -134,71 +142,11 @@ fn fusion(given: &Map<String, Value>) -> Result<Fusion, OptionError> {
     Ok(Fusion::new(constant, semantic, text)?)
 }
 
+/// Longest system prompt, in bytes.
+pub const MAX_SYSTEM_BYTES: usize = 32 << 10;
+/// Longest title of a conversation, in bytes.
+const MAX_TITLE_BYTES: usize = 400;
+/// Most tokens of a reply.
+const MAX_TOKENS: usize = 1_000_000;
 /// Above it all ranks count alike.
 const MAX_RANK_CONSTANT: usize = 1_000_000;
-
-fn text<'a>(name: &'static str, value: &'a Value) -> Result<&'a str, OptionError> {
-    value.as_str().ok_or_else(|| OptionError::WrongKind {
-        name,
-        expected: "a string",
-        found: json_kind(value).to_owned(),
-    })
-}
-
-fn number(name: &'static str, value: &Value, smallest: f64, largest: f64) -> Result<f64, OptionError> {
-    let Some(number) = value.as_f64() else {
-        return Err(OptionError::WrongKind {
-            name,
-            expected: "a number",
-            found: json_kind(value).to_owned(),
-        });
-    };
-    if (smallest..=largest).contains(&number) {
-        return Ok(number);
-    }
-    if largest == f64::MAX {
-        return Err(OptionError::WrongKind {
-            name,
-            expected: "a number of at least 0",
-            found: shown(value),
-        });
-    }
-    Err(OptionError::OutOfRange {
-        name,
-        smallest,
-        largest,
-        given: shown(value),
-    })
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "bounds are small, and the number was checked to lie between them"
-)]
-fn whole(name: &'static str, value: &Value, smallest: usize, largest: usize) -> Result<usize, OptionError> {
-    let given = number(name, value, smallest as f64, largest as f64)?;
-    if given.fract() != 0.0 {
-        return Err(OptionError::WrongKind {
-            name,
-            expected: "a whole number",
-            found: shown(value),
-        });
-    }
-    Ok(given as usize)
-}
-
-/// A value as a message repeats it: on one line, cut.
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    let mut shown: String = text
-        .chars()
-        .take(MAX_SHOWN_CHARS)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if shown.len() < text.len() {
-        shown.push_str("...");
-    }
-    shown
-}

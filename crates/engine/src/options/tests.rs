@@ -17,6 +17,7 @@ fn every_option_is_read() {
     .unwrap();
     let expected = Options {
         cache: Usage::Bypass,
+        cache_given: true,
         offset: 20,
         min_similarity: Some(-0.25),
         diversity: Some(Diversity {
@@ -28,8 +29,28 @@ fn every_option_is_read() {
         reasons: Reasons::Text,
         k: None,
         mode: None,
+        speech: Speech::default(),
     };
     assert_eq!(options, expected);
+    let said = parse(
+        &json!({
+            "system": "Be brief.", "temperature": 0.5, "max_tokens": 50, "summary": true, "title": "Dancers", "metadata": {"a": 1},
+        }),
+        Verb::Chat,
+    )
+    .unwrap();
+    let expected = Speech {
+        system: Some("Be brief.".to_owned()),
+        temperature: Some(0.5),
+        max_tokens: Some(50),
+        json_schema: None,
+        summary: true,
+        title: Some("Dancers".to_owned()),
+        metadata: Some(json!({"a": 1})),
+    };
+    assert_eq!(said.speech, expected);
+    let shaped = parse(&json!({"json_schema": {"type": "object"}}), Verb::Generate).unwrap();
+    assert_eq!(shaped.speech.json_schema, Some(json!({"type": "object"})));
     assert_eq!(parse(&json!({}), Verb::Chat), Ok(Options::default()));
     let explain = parse(&json!({"k": 3, "mode": "text", "mmr": 1}), Verb::MatchExplain).unwrap();
     assert_eq!((explain.k, explain.mode), (Some(3), Some(Mode::Text)));
@@ -79,7 +100,7 @@ fn what_is_wrong_is_named_with_both_numbers() {
             json!({"offset": 1}),
             "option \"offset\" cannot be used with chat",
             Some(
-                "Options of chat are cache, candidates, min_similarity, mmr, rrf_k, semantic_weight, text_weight.",
+                "Options of chat are cache, candidates, max_tokens, metadata, min_similarity, mmr, rrf_k, semantic_weight, summary, system, temperature, text_weight, title.",
             ),
         ),
         (

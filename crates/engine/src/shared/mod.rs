@@ -4,9 +4,11 @@
 //! has a state for each of them, and each step is one atomic exchange. Process latches appear as plain numbers here; the
 //! glue knows how to set them.
 
+pub mod breaker;
 pub mod counters;
 pub mod embedder;
 pub mod histogram;
+pub mod ledger;
 pub mod models;
 pub mod portion;
 pub mod sync;

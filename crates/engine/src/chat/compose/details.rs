@@ -19,10 +19,10 @@ const MAX_ARRAY_LENGTH: usize = 32;
 /// request, then the rest in the row's order, up to three.
 pub(super) fn choose(source: &Source, input: &ReplyInput<'_>, terms: &[String]) -> Vec<String> {
     let mut columns: Vec<&str> = Vec::new();
-    let refined = input.refinements.iter().filter_map(|note| match note {
-        super::RefinementNote::Applied { column, .. } => Some(column.as_str()),
-        super::RefinementNote::Dropped { .. } => None,
-    });
+    let refined = input
+        .refinements
+        .iter()
+        .filter_map(|note| note.applied().map(|(_, column)| column));
     let wanted = refined.chain(input.highlighted.iter().map(String::as_str));
     let mentioned = source
         .row

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::chat::refine::{Degree, Direction};
 
 fn source(key: &str, row: Value, snippet: &str) -> Source {
     let row = row.as_object().unwrap().clone();
@@ -150,6 +151,117 @@ fn dropped_comparisons_and_weak_matches_are_said() {
         reply
             .ends_with("None of these is close in meaning to the request; other words may find better ones.")
     );
+    // Too few and too weak are both said.
+    for (rows, limit, expected) in [
+        (
+            1,
+            3,
+            "Only 1 row was found, and it is not close in meaning to the request; other words may find better ones.",
+        ),
+        (
+            2,
+            3,
+            "Only 2 rows were found, and none is close in meaning to the request; other words may find better ones.",
+        ),
+    ] {
+        let reply = compose(&ReplyInput {
+            message: "taller",
+            sources: &vec![asha(); rows],
+            limit,
+            weak_below: Some(0.7),
+            ..ReplyInput::default()
+        });
+        assert!(reply.ends_with(expected), "{reply}");
+    }
+}
+
+fn only_in_pune() -> RefinementNote {
+    RefinementNote::Named {
+        phrase: "only in Pune".to_owned(),
+        column: "home_city".to_owned(),
+        values: vec!["Pune".to_owned()],
+        negated: false,
+    }
+}
+
+#[test]
+fn demanded_values_are_told_and_blamed() {
+    let not_hindi = RefinementNote::Named {
+        phrase: "nobody who speaks Hindi or Tamil".to_owned(),
+        column: "languages".to_owned(),
+        values: vec!["Hindi".to_owned(), "Tamil".to_owned()],
+        negated: true,
+    };
+    let both = RefinementNote::Named {
+        phrase: "must speak Hindi and Tamil".to_owned(),
+        column: "languages".to_owned(),
+        values: vec!["Hindi".to_owned(), "Tamil".to_owned()],
+        negated: false,
+    };
+    let row = source(
+        "18",
+        json!({"name": "Neha", "age": 36, "home_city": "Pune", "x": 1, "y": 2}),
+        "",
+    );
+    let reply = compose(&ReplyInput {
+        message: "and only in Pune?",
+        continues: Some("a warm mother"),
+        refinements: &[younger(), only_in_pune()],
+        sources: std::slice::from_ref(&row),
+        limit: 5,
+        ..ReplyInput::default()
+    });
+    assert_eq!(
+        reply,
+        "Younger than Asha (41) and only in Pune (home city = Pune), continuing from \"a warm mother\":\n\
+         1. Neha: age 36, home city Pune, x 1.\n\
+         Only 1 row was found; loosening \"only in Pune\" may find more."
+    );
+    let reply = compose(&ReplyInput {
+        message: "dancers, only in Pune",
+        refinements: &[only_in_pune(), not_hindi, both],
+        sources: &[row],
+        limit: 1,
+        ..ReplyInput::default()
+    });
+    assert!(
+        reply.starts_with(
+            "For \"dancers, only in Pune\", where home city = Pune, languages is neither Hindi nor Tamil and \
+             languages = Hindi and Tamil:\n"
+        ),
+        "{reply}"
+    );
+    let nothing = ReplyInput {
+        message: "dancers, only in Pune",
+        refinements: &[only_in_pune()],
+        limit: 1,
+        ..ReplyInput::default()
+    };
+    assert_eq!(
+        compose(&nothing),
+        "Nothing found for \"dancers, only in Pune\", where home city = Pune.\n\
+         Loosening \"only in Pune\" may find some."
+    );
+    let reply = compose(&ReplyInput {
+        without: Some("only \"in\"\nPune"),
+        ..nothing
+    });
+    assert!(
+        reply.ends_with("\nWithout \"only 'in' Pune\" there would be rows."),
+        "{reply}"
+    );
+}
+
+#[test]
+fn a_value_condition_becomes_a_note() {
+    let known = crate::chat::refine::values::KnownValues {
+        column: "home_city".to_owned(),
+        is_array: false,
+        values: vec!["Pune".to_owned()],
+    };
+    let found = crate::chat::refine::values::detect("only in Pune", false, &[known]);
+    let notes: Vec<RefinementNote> = found.iter().map(RefinementNote::from).collect();
+    assert_eq!(notes, [only_in_pune()]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn suits(column: &Column, measure: Measure) -> bool {
 }
 
 /// The words of a column's name in lower case: `day_rate`, `dayRate` and `Day Rate` all give day and rate.
-fn name_words(name: &str) -> Vec<String> {
+pub(super) fn name_words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut follows_lower = false;
     let mut starts_word = true;

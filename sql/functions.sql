@@ -108,42 +108,6 @@ CREATE FUNCTION castmatch.text_terms(config regconfig, average_length real, docu
 COMMENT ON FUNCTION castmatch.text_terms(regconfig, real, text)
     IS 'the words of a text as hashes, each with its weight in the text for BM25: what the index of castmatch.attach holds';
 
-CREATE FUNCTION castmatch.chat(
-    message text, conversation_id uuid DEFAULT NULL, target regclass DEFAULT NULL, k integer DEFAULT 5,
-    filter jsonb DEFAULT NULL, prefer jsonb DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT NULL
-) RETURNS jsonb
-    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000 AS 'MODULE_PATHNAME', 'chat_wrapper';
-COMMENT ON FUNCTION castmatch.chat(text, uuid, regclass, integer, jsonb, jsonb, text, jsonb)
-    IS 'one turn of a conversation grounded in the rows of an attached table';
-
-CREATE FUNCTION castmatch.history(conversation_id uuid, max_messages integer DEFAULT 50)
-    RETURNS TABLE (seq bigint, role text, content text, created_at timestamp with time zone, tokens integer)
-    LANGUAGE sql STABLE PARALLEL SAFE
-BEGIN ATOMIC
-    SELECT latest.seq, latest.role, latest.content, latest.created_at, latest.tokens
-    FROM (
-        SELECT m.seq, m.role, m.content, m.created_at, m.tokens
-        FROM castmatch.messages m
-        WHERE m.conversation_id = history.conversation_id
-        ORDER BY m.seq DESC
-        LIMIT greatest(max_messages, 0)
-    ) latest
-    ORDER BY latest.seq;
-END;
-COMMENT ON FUNCTION castmatch.history(uuid, integer) IS 'the latest messages of a conversation, oldest first';
-
-CREATE FUNCTION castmatch.forget(conversation_id uuid) RETURNS bigint
-    LANGUAGE sql VOLATILE PARALLEL UNSAFE
-BEGIN ATOMIC
-    WITH forgotten AS (
-        DELETE FROM castmatch.messages m WHERE m.conversation_id = forget.conversation_id RETURNING 1
-    ), ended AS (
-        DELETE FROM castmatch.conversations c WHERE c.id = forget.conversation_id
-    )
-    SELECT count(*) FROM forgotten;
-END;
-COMMENT ON FUNCTION castmatch.forget(uuid) IS 'delete a conversation; returns how many messages it had';
-
 CREATE FUNCTION castmatch.cache_stats()
     RETURNS TABLE (
         kind text, level text, requests bigint, hits bigint, misses bigint, expired bigint, outdated bigint,

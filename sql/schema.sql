@@ -67,14 +67,59 @@ CREATE TABLE castmatch.text_statistics (
 );
 COMMENT ON TABLE castmatch.text_statistics IS 'frequent words of attached tables, by their hashes';
 
+CREATE TABLE castmatch.model_definitions (
+    name text PRIMARY KEY,
+    task text NOT NULL CHECK (task IN ('embedding', 'chat')),
+    provider text NOT NULL CHECK (provider IN ('builtin', 'openai')),
+    options jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
+    changed_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
+);
+COMMENT ON TABLE castmatch.model_definitions IS 'registered models; a key is never among the options, only where it is read from';
+
+CREATE TABLE castmatch.model_grants (
+    model text NOT NULL REFERENCES castmatch.model_definitions ON DELETE CASCADE,
+    role regrole NOT NULL,
+    PRIMARY KEY (model, role)
+);
+COMMENT ON TABLE castmatch.model_grants IS 'which roles may use a model, besides castmatch_admin';
+
+CREATE TABLE castmatch.usage_by_day (
+    role regrole NOT NULL,
+    model text NOT NULL,
+    day date NOT NULL,
+    requests bigint NOT NULL,
+    failed bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
+    cost numeric NOT NULL,
+    PRIMARY KEY (role, model, day)
+);
+COMMENT ON TABLE castmatch.usage_by_day IS 'calls of models as the chat worker writes them down, some seconds later';
+
+CREATE TABLE castmatch.budget_limits (
+    role regrole NOT NULL,
+    period text NOT NULL CHECK (period IN ('day', 'month')),
+    max_cost numeric CHECK (max_cost >= 0),
+    max_tokens bigint CHECK (max_tokens >= 0),
+    PRIMARY KEY (role, period)
+);
+COMMENT ON TABLE castmatch.budget_limits IS 'what roles and their members may spend; written by castmatch.set_budget';
+
 CREATE TABLE castmatch.conversations (
     id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
     owner regrole NOT NULL DEFAULT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole,
     target regclass,
+    title text,
+    metadata jsonb NOT NULL DEFAULT '{}',
+    summary text,
+    summary_through bigint NOT NULL DEFAULT 0,
     created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(),
     last_message_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON TABLE castmatch.conversations IS 'conversations held by castmatch.chat; each role sees its own';
+COMMENT ON COLUMN castmatch.conversations.metadata IS 'the application''s own, given with the option metadata';
+COMMENT ON COLUMN castmatch.conversations.summary IS 'what was said up to the message numbered summary_through, for models';
 CREATE INDEX conversations_owner ON castmatch.conversations (owner);
 
 CREATE TABLE castmatch.messages (
@@ -92,13 +137,36 @@ COMMENT ON COLUMN castmatch.messages.tokens IS 'estimated number of tokens';
 COMMENT ON COLUMN castmatch.messages.context IS
     'user: target, filter and query of the search; assistant: the rows that the reply rests on';
 
+-- Calls of chat that a background worker answers.
+CREATE TABLE castmatch.requests (
+    id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    conversation_id uuid NOT NULL REFERENCES castmatch.conversations ON DELETE CASCADE,
+    owner regrole NOT NULL DEFAULT pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole,
+    arguments jsonb NOT NULL,
+    state text NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'done', 'failed')),
+    tries integer NOT NULL DEFAULT 0,
+    result jsonb,
+    created_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamp with time zone
+);
+COMMENT ON TABLE castmatch.requests IS 'calls of castmatch.chat_async; each role sees its own';
+CREATE INDEX requests_open ON castmatch.requests (number) WHERE state IN ('queued', 'running');
+CREATE INDEX requests_conversation ON castmatch.requests (conversation_id);
+
+SELECT pg_catalog.pg_extension_config_dump('castmatch.model_definitions', '');
+SELECT pg_catalog.pg_extension_config_dump('castmatch.model_grants', '');
+SELECT pg_catalog.pg_extension_config_dump('castmatch.usage_by_day', '');
+SELECT pg_catalog.pg_extension_config_dump('castmatch.budget_limits', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.registrations', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.queue', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.queue_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.conversations', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.messages', '');
+SELECT pg_catalog.pg_extension_config_dump('castmatch.requests', '');
+SELECT pg_catalog.pg_extension_config_dump('castmatch.requests_number_seq', '');
 
-CREATE VIEW castmatch.attachments AS
+CREATE VIEW castmatch.attachments WITH (security_barrier) AS
     SELECT
         r.target,
         r.model,
@@ -143,7 +211,7 @@ COMMENT ON COLUMN castmatch.attachments.eta IS 'time until no row is pending at 
 COMMENT ON COLUMN castmatch.attachments.switching_to IS 'the model that castmatch.reembed is switching to';
 COMMENT ON COLUMN castmatch.attachments.failed IS 'rows that could not be embedded, exact; see castmatch.failures';
 
-CREATE VIEW castmatch.failures AS
+CREATE VIEW castmatch.failures WITH (security_barrier) AS
     SELECT q.target, q.key, q.tries, q.error, q.failed_at
     FROM castmatch.queue q
     WHERE q.failed_at IS NOT NULL AND pg_catalog.has_table_privilege(q.target, 'SELECT');

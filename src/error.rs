@@ -8,6 +8,7 @@ use castmatch_engine::filter::{ErrorClass as FilterErrorClass, FilterError};
 use castmatch_engine::fusion::FusionError;
 use castmatch_engine::options::OptionError;
 use castmatch_engine::prefer::PreferError;
+use castmatch_engine::registry::RegistryError;
 use castmatch_engine::vector::{ErrorClass, VectorError};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -99,6 +100,15 @@ pub fn prefer_error(failure: PreferError) -> ErrorReport {
 
 /// The report for options that are wrong.
 pub fn option_error(failure: OptionError) -> ErrorReport {
+    with_notes(
+        invalid_argument(failure.to_string()),
+        None::<String>,
+        failure.hint(),
+    )
+}
+
+/// The report for a model's definition that is wrong.
+pub fn registry_error(failure: RegistryError) -> ErrorReport {
     with_notes(
         invalid_argument(failure.to_string()),
         None::<String>,

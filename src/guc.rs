@@ -31,9 +31,19 @@ static MATCH_CACHE: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// Whether roles use each other's embeddings.
 static SHARE_EMBEDDINGS: GucSetting<bool> = GucSetting::<bool>::new(true);
 
+/// Failures in a row after which a model is left alone.
+static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
+/// How long a model is left alone, seconds.
+static BREAKER_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(30);
+/// The model of chat where a call names none.
+static CHAT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Share of replies taken from the cache for another wording that are computed all the same, to compare.
+static AUDIT_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.01);
+
 /// Registers every setting; called once from `_PG_init`.
 pub fn register() {
     register_caches();
+    register_models();
     GucRegistry::define_string_guc(
         c"castmatch.model_path",
         c"Folder that holds the folders of embedding models.",
@@ -93,6 +103,47 @@ pub fn register() {
         GucFlags::empty(),
     );
     crate::pg::signals::reserve_setting_prefix();
+}
+
+fn register_models() {
+    GucRegistry::define_int_guc(
+        c"castmatch.breaker_failures",
+        c"Number of failures in a row after which a model of another server is left alone for a while.",
+        c"All sessions count together.",
+        &BREAKER_FAILURES,
+        1,
+        1000,
+        GucContext::Suset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_int_guc(
+        c"castmatch.breaker_seconds",
+        c"How long a model that failed several times is left alone.",
+        c"After it one call tries whether the model answers again.",
+        &BREAKER_SECONDS,
+        1,
+        3600,
+        GucContext::Suset,
+        GucFlags::UNIT_S,
+    );
+    GucRegistry::define_string_guc(
+        c"castmatch.chat_model",
+        c"Model that castmatch.chat uses where a call names none.",
+        c"Empty means the built-in responder. Who uses it needs the right to.",
+        &CHAT_MODEL,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_float_guc(
+        c"castmatch.semantic_audit_rate",
+        c"Share of replies used again for another wording that are computed all the same and compared.",
+        c"The metrics tell how many of them rest on other rows.",
+        &AUDIT_RATE,
+        0.0,
+        1.0,
+        GucContext::Suset,
+        GucFlags::empty(),
+    );
 }
 
 fn register_caches() {
@@ -232,4 +283,25 @@ pub fn ef_search() -> usize {
 /// `castmatch.rerank_confidence`.
 pub fn rerank_confidence() -> f32 {
     RERANK_CONFIDENCE.get() as f32
+}
+
+/// Failures in a row after which a model is left alone.
+pub fn breaker_failures() -> u32 {
+    u32::try_from(BREAKER_FAILURES.get()).unwrap_or(1)
+}
+
+/// How long a model is left alone.
+pub fn breaker_open() -> Duration {
+    Duration::from_secs(u64::try_from(BREAKER_SECONDS.get()).unwrap_or(1))
+}
+
+/// The model of chat where a call names none.
+pub fn chat_model() -> Option<String> {
+    let name = CHAT_MODEL.get()?.to_str().ok()?.to_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// Share of reused replies that are computed all the same.
+pub fn semantic_audit_rate() -> f64 {
+    AUDIT_RATE.get()
 }

@@ -1,7 +1,7 @@
 //! castmatch: matching and chat inside PostgreSQL.
 //!
 //! This package is the glue between PostgreSQL and `castmatch-engine`: what could be tested without a server stands there.
-//! Data flows one way: types -> embed -> matching -> chat; `cache` and `stats` are called by
+//! Data flows one way: types -> models -> embed -> matching -> chat; `cache` and `stats` are called by
 //! them and call none of them. Functions are declared in `sql/`, which is the truth about names, volatility and privileges.
 
 // ErrorReport is what pgrx raises; an error is rare and boxing it would only move the cost.
@@ -10,10 +10,13 @@
 mod am;
 mod cache;
 mod chat;
+mod duty;
 mod embed;
 mod error;
 mod guc;
+mod launcher;
 mod matching;
+mod models;
 mod pg;
 mod shared;
 mod stats;
@@ -36,11 +39,13 @@ extension_sql_file!("../sql/vector.sql", name = "vector", requires = ["schema"])
 extension_sql_file!("../sql/halfvec.sql", name = "halfvec", requires = ["vector"]);
 extension_sql_file!("../sql/casts.sql", name = "casts", requires = ["halfvec"]);
 extension_sql_file!("../sql/index.sql", name = "index", requires = ["casts"]);
-extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["index"]);
+extension_sql_file!("../sql/models.sql", name = "models", requires = ["index"]);
+extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["models"]);
+extension_sql_file!("../sql/chat.sql", name = "chat", requires = ["functions"]);
 extension_sql_file!(
     "../sql/security.sql",
     name = "security",
-    requires = ["functions"],
+    requires = ["chat"],
     finalize
 );
 
@@ -54,7 +59,7 @@ pub extern "C-unwind" fn _PG_init() {
     if pg::shmem::preloading() {
         pg::startup::at_server_start(shared::request_space, note_preloaded);
         embed::worker::register();
-        matching::launcher::register();
+        launcher::register();
     }
 }
 

@@ -5,8 +5,10 @@
 
 use crate::error::Result;
 use crate::pg::shmem::{self, SharedLayout};
+use castmatch_engine::shared::breaker::Breakers;
 use castmatch_engine::shared::counters::StripedCounters;
 use castmatch_engine::shared::embedder::EmbedderState;
+use castmatch_engine::shared::ledger::Ledger;
 use castmatch_engine::shared::sync::SyncState;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -20,8 +22,12 @@ pub struct Shared {
     pub preloaded: AtomicU32,
     /// The embedding worker and its request slots.
     pub embedder: EmbedderState,
-    /// The launcher of the workers that keep attached tables embedded.
+    /// The launcher of the workers that keep attached tables embedded and give replies in the background.
     pub sync: SyncState,
+    /// Models that are left alone for a while.
+    pub breakers: Breakers,
+    /// What calls of models used and no table says yet.
+    pub ledger: Ledger,
     /// Counts what made every backend forget the values that it holds.
     pub cache_generation: AtomicU64,
     /// Counters and histograms.

@@ -315,6 +315,29 @@ pub fn look_up_all(keys: &[Key]) -> Vec<Option<Rc<[u8]>>> {
         .collect()
 }
 
+/// The value of a key as other processes know it now, and its age; not counted.
+pub fn peek(key: &Key, epoch: u64) -> Option<(Rc<[u8]>, Duration)> {
+    let now_ms = monotonic_ms();
+    let since_ms = since_ms(time_to_live(key.kind())?, now_ms);
+    let value = if memory::cache().is_some() {
+        look_up_shared(key, epoch, since_ms).ok()?
+    } else {
+        local::get(key, generation(), guc::local_cache_bytes())
+            .filter(|value| value.stored_ms >= since_ms && value.epoch == epoch)?
+    };
+    Some((
+        value.bytes,
+        Duration::from_millis(now_ms.saturating_sub(value.stored_ms)),
+    ))
+}
+
+/// Stores a value of a key that [`peek`] has looked at.
+pub fn put(key: &Key, epoch: u64, bytes: &[u8]) {
+    if time_to_live(key.kind()).is_some() {
+        store(key, epoch, &bytes.into(), monotonic_ms());
+    }
+}
+
 /// Stores a value that was computed after [`look_up_all`] on the shared level; without one on the backend's own.
 pub fn keep(key: &Key, bytes: &[u8]) {
     if time_to_live(key.kind()).is_some() {

@@ -1,50 +1,42 @@
-//! `castmatch.chat`: one turn of a conversation grounded in the rows of an attached table.
+//! Conversations grounded in the rows of an attached table: `castmatch.chat` and its relatives, and `castmatch.generate`.
 //!
-//! A turn locks its conversation's row, so that turns of one conversation happen one after the other and those of different ones
-//! do not touch. The search runs as the caller; so do the writes, under the row security of the conversation tables.
+//! ```text
+//! turn (arguments) ─► dialogue: conversation, window ─► question ─► search ─► material ─► chain of models ─► answer ─► messages
+//!                        ▲ chat (one transaction) · stream (a cursor) · worker (several transactions)
+//! ```
+//!
+//! A turn has its conversation for itself, so that turns of one conversation happen one after the other and those of different ones do
+//! not touch. The search runs as the caller; so do the writes, under the row security of the conversation tables.
 
-mod reply;
+mod answer;
+mod chain;
+mod dialogue;
+mod generate;
+mod question;
+mod requests;
+mod reuse;
 mod sources;
 mod store;
+mod stream;
+mod summary;
+mod task;
+mod turn;
+mod worker;
 
-use crate::error::{Result, error, invalid_argument, null_argument};
-use crate::matching::match_rows::parse_conditions;
-use crate::matching::rank;
+use crate::chat::answer::Answer;
+use crate::chat::dialogue::{Dialogue, Timings};
+use crate::chat::reuse::Hit;
+use crate::chat::turn::{Arguments, Turn};
+use crate::error::Result;
 use crate::pg::json::JsonArg;
-use crate::stats::{Operation, timed};
-use castmatch_engine::chat::window::estimate_tokens;
-use castmatch_engine::options::{Options, Verb};
+use crate::stats::{self, Operation, timed};
 use pgrx::datum::Uuid;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use pgrx::{JsonB, check_for_interrupts};
 use serde_json::{Value as Json, json};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// Name of the provider that comes with castmatch: it composes replies itself.
-const BUILTIN_PROVIDER: &str = "builtin";
-
-/// Longest message, in bytes.
-const MAX_MESSAGE_BYTES: usize = 64 << 10;
-
-/// The arguments of a turn, checked.
-struct Turn<'a> {
-    message: &'a str,
-    conversation: Option<Uuid>,
-    target: Option<pg_sys::Oid>,
-    k: usize,
-    filter: Option<&'a Json>,
-    prefer: Option<&'a Json>,
-    options: &'a Options,
-}
-
-/// How long the parts of a turn took, in milliseconds.
-#[derive(Default)]
-struct Timings {
-    embed: f64,
-    matching: f64,
-    generate: f64,
-}
 
 #[pg_extern(sql = false)]
 #[allow(clippy::too_many_arguments)]
@@ -58,82 +50,62 @@ fn chat(
     model: Option<&str>,
     options: Option<JsonArg>,
 ) -> Result<JsonB> {
-    let message = message.ok_or_else(|| null_argument("message"))?;
-    if message.trim().is_empty() {
-        return Err(invalid_argument("message must not be empty"));
-    }
-    if message.len() > MAX_MESSAGE_BYTES {
-        return Err(error(
-            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-            format!(
-                "message of {} bytes is longer than {MAX_MESSAGE_BYTES} bytes",
-                message.len()
-            ),
-        ));
-    }
-    check_provider(model)?;
-    let conditions = parse_conditions(filter, prefer, options, Verb::Chat)?;
-    let turn = Turn {
+    let turn = Turn::new(Arguments {
         message,
         conversation: conversation_id,
         target,
-        k: rank::row_count(k.ok_or_else(|| null_argument("k"))?)?,
-        filter: conditions.filter.as_ref(),
-        prefer: conditions.prefer.as_ref(),
-        options: &conditions.options,
-    };
-    timed(Operation::Chat, || take_turn(&turn)).map(JsonB)
+        k,
+        filter,
+        prefer,
+        model,
+        options,
+    })?;
+    timed(Operation::Chat, || take_turn(turn)).map(JsonB)
 }
 
-/// Refuses models that there are none of. Texts are embedded by the model of the table, whatever composes the reply.
-fn check_provider(model: Option<&str>) -> Result<()> {
-    match model {
-        None | Some(BUILTIN_PROVIDER) => Ok(()),
-        Some(other) => Err(error(
-            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
-            format!("chat model \"{other}\" does not exist"),
-        )
-        .set_hint("The model that comes with castmatch is called \"builtin\".")),
-    }
-}
-
-fn take_turn(turn: &Turn) -> Result<Json> {
+fn take_turn(turn: Turn) -> Result<Json> {
     let started = Instant::now();
-    let conversation = store::open(turn.conversation)?;
-    let window = store::window(&conversation)?;
-    let target = sources::choose_target(turn.target, conversation.target)?;
-    let mut timings = Timings::default();
-    let (answer, age) = reply::answer(turn, target, &window, &mut timings)?;
+    let mut dialogue = Dialogue::open(turn)?;
+    let (answer, hit) = reuse::answer(&mut dialogue)?;
     check_for_interrupts!();
-    let prompt_tokens =
-        estimate_tokens(turn.message) + window.iter().map(|kept| kept.message.tokens).sum::<usize>();
-    let completion_tokens = estimate_tokens(&answer.text);
-    store::append(
-        &conversation,
-        target,
-        turn.message,
-        &answer.context,
-        &answer.text,
-        &answer.sources,
-    )?;
-    Ok(json!({
-        "conversation_id": conversation.id.to_string(),
+    dialogue.store(&answer)?;
+    Ok(told(&dialogue, &answer, hit, started))
+}
+
+/// What `chat` returns.
+fn told(dialogue: &Dialogue, answer: &Answer, hit: Option<Hit>, started: Instant) -> Json {
+    if !answer.degraded.is_empty()
+        && let Some(counters) = stats::counters()
+    {
+        counters.chat.degraded.fetch_add(1, Ordering::Relaxed);
+    }
+    let Timings {
+        embed,
+        matching,
+        generate,
+    } = dialogue.timings;
+    let kind = hit.map(|hit| {
+        if hit.similarity.is_some() {
+            "semantic"
+        } else {
+            "exact"
+        }
+    });
+    json!({
+        "conversation_id": dialogue.conversation.id.to_string(),
         "reply": answer.text,
-        "model": BUILTIN_PROVIDER,
+        "model": answer.model,
         "sources": answer.sources,
         "cache": {
-            "hit": age.is_some(),
-            "kind": age.map(|_| "exact"),
-            "age_seconds": age.map(|age| age.as_secs_f64()),
-            "similarity": null,
+            "hit": hit.is_some(),
+            "kind": kind,
+            "age_seconds": hit.map(|hit| hit.age.as_secs_f64()),
+            "similarity": hit.and_then(|hit| hit.similarity),
         },
-        "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens},
-        "degraded": [],
-        "timings_ms": {
-            "embed": timings.embed, "match": timings.matching, "generate": timings.generate,
-            "total": milliseconds(started),
-        },
-    }))
+        "usage": {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens},
+        "degraded": answer.degraded,
+        "timings_ms": {"embed": embed, "match": matching, "generate": generate, "total": milliseconds(started)},
+    })
 }
 
 /// Milliseconds since `started`, to three decimals.

@@ -2,9 +2,11 @@
 
 use crate::error::{Result, invalid_argument};
 use crate::matching::attachment::Attachment;
+use crate::matching::rank::Match;
 use crate::pg::json;
 use crate::pg::spi::{Access, session};
 use crate::pg::value::Value;
+use castmatch_engine::chat::refine::values::KnownValues;
 use castmatch_engine::chat::{Source, label};
 use pgrx::pg_sys;
 use serde_json::{Map, Value as Json};
@@ -76,5 +78,59 @@ pub fn load(attachment: &Attachment, keys: &[String]) -> Result<Vec<Source>> {
             });
         }
         Ok(sources)
+    })
+}
+
+/// The rows of a search, with what the search knows of them.
+///
+/// # Errors
+/// As for [`load`].
+pub fn of_matches(attachment: &Attachment, matches: &[Match]) -> Result<Vec<Source>> {
+    let keys: Vec<String> = matches.iter().map(|found| found.key.clone()).collect();
+    let mut rows = load(attachment, &keys)?;
+    for row in &mut rows {
+        if let Some(found) = matches.iter().find(|found| found.key == row.key) {
+            row.similarity = found.similarity;
+            row.matched_terms = found.matched_terms();
+        }
+    }
+    Ok(rows)
+}
+
+/// Values that the planner's statistics know of the table's filter columns, as far as the caller may read those: of a column with few
+/// values all of them, and no row has to be looked at.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn known_values(attachment: &Attachment) -> Result<Vec<KnownValues>> {
+    if attachment.filters.is_empty() {
+        return Ok(Vec::new());
+    }
+    session(Access::ReadOnly, |session| {
+        let rows = session.run(
+            "SELECT s.attname::pg_catalog.text, y.typcategory OPERATOR(pg_catalog.=) 'A',
+                    CASE WHEN y.typcategory OPERATOR(pg_catalog.=) 'A' THEN s.most_common_elems ELSE s.most_common_vals END::pg_catalog.text::pg_catalog.text[]
+             FROM pg_catalog.pg_class c
+             JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+             JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid
+             JOIN pg_catalog.pg_type y ON y.oid OPERATOR(pg_catalog.=) a.atttypid
+             LEFT JOIN pg_catalog.pg_type e ON e.oid OPERATOR(pg_catalog.=) y.typelem
+             JOIN pg_catalog.pg_stats s ON s.schemaname OPERATOR(pg_catalog.=) n.nspname
+                 AND s.tablename OPERATOR(pg_catalog.=) c.relname AND s.attname OPERATOR(pg_catalog.=) a.attname
+             WHERE c.oid OPERATOR(pg_catalog.=) $1 AND a.attname::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($2)
+               AND s.inherited OPERATOR(pg_catalog.=) (c.relkind OPERATOR(pg_catalog.=) 'p')
+               AND (y.typcategory IN ('S', 'E') OR e.typcategory IN ('S', 'E'))",
+            &[Value::oid(attachment.target), Value::of(attachment.filters.clone())],
+        )?;
+        let mut known = Vec::new();
+        for row in 0..rows.len() {
+            let values: Option<Vec<Option<String>>> = rows.get(row, 3)?;
+            known.push(KnownValues {
+                column: rows.require(row, 1)?,
+                is_array: rows.require(row, 2)?,
+                values: values.into_iter().flatten().flatten().collect(),
+            });
+        }
+        Ok(known)
     })
 }

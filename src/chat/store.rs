@@ -1,24 +1,85 @@
 //! Conversations and messages as rows: opening a conversation, reading its window, appending a turn.
+//!
+//! Whoever takes a turn holds a lock of the conversation that is no row's: a transaction until its end, the chat worker over the several
+//! transactions of a turn, so that it holds no row while it waits for a model.
 
-use crate::error::{Result, error};
+use crate::chat::answer::Answer;
+use crate::chat::turn::Turn;
+use crate::error::{Result, no_row};
 use crate::guc;
 use crate::pg::json;
-use crate::pg::spi::{Access, session};
+use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
+use crate::pg::xact::uses_one_snapshot;
+use castmatch_engine::chat::title::title;
 use castmatch_engine::chat::window::{estimate_tokens, select};
 use castmatch_engine::chat::{Message, Role};
 use pgrx::JsonB;
 use pgrx::datum::Uuid;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use serde_json::Value as Json;
 
-/// A conversation whose row this transaction has locked.
+/// A conversation in which nobody else takes a turn.
+#[derive(Clone)]
 pub struct Conversation {
     /// Its id.
     pub id: Uuid,
     /// The table of its last turn.
     pub target: Option<pg_sys::Oid>,
+    /// What was said up to the message of that number, for models.
+    pub summary: Option<String>,
+    /// The last message in the summary.
+    pub summary_through: i64,
+}
+
+/// The locks of conversations among advisory locks: castmatch's own first number, the second from the conversation's id.
+const LOCK_CLASS: i32 = 1_667_331_942;
+
+/// The second number of a conversation's lock. Two conversations of one number wait for each other, no more.
+pub fn lock_number(id: &Uuid) -> i32 {
+    let bytes = id.as_bytes();
+    bytes.chunks_exact(4).fold(0, |sum, part| {
+        sum ^ i32::from_le_bytes([part[0], part[1], part[2], part[3]])
+    })
+}
+
+/// Waits for the lock of a conversation until the end of the transaction.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn lock(session: &Session, id: &Uuid) -> Result<()> {
+    session
+        .run(
+            "SELECT pg_catalog.pg_advisory_xact_lock($1, $2)",
+            &[Value::of(LOCK_CLASS), Value::of(lock_number(id))],
+        )
+        .map(drop)
+}
+
+/// Takes the lock of a conversation for this session, if nobody has it.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn try_lock_for_session(session: &Session, id: &Uuid) -> Result<bool> {
+    session
+        .run(
+            "SELECT pg_catalog.pg_try_advisory_lock($1, $2)",
+            &[Value::of(LOCK_CLASS), Value::of(lock_number(id))],
+        )?
+        .require(0, 1)
+}
+
+/// Gives back what [`try_lock_for_session`] took.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn unlock_for_session(session: &Session, id: &Uuid) -> Result<()> {
+    session
+        .run(
+            "SELECT pg_catalog.pg_advisory_unlock($1, $2)",
+            &[Value::of(LOCK_CLASS), Value::of(lock_number(id))],
+        )
+        .map(drop)
 }
 
 /// A message of the window.
@@ -29,34 +90,52 @@ pub struct Kept {
     pub context: Json,
 }
 
-/// Opens the conversation of that id, or a new one.
+/// Opens the conversation of that id, or a new one, and waits for its lock.
 ///
 /// # Errors
 /// P0002 if the caller has no such conversation.
 pub fn open(id: Option<Uuid>) -> Result<Conversation> {
+    if let Some(id) = id {
+        session(Access::ReadWrite, |session| lock(session, &id))?;
+    }
+    find(id)
+}
+
+/// The conversation of that id, or a new one; others may take turns in it.
+///
+/// # Errors
+/// P0002 if the caller has no such conversation.
+pub fn find(id: Option<Uuid>) -> Result<Conversation> {
     session(Access::ReadWrite, |session| {
         let rows = match id {
-            Some(id) => session.run(
-                "SELECT c.id, c.target::oid FROM castmatch.conversations c
-                 WHERE c.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+            // A snapshot that is older than the lock may have missed a turn: that is told now, not when a model has been paid.
+            Some(id) if uses_one_snapshot() => session.run(
+                "SELECT c.id, c.target::oid, c.summary, c.summary_through FROM castmatch.conversations c
+                 WHERE c.id OPERATOR(pg_catalog.=) $1 FOR NO KEY UPDATE",
                 &[Value::of(id)],
             )?,
+            Some(id) => session.run(
+                "SELECT c.id, c.target::oid, c.summary, c.summary_through FROM castmatch.conversations c
+                 WHERE c.id OPERATOR(pg_catalog.=) $1",
+                &[Value::of(id)],
+            )?,
+            // Nobody else knows it before the commit.
             None => session.run(
-                "INSERT INTO castmatch.conversations DEFAULT VALUES RETURNING id, target::oid",
+                "INSERT INTO castmatch.conversations DEFAULT VALUES
+                 RETURNING id, target::oid, summary, summary_through",
                 &[],
             )?,
         };
         if rows.is_empty() {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
-            return Err(error(
-                PgSqlErrorCode::ERRCODE_NO_DATA_FOUND,
-                format!("conversation {id} does not exist"),
-            )
-            .set_hint("Leave conversation_id out to start a new conversation."));
+            return Err(no_row(format!("conversation {id} does not exist"))
+                .set_hint("Leave conversation_id out to start a new conversation."));
         }
         Ok(Conversation {
             id: rows.require(0, 1)?,
             target: rows.get(0, 2)?,
+            summary: rows.get(0, 3)?,
+            summary_through: rows.require(0, 4)?,
         })
     })
 }
@@ -102,15 +181,9 @@ pub fn window(conversation: &Conversation) -> Result<Vec<Kept>> {
 ///
 /// # Errors
 /// As the statements raise them.
-pub fn append(
-    conversation: &Conversation,
-    target: pg_sys::Oid,
-    message: &str,
-    context: &Json,
-    reply: &str,
-    sources: &Json,
-) -> Result<()> {
+pub fn append(conversation: &Conversation, target: pg_sys::Oid, turn: &Turn, answer: &Answer) -> Result<()> {
     let tokens = |text: &str| i32::try_from(estimate_tokens(text)).unwrap_or(i32::MAX);
+    let speech = &turn.options.speech;
     session(Access::ReadWrite, |session| {
         session.run(
             "INSERT INTO castmatch.messages (conversation_id, seq, role, content, tokens, context)
@@ -121,20 +194,37 @@ pub fn append(
                  AS v (step, role, content, tokens, context)",
             &[
                 Value::of(conversation.id),
-                Value::of(message),
-                Value::of(tokens(message)),
-                Value::of(JsonB(context.clone())),
-                Value::of(reply),
-                Value::of(tokens(reply)),
-                Value::of(JsonB(sources.clone())),
+                Value::of(turn.message.as_str()),
+                Value::of(tokens(&turn.message)),
+                Value::of(JsonB(answer.context.clone())),
+                Value::of(answer.text.as_str()),
+                Value::of(tokens(&answer.text)),
+                Value::of(JsonB(answer.sources.clone())),
             ],
         )?;
+        // Its first message gives a conversation its title, unless the application does.
         session.run(
             "UPDATE castmatch.conversations SET last_message_at = pg_catalog.clock_timestamp(),
-                 target = $2::pg_catalog.oid::pg_catalog.regclass
+                 target = $2::pg_catalog.oid::pg_catalog.regclass, title = COALESCE($3, title, $4),
+                 metadata = metadata OPERATOR(pg_catalog.||) COALESCE($5, '{}')
              WHERE id OPERATOR(pg_catalog.=) $1",
-            &[Value::of(conversation.id), Value::oid(target)],
+            &[
+                Value::of(conversation.id),
+                Value::oid(target),
+                optional_text(speech.title.as_deref()),
+                Value::of(title(&turn.message)),
+                speech
+                    .metadata
+                    .clone()
+                    .map_or(Value::datum(pg_sys::JSONBOID, None), |metadata| {
+                        Value::of(JsonB(metadata))
+                    }),
+            ],
         )
     })
     .map(drop)
+}
+
+fn optional_text(text: Option<&str>) -> Value {
+    text.map_or(Value::datum(pg_sys::TEXTOID, None), Value::of)
 }

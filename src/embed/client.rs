@@ -2,10 +2,10 @@
 //!
 //! A wait answers cancel and statement_timeout at once.
 
-use crate::embed::name::ModelName;
+use crate::embed::embedder::{Embedder, Runner};
 use crate::embed::ready;
-pub use crate::embed::request::Request;
-use crate::embed::request::embed_parts;
+use crate::embed::remote::{self, RemoteRequest};
+use crate::embed::request::{Request as LocalRequest, embed_parts};
 use crate::error::Result;
 use crate::pg::catalog;
 use crate::shared::shared;
@@ -45,58 +45,110 @@ impl From<EmbedFailure> for ErrorReport {
     }
 }
 
+/// Texts that a model is embedding.
+pub enum Request {
+    /// The embedding worker.
+    Local(LocalRequest),
+    /// A server elsewhere.
+    Remote(Box<RemoteRequest>),
+}
+
+impl Request {
+    /// Whether the model is done with what it was handed, or cannot do it. Never waits.
+    pub fn is_done(&mut self) -> bool {
+        match self {
+            Self::Local(request) => request.is_done(),
+            Self::Remote(request) => request.advance(),
+        }
+    }
+
+    /// Whether a server elsewhere is asked.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
+    /// Waits for the vectors of the texts, in order; in a transaction or in none.
+    ///
+    /// # Errors
+    /// See [`EmbedFailure`].
+    pub fn wait(self) -> Result<Vec<Vec<f32>>, EmbedFailure> {
+        match self {
+            Self::Local(request) => request.wait(),
+            Self::Remote(request) => request.wait(),
+        }
+    }
+}
+
 /// Vectors of the texts, in order.
 ///
 /// # Errors
 /// See [`EmbedFailure`].
-pub fn embed(model: &ModelName, texts: &[&str], urgency: Urgency) -> Result<Vec<Vec<f32>>, EmbedFailure> {
+pub fn embed(model: &Embedder, texts: &[&str], urgency: Urgency) -> Result<Vec<Vec<f32>>, EmbedFailure> {
     catalog::require_utf8()?;
-    let mut vectors = Vec::new();
-    embed_parts(model, texts, urgency, &mut vectors)?;
-    Ok(vectors)
+    match &model.runner {
+        Runner::Local(name) => {
+            let mut vectors = Vec::new();
+            embed_parts(name, texts, urgency, &mut vectors)?;
+            Ok(vectors)
+        }
+        Runner::Remote(definition) => RemoteRequest::submit(definition, texts)?.wait(),
+    }
 }
 
 /// Hands the texts over; the vectors are waited for later, in this transaction, another or none. A request that is dropped is
-/// cancelled.
+/// cancelled. To a server elsewhere they are handed over in a transaction.
 ///
 /// # Errors
 /// See [`EmbedFailure`].
-pub fn submit(model: &ModelName, texts: &[&str], urgency: Urgency) -> Result<Request, EmbedFailure> {
+pub fn submit(model: &Embedder, texts: &[&str], urgency: Urgency) -> Result<Request, EmbedFailure> {
     catalog::require_utf8()?;
-    Request::submit(model, texts, urgency)
+    Ok(match &model.runner {
+        Runner::Local(name) => Request::Local(LocalRequest::submit(name, texts, urgency)?),
+        Runner::Remote(definition) => Request::Remote(Box::new(RemoteRequest::submit(definition, texts)?)),
+    })
 }
 
-/// Whether the model is loaded now.
-pub fn is_loaded(model: &ModelName) -> bool {
+/// Whether the model is loaded now; of a server elsewhere nobody knows.
+pub fn is_loaded(model: &Embedder) -> bool {
+    let Runner::Local(name) = &model.runner else {
+        return false;
+    };
     shared().is_ok_and(|shared| {
         let models = &shared.embedder.models;
-        let facts = models.find(model.as_str()).and_then(|found| models.facts(found));
+        let facts = models.find(name.as_str()).and_then(|found| models.facts(found));
         facts.is_some_and(|facts| facts.condition == Condition::Ready)
     })
 }
 
-/// Dimensions of the model's vectors; loads the model if need be.
+/// Dimensions of the model's vectors; loads or asks the model if need be.
 ///
 /// # Errors
 /// As for [`embed`].
-pub fn dimensions(model: &ModelName) -> Result<usize> {
-    let (_, facts) = ready::await_model(&shared()?.embedder, model)?;
-    Ok(facts.dimensions)
+pub fn dimensions(model: &Embedder) -> Result<usize> {
+    match &model.runner {
+        Runner::Local(name) => {
+            let (_, facts) = ready::await_model(&shared()?.embedder, name)?;
+            Ok(facts.dimensions)
+        }
+        Runner::Remote(definition) => remote::dimensions(definition),
+    }
 }
 
-/// The loaded model's version: another one may give other vectors. Loads the model if its version is not known.
+/// The model's version: another one may give other vectors. Loads a local model if its version is not known.
 ///
 /// # Errors
 /// As for [`embed`].
-pub fn model_version(model: &ModelName) -> Result<u64> {
-    let facts = ready::known(&shared()?.embedder, model)?;
-    Ok(facts.version)
+pub fn model_version(model: &Embedder) -> Result<u64> {
+    match &model.runner {
+        Runner::Local(name) => Ok(ready::known(&shared()?.embedder, name)?.version),
+        Runner::Remote(definition) => Ok(definition.version()),
+    }
 }
 
 /// The model's version as `castmatch.registrations` keeps it.
 ///
 /// # Errors
 /// As for [`embed`].
-pub fn version_text(model: &ModelName) -> Result<String> {
+pub fn version_text(model: &Embedder) -> Result<String> {
     Ok(format!("{:016x}", model_version(model)?))
 }

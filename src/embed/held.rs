@@ -1,9 +1,10 @@
 //! The models that the embedding worker holds, and what the table of models says about them.
 
-use crate::embed::name::{ModelName, models_folder};
+use crate::embed::local::models_folder;
 use crate::guc;
 use crate::pg::worker::with_signals_blocked;
 use castmatch_engine::model::{EmbeddingModel, ModelError, ModelOptions};
+use castmatch_engine::model_name::ModelName;
 use castmatch_engine::shared::models::{Condition, MODELS, ModelRef, ModelTable};
 use core::time::Duration;
 use std::path::PathBuf;

@@ -1,13 +1,16 @@
-//! Text to vector: `castmatch.embed` and `castmatch.embed_batch`, served by one background worker that holds the models.
+//! Text to vector: `castmatch.embed` and `castmatch.embed_batch`, served by one background worker that holds the local models, or by a
+//! server elsewhere.
 
 pub mod client;
+mod embedder;
 mod held;
-mod name;
+pub mod local;
 mod ready;
+mod remote;
 mod request;
 pub mod worker;
 
-pub use name::{ModelName, model_of_table, resolve_model};
+pub use embedder::{Embedder, Runner, model_of_table, resolve_model};
 
 use crate::cache::{self, Computed, Usage};
 use crate::error::{Result, error, internal, invalid_argument};
@@ -40,7 +43,7 @@ fn check_kind(kind: Option<&str>) -> Result<()> {
 }
 
 /// The key of a text's embedding by a model of that version; the text in the form of [`normalize`].
-fn key(model: &ModelName, version: u64, text: &str) -> Key {
+fn key(model: &Embedder, version: u64, text: &str) -> Key {
     let role = if guc::share_embeddings() {
         0
     } else {
@@ -70,7 +73,7 @@ fn from_bytes(bytes: &[u8]) -> Vec<f32> {
 ///
 /// # Errors
 /// As for [`client::embed`].
-pub fn embed_query(model: &ModelName, text: &str, usage: Usage) -> Result<Vec<f32>> {
+pub fn embed_query(model: &Embedder, text: &str, usage: Usage) -> Result<Vec<f32>> {
     catalog::require_utf8()?;
     let text = normalize(text);
     let version = client::model_version(model)?;
@@ -88,7 +91,7 @@ pub fn embed_query(model: &ModelName, text: &str, usage: Usage) -> Result<Vec<f3
 }
 
 /// The embeddings of texts, in order: those that the caches have, the others computed together, each text once.
-fn embed_texts(model: &ModelName, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+fn embed_texts(model: &Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
     catalog::require_utf8()?;
     let version = client::model_version(model)?;
     let texts: Vec<Cow<str>> = texts.iter().map(|text| normalize(text)).collect();

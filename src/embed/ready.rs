@@ -1,10 +1,10 @@
 //! Waiting until a model is loaded, and for the worker that is to load it.
 
-use crate::embed::name::ModelName;
 use crate::embed::worker;
 use crate::error::{Result, error, not_in_state};
 use crate::pg::clock::monotonic_ms;
 use crate::pg::latch;
+use castmatch_engine::model_name::ModelName;
 use castmatch_engine::shared::embedder::EmbedderState;
 use castmatch_engine::shared::models::{Condition, Facts, MODELS, ModelRef};
 use core::sync::atomic::Ordering;

@@ -4,7 +4,6 @@
 //! process ends (exit callback).
 
 use crate::embed::client::EmbedFailure;
-use crate::embed::name::ModelName;
 use crate::embed::ready::{Absence, await_model, model_error};
 use crate::error::{Result, error, internal};
 use crate::pg::clock::monotonic_ms;
@@ -12,6 +11,7 @@ use crate::pg::dsm::Segment;
 use crate::pg::latch::{self, LatchAddress};
 use crate::pg::worker::{my_pid, on_process_exit};
 use crate::shared::shared;
+use castmatch_engine::model_name::ModelName;
 use castmatch_engine::request;
 use castmatch_engine::shared::embedder::{EmbedderState, Slot, SlotState, Urgency};
 use castmatch_engine::shared::models::{Condition, Facts, ModelRef};
@@ -84,7 +84,6 @@ impl Request {
 
     /// Whether the model is done with what it was handed, or cannot do it: the time to call [`Self::wait`], which has to wait
     /// again only for texts that were too many for one handing-over.
-    #[cfg_attr(not(feature = "pg_test"), allow(dead_code))]
     pub fn is_done(&self) -> bool {
         self.part.as_ref().is_none_or(Part::is_done)
     }

@@ -14,7 +14,7 @@ use crate::pg::role::{Restriction, act_as};
 use crate::pg::snapshot::with_latest;
 use crate::pg::spi::{Access, Rows, Session, quote_identifier, session};
 use crate::pg::value::Value;
-use crate::pg::xact::in_subtransaction;
+use crate::pg::xact::attempt;
 use castmatch_engine::filter;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -289,7 +289,12 @@ impl Attachment {
     /// # Errors
     /// The message.
     pub fn as_owner<R>(&self, f: impl FnOnce() -> Result<R>) -> Result<R, String> {
-        in_subtransaction(|| act_as(self.owner, Restriction::Restricted, f))
+        attempt(|| act_as(self.owner, Restriction::Restricted, f)).map_err(|failed| failed.message)
+    }
+
+    /// Schema and name of the table, quoted.
+    pub fn qualified_name(&self) -> &str {
+        self.table.strip_prefix("ONLY ").unwrap_or(&self.table)
     }
 
     /// The text that is embedded, as an SQL expression over the table alias `t`: no more of it than can matter, so that a

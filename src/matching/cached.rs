@@ -109,17 +109,30 @@ pub fn through<T: Serialize + DeserializeOwned>(
     usage: Usage,
     compute: impl FnOnce() -> Result<T>,
 ) -> Result<(T, Option<Duration>)> {
+    through_if(kind, place, usage, || Ok((compute()?, true)))
+}
+
+/// As [`through`]; what is computed says itself whether it may be stored.
+///
+/// # Errors
+/// Those of `compute`.
+pub fn through_if<T: Serialize + DeserializeOwned>(
+    kind: Kind,
+    place: Option<Place>,
+    usage: Usage,
+    compute: impl FnOnce() -> Result<(T, bool)>,
+) -> Result<(T, Option<Duration>)> {
     let Some(place) = place else {
         cache::note_bypass(kind);
-        return Ok((compute()?, None));
+        return Ok((compute()?.0, None));
     };
     let mut computed = None;
     let answer = cache::through(&place.key, place.epoch, usage, || {
-        let result = compute()?;
+        let (result, storable) = compute()?;
         let bytes = serde_json::to_vec(&result).ok();
         computed = Some(result);
         Ok(Computed {
-            storable: bytes.is_some(),
+            storable: storable && bytes.is_some(),
             bytes: bytes.unwrap_or_default(),
         })
     })?;

@@ -24,7 +24,8 @@ use pgrx::prelude::*;
 /// fails and is tried again. In a deadlock with a user's command it is this worker that gives way.
 const SETTINGS: &str = "
     SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
-        ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '60s'), ('deadlock_timeout', '100ms'),
+        ('search_path', 'pg_catalog, pg_temp'), ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
+        ('row_security', 'off'), ('lock_timeout', '60s'), ('deadlock_timeout', '100ms'),
         ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS s (name, value)";
 
 /// Only one works in a database; the number is castmatch's own among advisory locks of a session.

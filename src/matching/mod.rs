@@ -12,7 +12,6 @@ mod detach;
 mod explain;
 mod index_worker;
 pub mod key;
-pub mod launcher;
 pub mod legs;
 pub mod match_rows;
 mod own_row;
@@ -30,3 +29,5 @@ pub mod text;
 mod trigger;
 mod vector_index;
 mod versions;
+
+pub use queue::in_transaction;

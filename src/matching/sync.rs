@@ -1,9 +1,10 @@
 //! `castmatch.sync` and `castmatch.retry_failed`: waiting for the queue, and filling it again.
 
 use crate::error::{Result, error, invalid_argument, null_argument};
+use crate::launcher;
 use crate::matching::attachment::{Attachment, not_attached, relation_name};
 use crate::matching::target::require_select;
-use crate::matching::{launcher, trigger};
+use crate::matching::trigger;
 use crate::pg::catalog;
 use crate::pg::latch;
 use crate::pg::role::{Restriction, act_as};

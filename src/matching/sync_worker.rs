@@ -3,16 +3,16 @@
 //! It connects as the bootstrap superuser, but touches a user's table only as that table's owner and under the restrictions
 //! that PostgreSQL's own maintenance commands use, so that a trigger on the table gains nothing.
 
+use crate::duty::serve;
 use crate::matching::index_worker;
 use crate::matching::queue::{Outcome, Queue, in_transaction};
 use crate::pg::latch;
-use crate::pg::signals;
 use crate::pg::spi::{Access, session};
-use crate::pg::worker::{has_stopped, is_alive, my_pid, on_process_exit};
+use crate::pg::worker::has_stopped;
 use crate::shared::shared;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use castmatch_engine::shared::sync::Duty;
 use core::time::Duration;
-use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
+use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -21,14 +21,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Longest sleep while rows wait for their next try.
 const MAX_SLEEP: Duration = Duration::from_secs(10);
 
-static DATABASE: AtomicU32 = AtomicU32::new(0);
-static FINISHED: AtomicBool = AtomicBool::new(false);
-
 /// Settings of the session. In a deadlock with a user's command, DROP EXTENSION for one, it is this worker that gives way. Row security is off so that a policy that hides rows from their owner becomes a
 /// visible failure instead of rows that silently stay without an embedding.
 const SETTINGS: &str = "
     SELECT pg_catalog.set_config(s.name, s.value, false) FROM (VALUES
-        ('search_path', 'pg_catalog, pg_temp'), ('row_security', 'off'), ('lock_timeout', '2s'), ('deadlock_timeout', '100ms'),
+        ('search_path', 'pg_catalog, pg_temp'), ('default_transaction_isolation', 'read committed'), ('default_transaction_read_only', 'off'),
+        ('row_security', 'off'), ('lock_timeout', '2s'), ('deadlock_timeout', '100ms'),
         ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0')) AS s (name, value)";
 
 /// Entry point of the background worker; its argument is the database's OID.
@@ -36,45 +34,11 @@ const SETTINGS: &str = "
 #[unsafe(no_mangle)]
 #[allow(unsafe_code)]
 pub extern "C-unwind" fn castmatch_sync_worker_main(argument: pg_sys::Datum) {
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP);
-    signals::die_on_sigterm();
-    let database = argument.value() as u32;
-    signals::connect_to(pg_sys::Oid::from(database));
-    let state = match shared() {
-        Ok(shared) => &shared.sync,
-        Err(report) => {
-            report.report(PgLogLevel::LOG);
-            return;
-        }
-    };
-    if !state.enter(
-        database,
-        my_pid(),
-        latch::LatchAddress::mine().to_bits(),
-        is_alive,
-    ) {
-        return;
-    }
-    DATABASE.store(database, Ordering::Relaxed);
-    on_process_exit(sign_off);
-    if let Err(report) = work(database) {
-        report.report(PgLogLevel::ERROR);
-    }
-    FINISHED.store(true, Ordering::Relaxed);
-}
-
-/// Takes the worker out of the list; one that ended for another reason than lack of work asks for a successor.
-fn sign_off() {
-    let Ok(shared) = shared() else { return };
-    let database = DATABASE.load(Ordering::Relaxed);
-    shared.sync.leave(database);
-    if !FINISHED.load(Ordering::Relaxed) {
-        shared.sync.request(database, latch::wake);
-    }
+    serve(Duty::Rows, argument, work);
 }
 
 fn work(database: u32) -> crate::error::Result<()> {
-    let state = &shared()?.sync;
+    let state = shared()?.sync.work(Duty::Rows);
     BackgroundWorker::transaction(|| {
         session(Access::ReadWrite, |session| session.run(SETTINGS, &[]).map(drop))
     })?;

@@ -7,10 +7,10 @@
 use crate::cache::epoch;
 use crate::embed::{client, model_of_table};
 use crate::error::{Result, error, internal};
+use crate::launcher;
 use crate::matching::attach::queue_rows;
 use crate::matching::attachment::{Attachment, EmbedMode, column_gone};
 use crate::matching::key;
-use crate::matching::launcher;
 use crate::matching::queue::other_version;
 use crate::matching::target::Target;
 use crate::pg::role::{Restriction, act_as};
@@ -22,6 +22,7 @@ use crate::pg::xact;
 use crate::pg::{catalog, latch};
 use crate::shared::shared;
 use castmatch_engine::shared::embedder::Urgency;
+use castmatch_engine::shared::sync::Duty;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::rc::Rc;
@@ -193,7 +194,9 @@ fn announce_queue() -> Result<TriggerResult> {
 /// Runs after commit: names this database to the launcher.
 pub fn announce() {
     if let Ok(shared) = shared() {
-        shared.sync.request(catalog::my_database().to_u32(), latch::wake);
+        shared
+            .sync
+            .request(Duty::Rows, catalog::my_database().to_u32(), latch::wake);
     }
 }
 

@@ -23,3 +23,10 @@ pub fn monotonic_ms() -> u64 {
         .saturating_mul(1000)
         .saturating_add(nanoseconds / 1_000_000)
 }
+
+/// Seconds since 1970-01-01, UTC, by the system clock.
+pub fn unix_seconds() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

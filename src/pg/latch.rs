@@ -62,3 +62,44 @@ pub fn wait(timeout: Duration) {
     unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
     pgrx::check_for_interrupts!();
 }
+
+/// As [`wait`], and until the file descriptor becomes readable. A session whose client has gone ends here, whatever
+/// `client_connection_check_interval` says.
+pub fn wait_readable(descriptor: i32, timeout: Duration) {
+    let events =
+        pg_sys::WL_LATCH_SET | pg_sys::WL_SOCKET_READABLE | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let milliseconds = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    // SAFETY: MyLatch belongs to this process; the caller's descriptor is open; the event mask is one that is accepted.
+    unsafe {
+        pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            events as i32,
+            descriptor,
+            milliseconds,
+            pg_sys::PG_WAIT_EXTENSION,
+        )
+    };
+    // SAFETY: as in `wait`.
+    unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+    end_if_client_is_gone();
+    pgrx::check_for_interrupts!();
+}
+
+unsafe extern "C-unwind" {
+    /// Whether the client's end of the connection is open; a false answer may come late, never wrongly. Of the server's libpq,
+    /// whose header pgrx does not read.
+    fn pq_check_connection() -> bool;
+}
+
+/// Has the next check for interrupts end the session if nobody is there any more to tell an answer to.
+fn end_if_client_is_gone() {
+    // SAFETY: a plain global; null in background workers.
+    let has_client = unsafe { !pg_sys::MyProcPort.is_null() };
+    // SAFETY: polls the client's socket without blocking; needs a connected backend.
+    if has_client && !unsafe { pq_check_connection() } {
+        // SAFETY: flags that the server's own signal handlers set in the same way.
+        unsafe { pg_sys::ClientConnectionLost = 1 };
+        // SAFETY: as above.
+        unsafe { pg_sys::InterruptPending = 1 };
+    }
+}

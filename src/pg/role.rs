@@ -1,5 +1,7 @@
 //! Acting as another role for a while.
 
+use crate::pg::setting::{set_for_now, without_lasting_settings};
+use core::ffi::CStr;
 use pgrx::pg_sys;
 
 /// What the role switch allows to the code that runs under it.
@@ -11,7 +13,12 @@ pub enum Restriction {
     Restricted,
 }
 
-/// Runs `f` as `role`. An ERROR inside restores the role by the abort of the (sub)transaction.
+/// What names mean while another role acts: those of the server only, whatever the caller's search_path says. An operator of the
+/// caller's would run with the rights of the role.
+const SEARCH_PATH: (&CStr, &CStr) = (c"search_path", c"pg_catalog, pg_temp");
+
+/// Runs `f` as `role`, with a search_path that nobody else has a say in; settings that code of others changes meanwhile are as before
+/// afterwards. An ERROR inside restores role and settings by the abort of the (sub)transaction.
 pub fn act_as<R>(role: pg_sys::Oid, restriction: Restriction, f: impl FnOnce() -> R) -> R {
     let mut previous = pg_sys::InvalidOid;
     let mut context = 0;
@@ -23,7 +30,10 @@ pub fn act_as<R>(role: pg_sys::Oid, restriction: Restriction, f: impl FnOnce() -
     };
     // SAFETY: switching is legal at any time in a transaction; it is undone below or by abort.
     unsafe { pg_sys::SetUserIdAndSecContext(role, context | flag as i32) };
-    let result = f();
+    let result = without_lasting_settings(|| {
+        set_for_now(SEARCH_PATH.0, SEARCH_PATH.1);
+        f()
+    });
     // SAFETY: restores what was read above.
     unsafe { pg_sys::SetUserIdAndSecContext(previous, context) };
     result
@@ -33,6 +43,18 @@ pub fn act_as<R>(role: pg_sys::Oid, restriction: Restriction, f: impl FnOnce() -
 pub fn current() -> pg_sys::Oid {
     // SAFETY: a plain read of backend state.
     unsafe { pg_sys::GetUserId() }
+}
+
+/// Whether the current role is a superuser.
+pub fn is_superuser() -> bool {
+    // SAFETY: a look-up in the catalogs.
+    unsafe { pg_sys::superuser() }
+}
+
+/// Whether the current role has the rights of another: it is that one or a member that inherits.
+pub fn has_privileges_of(role: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up in the catalogs; an unknown role has no members.
+    unsafe { pg_sys::has_privs_of_role(current(), role) }
 }
 
 /// Whether the current role may read all columns of a table, those of the system among them.

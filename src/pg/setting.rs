@@ -18,24 +18,29 @@ pub fn with_settings<R>(settings: &[(&'static CStr, &CStr)], f: impl FnOnce() ->
     // SAFETY: opens a level of settings that is closed below, or by the abort after an ERROR.
     let level = unsafe { pg_sys::NewGUCNestLevel() };
     for (name, value) in settings {
-        // SAFETY: NUL-terminated strings that outlive the call, which copies the value; one that the setting refuses raises an ERROR.
-        unsafe {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            )
-        };
+        set_for_now(name, value);
     }
     let result = f();
     // SAFETY: the level opened above.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
+}
+
+/// Sets a setting until the level of settings that is open now is closed.
+pub fn set_for_now(name: &CStr, value: &CStr) {
+    // SAFETY: NUL-terminated strings that outlive the call, which copies the value; one that the setting refuses raises an ERROR.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        )
+    };
 }
 
 /// The value of a setting as text, if there is such a setting.

@@ -187,3 +187,24 @@ pub fn with_signals_blocked<R>(f: impl FnOnce() -> R) -> R {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, core::ptr::null_mut()) };
     result
 }
+
+unsafe extern "C-unwind" {
+    /// The server's own, of utils/timeout.h, which pgrx does not read.
+    fn enable_timeout_after(id: core::ffi::c_uint, delay_ms: core::ffi::c_int);
+    fn disable_timeout(id: core::ffi::c_uint, keep_indicator: bool);
+}
+
+/// The number of the statement's timeout in utils/timeout.h, the same in PostgreSQL 14 to 18.
+const STATEMENT_TIMEOUT: core::ffi::c_uint = 3;
+
+/// Runs `f`, which must not unwind, in a background worker under a limit of time as a statement has one: `statement_timeout` itself holds
+/// for what clients send only.
+pub fn with_time_limit<R>(limit: Duration, f: impl FnOnce() -> R) -> R {
+    let milliseconds = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the server registers this timeout for every process that is connected to a database; its handler asks for a cancel.
+    unsafe { enable_timeout_after(STATEMENT_TIMEOUT, milliseconds) };
+    let result = f();
+    // SAFETY: as above; a timeout that is over is disabled as well.
+    unsafe { disable_timeout(STATEMENT_TIMEOUT, false) };
+    result
+}

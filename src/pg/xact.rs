@@ -1,6 +1,8 @@
 //! What a backend remembers about its current transaction, and what happens when it commits.
 
 use pgrx::pg_sys;
+use pgrx::pg_sys::elog::PgLogLevel;
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
 use std::cell::{Cell, RefCell};
 
 thread_local! {
@@ -9,6 +11,8 @@ thread_local! {
     static REGISTERED: Cell<bool> = const { Cell::new(false) };
     static ON_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
     static BEFORE_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
+    /// What runs once after the commit of this transaction.
+    static AFTER_COMMIT: Cell<Option<fn()>> = const { Cell::new(None) };
     static AT_END: Cell<Option<fn()>> = const { Cell::new(None) };
     /// Whether the functions that run before a commit have run.
     static COMMITTING: Cell<bool> = const { Cell::new(false) };
@@ -47,6 +51,12 @@ pub fn note_enqueued(on_commit: fn()) {
             ids.push(current);
         }
     });
+    register_callbacks();
+}
+
+/// Has `run` run after the commit of this transaction, if it commits; it must not fail.
+pub fn after_commit(run: fn()) {
+    AFTER_COMMIT.set(Some(run));
     register_callbacks();
 }
 
@@ -90,6 +100,9 @@ unsafe extern "C-unwind" fn at_transaction_end(
     if let Some(run) = AT_END.get() {
         run();
     }
+    if let Some(run) = AFTER_COMMIT.take().filter(|_| committed) {
+        run();
+    }
     let enqueued = has_enqueued();
     ENQUEUED_IN.with_borrow_mut(Vec::clear);
     if enqueued
@@ -119,11 +132,35 @@ unsafe extern "C-unwind" fn at_subtransaction_end(
     });
 }
 
-/// Runs `f` in a subtransaction: its ERROR or `Err` rolls back what it wrote and comes back as a message.
+/// Why a subtransaction was rolled back.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// SQLSTATE.
+    pub code: PgSqlErrorCode,
+    /// The message.
+    pub message: String,
+}
+
+/// Runs `f` in a subtransaction: its ERROR or `Err` rolls back what it wrote and comes back as a message. A cancel or shutdown is not
+/// the fault of what was tried, and goes on as an ERROR.
 ///
 /// # Errors
 /// The message of the error that `f` met.
 pub fn in_subtransaction<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Result<R, String> {
+    attempt(f).map_err(|failed| {
+        if failed.code == PgSqlErrorCode::ERRCODE_QUERY_CANCELED {
+            crate::error::error(failed.code, failed.message.clone()).report(PgLogLevel::ERROR);
+        }
+        failed.message
+    })
+}
+
+/// As [`in_subtransaction`], but a cancel is a failure like any other: foreign code may raise one to end more than itself. Only a
+/// shutdown goes on.
+///
+/// # Errors
+/// The error that `f` met.
+pub fn attempt<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Result<R, Failed> {
     // SAFETY: reads of backend state that are restored below.
     let (context, owner) = unsafe { (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner) };
     // SAFETY: legal inside a transaction; ended on both ways out.
@@ -131,7 +168,14 @@ pub fn in_subtransaction<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Resu
     // SAFETY: the context was current before and outlives the subtransaction.
     unsafe { pg_sys::MemoryContextSwitchTo(context) };
     let outcome = pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| {
-        f().map_err(|report| report.message().to_owned())
+        f().map_err(|report| {
+            // Only a raised report tells its SQLSTATE; caught right below.
+            report.report(PgLogLevel::ERROR);
+            Failed {
+                code: PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                message: String::new(),
+            }
+        })
     }))
     .catch_others(|caught| {
         use pgrx::pg_sys::panic::CaughtError;
@@ -139,16 +183,13 @@ pub fn in_subtransaction<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Resu
             CaughtError::PostgresError(report)
             | CaughtError::ErrorReport(report)
             | CaughtError::RustPanic { ereport: report, .. } => {
-                // A cancel or shutdown is not the row's fault: it must end the whole batch.
-                let code = report.sql_error_code();
-                if matches!(
-                    code,
-                    pgrx::PgSqlErrorCode::ERRCODE_QUERY_CANCELED
-                        | pgrx::PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN
-                ) {
+                if report.sql_error_code() == PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN {
                     caught.rethrow();
                 }
-                Err(report.message().to_owned())
+                Err(Failed {
+                    code: report.sql_error_code(),
+                    message: report.message().to_owned(),
+                })
             }
         }
     })
@@ -166,4 +207,19 @@ pub fn in_subtransaction<R>(f: impl FnOnce() -> crate::error::Result<R>) -> Resu
         pg_sys::CurrentResourceOwner = owner;
     }
     outcome
+}
+
+/// Refuses a transaction that must not write, before anything that costs is done.
+///
+/// # Errors
+/// 25006.
+pub fn require_writable(what: &str) -> crate::error::Result<()> {
+    // SAFETY: a plain global of the backend.
+    if unsafe { !pg_sys::XactReadOnly } {
+        return Ok(());
+    }
+    Err(crate::error::error(
+        PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+        format!("cannot execute {what} in a read-only transaction"),
+    ))
 }

@@ -5,7 +5,7 @@ use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, session};
 use crate::shared::shared;
-use crate::stats::caches;
+use crate::stats::{caches, models};
 use castmatch_engine::shared::counters::{BUCKET_BOUNDS_US, Operation, StripedCounters};
 use castmatch_engine::shared::models::{Condition, ModelRef};
 use core::sync::atomic::Ordering;
@@ -32,7 +32,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    fn plain(name: &str, kind: &'static str, help: &'static str, value: f64) -> Self {
+    pub(super) fn plain(name: &str, kind: &'static str, help: &'static str, value: f64) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -122,7 +122,7 @@ fn queue_counts() -> Result<(i64, i64)> {
     act_as(owner, Restriction::LocalChange, || {
         session(Access::ReadOnly, |session| {
             let rows = session.run(
-                "SELECT count(*) FILTER (WHERE failed_at IS NULL), count(*) FILTER (WHERE failed_at IS NOT NULL)
+                "SELECT pg_catalog.count(*) FILTER (WHERE failed_at IS NULL), pg_catalog.count(*) FILTER (WHERE failed_at IS NOT NULL)
                  FROM castmatch.queue",
                 &[],
             )?;
@@ -147,8 +147,8 @@ fn metrics() -> Result<
 > {
     let shared = shared()?;
     let (pending, failed) = queue_counts()?;
-    let models = shared.embedder.models.all();
-    let ready = models
+    let local = shared.embedder.models.all();
+    let ready = local
         .first()
         .is_some_and(|(.., facts)| facts.condition == Condition::Ready);
     let counters = &shared.counters;
@@ -184,7 +184,7 @@ fn metrics() -> Result<
             counters.sum(|counters| counters.rows_failed.load(Ordering::Relaxed)) as f64,
         ),
     ];
-    samples.extend(models.into_iter().map(|(name, _, facts)| Sample {
+    samples.extend(local.into_iter().map(|(name, _, facts)| Sample {
         name: "castmatch_model_loaded".to_owned(),
         kind: "gauge",
         help: "1 if the embedding worker has the model loaded, 0 if it was asked for and is not.",
@@ -193,6 +193,7 @@ fn metrics() -> Result<
     }));
     operation_samples(counters, &mut samples);
     caches::samples(counters, &mut samples);
+    models::samples(shared, &mut samples);
     Ok(TableIterator::new(samples.into_iter().map(|sample| {
         (
             sample.name,

@@ -5,6 +5,7 @@
 
 mod caches;
 mod metrics;
+mod models;
 
 use crate::error::Result;
 use crate::shared::shared;

@@ -2,7 +2,7 @@
 //! `tests/pg_regress`, what needs several sessions or a restart in `tests/e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use crate::embed::ModelName;
+use crate::embed::Embedder;
 use crate::embed::client::{self, Request};
 use crate::error::internal;
 use crate::matching::target::Target;
@@ -189,7 +189,7 @@ mod tests {
             "a stern police inspector",
             "a horse",
         ];
-        let builtin = ModelName::builtin();
+        let builtin = Embedder::builtin();
         let together = client::embed(&builtin, &texts, Urgency::Interactive)
             .ok()
             .unwrap();
@@ -208,7 +208,7 @@ mod tests {
 
     #[pg_test]
     fn a_request_outlives_the_subtransaction_that_made_it() {
-        let builtin = ModelName::builtin();
+        let builtin = Embedder::builtin();
         let expected = client::embed(&builtin, &["a horse"], Urgency::Interactive)
             .ok()
             .unwrap();
@@ -228,7 +228,7 @@ mod tests {
         for request in requests {
             assert_eq!(request.wait().ok().unwrap(), expected);
         }
-        let none = client::submit(&builtin, &[], Urgency::Background).ok().unwrap();
+        let mut none = client::submit(&builtin, &[], Urgency::Background).ok().unwrap();
         assert!(none.is_done());
         assert!(none.wait().ok().unwrap().is_empty());
     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[pg_test]
     fn a_request_that_is_dropped_gives_its_slot_back() {
-        let builtin = ModelName::builtin();
+        let builtin = Embedder::builtin();
         let submit = || {
             client::submit(&builtin, &["a horse", "a mare"], Urgency::Background)
                 .map_err(pgrx::pg_sys::panic::ErrorReport::from)
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(my_slots(), 0);
         // The last one is still mapped: its transaction has not ended.
         assert_eq!(mapped_segments(), mapped + 1);
-        let request = submit().unwrap();
+        let mut request = submit().unwrap();
         while !request.is_done() {
             pgrx::check_for_interrupts!();
         }
@@ -286,7 +286,7 @@ mod tests {
 
     #[pg_test]
     fn texts_that_are_too_many_for_one_handing_over_come_back_in_order() {
-        let builtin = ModelName::builtin();
+        let builtin = Embedder::builtin();
         let texts: Vec<String> = (0..700).map(|number| format!("number {}", number % 7)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let request = client::submit(&builtin, &texts, Urgency::Background)

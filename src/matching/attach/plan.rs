@@ -1,6 +1,6 @@
 //! What `attach` is asked for, checked against the table before anything is changed.
 
-use crate::embed::ModelName;
+use crate::embed::Embedder;
 use crate::error::{Result, error, invalid_argument};
 use crate::matching::attachment::{EmbedMode, relation_name};
 use crate::matching::target;
@@ -15,7 +15,7 @@ pub struct Request {
     pub content: Vec<String>,
     pub key: Option<Vec<String>>,
     pub embedding: String,
-    pub model: ModelName,
+    pub model: Embedder,
     pub filters: Vec<String>,
     pub index_method: String,
     pub embed_mode: String,
@@ -27,7 +27,7 @@ pub struct Plan {
     pub key: Vec<String>,
     pub content: Vec<String>,
     pub embedding: String,
-    pub model: ModelName,
+    pub model: Embedder,
     pub filters: Vec<String>,
     pub text_config: String,
     pub text_config_oid: pg_sys::Oid,

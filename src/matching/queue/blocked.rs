@@ -1,6 +1,6 @@
 //! Tables that the sync worker passes over for a while, because their model cannot be used: others must not wait for them.
 
-use crate::embed::ModelName;
+use crate::embed::Embedder;
 use crate::embed::client;
 use pgrx::pg_sys;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 
 struct Wait {
-    model: ModelName,
+    model: Embedder,
     until: Instant,
     /// How long the next one is.
     next: Duration,
@@ -30,7 +30,7 @@ impl Blocked {
     pub fn note(
         &mut self,
         table: pg_sys::Oid,
-        model: ModelName,
+        model: Embedder,
         retry_after: Option<Duration>,
         until_loaded: bool,
     ) {

@@ -29,12 +29,12 @@ struct Entries {
     for_own: bool,
 }
 
-/// Entries that are due and not taken yet, each table's together, with the texts of their rows. Entries of rows that are gone and of
+/// Entries that are due and not taken yet, of tables that are not `busy`, each table's together, with the texts of their rows. Entries of rows that are gone and of
 /// tables that are not attached are settled here.
 ///
 /// # Errors
 /// As the statements on the queue raise them.
-pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Collected> {
+pub fn due(session: &Session, taken: Vec<i64>, busy: &[pg_sys::Oid], blocked: &Blocked) -> Result<Collected> {
     let present = session.run(
         "SELECT pg_catalog.to_regclass('castmatch.queue') IS NOT NULL",
         &[],
@@ -50,12 +50,12 @@ pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Coll
          ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED",
         &[
             Value::of(BATCH_ENTRIES),
-            Value::of(blocked.tables()),
+            Value::of(passed_over(busy, blocked)),
             Value::of(taken.clone()),
         ],
     )?;
     if due.is_empty() {
-        return next_due(session, taken, blocked).map(|wait| Collected::Nothing(Outcome::Idle(wait)));
+        return next_due(session, taken, busy, blocked).map(|wait| Collected::Nothing(Outcome::Idle(wait)));
     }
     let mut tables: BTreeMap<u32, BTreeMap<String, Entries>> = BTreeMap::new();
     for row in 0..due.len() {
@@ -72,15 +72,25 @@ pub fn due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Coll
     Ok(Collected::Works(works))
 }
 
+/// Tables that are not looked at now.
+fn passed_over(busy: &[pg_sys::Oid], blocked: &Blocked) -> Vec<pg_sys::Oid> {
+    busy.iter().copied().chain(blocked.tables()).collect()
+}
+
 /// How long until an entry is due that is not taken; `None` if there is none. One that somebody else has locked is looked for at once.
-fn next_due(session: &Session, taken: Vec<i64>, blocked: &Blocked) -> Result<Option<Duration>> {
+fn next_due(
+    session: &Session,
+    taken: Vec<i64>,
+    busy: &[pg_sys::Oid],
+    blocked: &Blocked,
+) -> Result<Option<Duration>> {
     let next = session.run(
         "SELECT pg_catalog.date_part('epoch',
              GREATEST(pg_catalog.min(not_before), pg_catalog.clock_timestamp()) - pg_catalog.clock_timestamp())
          FROM castmatch.queue WHERE failed_at IS NULL
            AND target::oid OPERATOR(pg_catalog.<>) ALL ($1) AND id OPERATOR(pg_catalog.<>) ALL ($2)
          HAVING pg_catalog.min(not_before) IS NOT NULL",
-        &[Value::of(blocked.tables()), Value::of(taken)],
+        &[Value::of(passed_over(busy, blocked)), Value::of(taken)],
     )?;
     let seconds = if next.is_empty() {
         None

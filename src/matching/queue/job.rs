@@ -4,10 +4,12 @@ use super::blocked::Blocked;
 use super::write::{self, Vectors};
 use super::{Row, Work, in_transaction};
 use crate::embed::client::{self, EmbedFailure, Request};
-use crate::embed::{ModelName, model_of_table};
+use crate::embed::{Embedder, Runner, model_of_table};
 use crate::error::{Result, not_in_state};
 use crate::matching::attachment::Attachment;
+use crate::pg::role::{Restriction, act_as};
 use crate::stats::{Operation, timed};
+use castmatch_engine::model_name::BUILTIN;
 use castmatch_engine::retry::Rate;
 use castmatch_engine::shared::embedder::Urgency;
 use pgrx::pg_sys;
@@ -26,21 +28,23 @@ pub struct Job {
 
 /// What a model was asked.
 struct Ask {
-    model: ModelName,
+    model: Embedder,
     request: Request,
 }
 
 /// Why a model cannot be used at all, and when to try again; the rows stay queued.
 struct Unusable {
-    model: ModelName,
+    model: Embedder,
     message: String,
     retry_after: Option<Duration>,
     /// Whether it is another version of the model than the table's.
     is_other: bool,
+    /// Whether it is not even known which model is meant: `model` stands for none then.
+    is_unknown: bool,
 }
 
 impl Unusable {
-    fn new(model: ModelName, failure: EmbedFailure) -> Self {
+    fn new(model: Embedder, failure: EmbedFailure) -> Self {
         let retry_after = match &failure {
             EmbedFailure::Unavailable { retry_after, .. } => *retry_after,
             EmbedFailure::Texts(_) => None,
@@ -50,6 +54,7 @@ impl Unusable {
             message: ErrorReport::from(failure).message().to_owned(),
             retry_after,
             is_other: false,
+            is_unknown: false,
         }
     }
 }
@@ -57,8 +62,10 @@ impl Unusable {
 impl Ask {
     /// Hands texts to a model of the given version: no column may hold vectors of two.
     fn new(table: &Attachment, model: &str, version: &str, texts: &[&str]) -> Result<Self, Unusable> {
-        let name =
-            model_of_table(model).map_err(|report| Unusable::new(ModelName::builtin(), report.into()))?;
+        let name = resolve(table, model).map_err(|report| Unusable {
+            is_unknown: true,
+            ..Unusable::new(Embedder::builtin(), report.into())
+        })?;
         let unusable = |failure| Unusable::new(name.clone(), failure);
         let version_now = client::version_text(&name).map_err(|report| unusable(report.into()))?;
         if version_now != version {
@@ -66,12 +73,12 @@ impl Ask {
             let unusable = unusable(other_version(table, model).into());
             return Err(Unusable { is_other, ..unusable });
         }
-        let request = client::submit(&name, texts, Urgency::Background).map_err(unusable)?;
+        let request = submit(table, &name, texts).map_err(unusable)?;
         Ok(Self { model: name, request })
     }
 
     /// A vector for each of the rows that has a text.
-    fn wait<'a>(self, rows: impl Iterator<Item = &'a Row>) -> Result<Vectors, Unusable> {
+    fn wait<'a>(self, table: &Attachment, rows: impl Iterator<Item = &'a Row>) -> Result<Vectors, Unusable> {
         let Self { model, request } = self;
         match request.wait() {
             Ok(vectors) => {
@@ -81,7 +88,7 @@ impl Ask {
                     .collect())
             }
             // One text is to blame: find out which.
-            Err(EmbedFailure::Texts(_)) => rows.map(|row| embed_row(&model, row)).collect(),
+            Err(EmbedFailure::Texts(_)) => rows.map(|row| embed_row(table, &model, row)).collect(),
             Err(failure) => Err(Unusable::new(model, failure)),
         }
     }
@@ -97,11 +104,32 @@ pub fn other_version(table: &Attachment, model: &str) -> ErrorReport {
     .set_hint("Run castmatch.reembed for the table, or put the model's former files back.")
 }
 
-fn embed_row(model: &ModelName, row: &Row) -> Result<Result<Option<Vec<f32>>, String>, Unusable> {
+/// The model that a table names; a registered one is looked up as the table's owner, who pays for it.
+fn resolve(table: &Attachment, model: &str) -> Result<Embedder> {
+    if model == BUILTIN {
+        return Ok(Embedder::builtin());
+    }
+    in_transaction(|_| act_as(table.owner, Restriction::LocalChange, || model_of_table(model)))
+}
+
+/// Hands texts to a model. What a server elsewhere needs is read in a transaction, which ends before the model is waited for.
+fn submit(table: &Attachment, model: &Embedder, texts: &[&str]) -> Result<Request, EmbedFailure> {
+    let submit = || client::submit(model, texts, Urgency::Background);
+    match model.runner {
+        Runner::Local(_) => submit(),
+        Runner::Remote(_) => in_transaction(|_| Ok(act_as(table.owner, Restriction::LocalChange, submit)))?,
+    }
+}
+
+fn embed_row(
+    table: &Attachment,
+    model: &Embedder,
+    row: &Row,
+) -> Result<Result<Option<Vec<f32>>, String>, Unusable> {
     let Some(text) = row.text.as_deref() else {
         return Ok(Ok(None));
     };
-    match client::embed(model, &[text], Urgency::Background) {
+    match submit(table, model, &[text]).and_then(Request::wait) {
         Ok(mut vectors) => Ok(Ok(vectors.pop())),
         Err(EmbedFailure::Texts(report)) => {
             let detail = report
@@ -155,6 +183,27 @@ impl Job {
         Ok((own, next))
     }
 
+    /// The table whose rows they are.
+    pub fn table(&self) -> pg_sys::Oid {
+        self.work.attachment.target
+    }
+
+    /// Whether a server elsewhere is asked.
+    pub fn is_remote(&self) -> bool {
+        let asks = self.own.iter().chain(&self.next);
+        asks.into_iter().any(|ask| ask.request.is_remote())
+    }
+
+    /// Whether [`Self::finish`] has not to wait.
+    pub fn is_done(&mut self) -> bool {
+        let mut done = true;
+        // All of them are asked, so that each goes on.
+        for ask in self.own.iter_mut().chain(&mut self.next) {
+            done &= ask.request.is_done();
+        }
+        done
+    }
+
     /// Entries of the queue that it settles.
     pub fn entries(&self) -> impl Iterator<Item = i64> {
         self.work.rows.iter().flat_map(|row| row.entries.iter().copied())
@@ -172,8 +221,8 @@ impl Job {
             begun,
         } = self;
         let given = || {
-            let own = own.map(|own| own.wait(work.rows.iter().filter(|row| row.for_own)));
-            let next = next.map(|next| next.wait(work.rows.iter()));
+            let own = own.map(|own| own.wait(&work.attachment, work.rows.iter().filter(|row| row.for_own)));
+            let next = next.map(|next| next.wait(&work.attachment, work.rows.iter()));
             Ok((own.transpose()?, next.transpose()?))
         };
         let (own, next) = match given() {
@@ -200,7 +249,13 @@ fn note_unusable(work: &Work, unusable: Unusable, blocked: &mut Blocked) {
         model,
         retry_after,
         is_other,
+        is_unknown,
         ..
     } = unusable;
-    blocked.note(work.attachment.target, model, retry_after, !is_other);
+    blocked.note(
+        work.attachment.target,
+        model,
+        retry_after,
+        !is_other && !is_unknown,
+    );
 }

@@ -1,6 +1,7 @@
-//! The launcher: one background process that starts a sync worker for each database with rows to embed.
+//! The launcher: one background process that starts a worker for each database that has work, of either kind: rows to embed, replies to
+//! give.
 //!
-//! It holds no database connection of its own. At start it has every database looked at once, because rows may have been
+//! It holds no database connection of its own. At start it has every database looked at once, because work may have been
 //! left from before; later a committing backend names its database in shared memory. A database whose worker fails
 //! again and again is tried at growing intervals.
 
@@ -10,7 +11,7 @@ use crate::pg::worker::{
 };
 use crate::pg::{catalog, signals};
 use crate::shared::shared;
-use castmatch_engine::shared::sync::SyncState;
+use castmatch_engine::shared::sync::{Duty, SyncState, Work};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
@@ -19,7 +20,7 @@ use pgrx::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Sync workers that run at the same time; each has a connection of its own, and there is one embedding worker anyway.
+/// Workers of one kind that run at the same time; each has a connection of its own.
 const MAX_RUNNING: usize = 3;
 /// Time between two starts for one database, growing while its workers fail at once.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -66,9 +67,17 @@ struct Database {
     interval: Duration,
 }
 
+/// The workers of one kind.
+struct Pool {
+    work: &'static Work,
+    name: &'static str,
+    function: &'static str,
+    databases: BTreeMap<u32, Database>,
+}
+
 struct Launcher {
     state: &'static SyncState,
-    databases: BTreeMap<u32, Database>,
+    pools: [Pool; 2],
     swept: Option<Instant>,
 }
 
@@ -98,11 +107,7 @@ pub extern "C-unwind" fn castmatch_launcher_main(_argument: pg_sys::Datum) {
         crate::pg::latch::LatchAddress::mine().to_bits(),
         Ordering::Release,
     );
-    let mut launcher = Launcher {
-        state,
-        databases: BTreeMap::new(),
-        swept: None,
-    };
+    let mut launcher = Launcher::new(state);
     loop {
         let patience = launcher.turn();
         if !BackgroundWorker::wait_latch(Some(patience)) {
@@ -122,21 +127,48 @@ fn sign_off() {
 }
 
 impl Launcher {
+    fn new(state: &'static SyncState) -> Self {
+        let pool = |duty, name, function| Pool {
+            work: state.work(duty),
+            name,
+            function,
+            databases: BTreeMap::new(),
+        };
+        Self {
+            state,
+            pools: [
+                pool(Duty::Rows, "castmatch sync worker", "castmatch_sync_worker_main"),
+                pool(
+                    Duty::Replies,
+                    "castmatch chat worker",
+                    "castmatch_chat_worker_main",
+                ),
+            ],
+            swept: None,
+        }
+    }
+
     /// Does what is due and tells how long there is nothing to do.
     fn turn(&mut self) -> Duration {
-        let overflow = self.state.overflow.swap(0, Ordering::AcqRel) == 1;
-        if overflow || self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_INTERVAL) {
+        // Of both, whichever had no room.
+        let overflows: Vec<bool> = self
+            .pools
+            .iter()
+            .map(|pool| pool.work.overflow.swap(0, Ordering::AcqRel) == 1)
+            .collect();
+        if overflows.contains(&true) || self.swept.is_none_or(|swept| swept.elapsed() > SWEEP_INTERVAL) {
             self.sweep();
         }
-        self.reap();
-        if !self.state.wanted().is_empty() {
+        if self.pools.iter().any(|pool| !pool.work.wanted().is_empty()) {
             self.forget_dropped();
         }
         let mut patience = SWEEP_INTERVAL;
-        for database in self.state.wanted() {
-            match self.start_if_due(database) {
-                Some(wait) => patience = patience.min(wait),
-                None => continue,
+        for pool in &mut self.pools {
+            pool.reap();
+            for database in pool.work.wanted() {
+                if let Some(wait) = pool.start_if_due(database) {
+                    patience = patience.min(wait);
+                }
             }
         }
         patience
@@ -146,7 +178,8 @@ impl Launcher {
     fn sweep(&mut self) {
         self.swept = Some(Instant::now());
         for database in self.forget_dropped() {
-            self.state.request(database, |_| ());
+            self.state.request(Duty::Rows, database, |_| ());
+            self.state.request(Duty::Replies, database, |_| ());
         }
     }
 
@@ -156,17 +189,21 @@ impl Launcher {
             .into_iter()
             .map(pg_sys::Oid::to_u32)
             .collect();
-        for database in self.state.wanted() {
-            if !existing.contains(&database) {
-                self.state.clear(database);
+        for pool in &mut self.pools {
+            for database in pool.work.wanted() {
+                if !existing.contains(&database) {
+                    pool.work.clear(database);
+                }
             }
+            pool.databases.retain(|database, _| existing.contains(database));
         }
-        self.databases.retain(|database, _| existing.contains(database));
         existing
     }
+}
 
+impl Pool {
     fn reap(&mut self) {
-        let wanted = self.state.wanted();
+        let wanted = self.work.wanted();
         for (number, database) in &mut self.databases {
             let late = database.started.elapsed() > START_LIMIT;
             if database
@@ -206,8 +243,8 @@ impl Launcher {
             return Some(MIN_INTERVAL);
         }
         let worker = Description {
-            name: "castmatch sync worker",
-            function: "castmatch_sync_worker_main",
+            name: self.name,
+            function: self.function,
             argument: pg_sys::Datum::from(database),
             on_standby: false,
         };

@@ -1,10 +1,9 @@
-//! Which model is meant: what a user names, and what an attached table was attached with.
+//! Local models: the folders below `castmatch.model_path`.
 
-use crate::error::{Result, error, internal};
+use crate::error::{Result, error};
 use crate::guc;
 use crate::pg::catalog;
-use castmatch_engine::model_name;
-pub use castmatch_engine::model_name::ModelName;
+use castmatch_engine::model_name::{self, ModelName};
 use pgrx::prelude::*;
 use std::path::PathBuf;
 
@@ -16,14 +15,11 @@ pub fn models_folder() -> PathBuf {
     )
 }
 
-/// The model to use: the given one if it exists, `builtin` if none is given.
+/// The local model of that name.
 ///
 /// # Errors
-/// 42704 if there is no such model.
-pub fn resolve_model(model: Option<&str>) -> Result<ModelName> {
-    let Some(wanted) = model else {
-        return Ok(ModelName::builtin());
-    };
+/// 42704 if there is no such folder.
+pub fn folder_of(wanted: &str) -> Result<ModelName> {
     let models = models_folder();
     // That `builtin` is not installed is an error of its own, with a remedy of its own.
     let name = ModelName::parse(wanted).filter(|name| name.is_builtin() || name.folder(&models).is_dir());
@@ -40,17 +36,9 @@ pub fn resolve_model(model: Option<&str>) -> Result<ModelName> {
             "No model is installed: castmatch.model_path holds none.".to_owned()
         } else {
             format!(
-                "Models are {}. A model is a folder below castmatch.model_path.",
+                "Local models are {}: folders below castmatch.model_path. Others are made with castmatch.create_model.",
                 names.join(", ")
             )
         })
     })
-}
-
-/// The model that a table was attached with. Whether it still exists shows when it is used.
-///
-/// # Errors
-/// XX000 if the name is none that `attach` takes.
-pub fn model_of_table(model: &str) -> Result<ModelName> {
-    ModelName::parse(model).ok_or_else(|| internal(format!("\"{model}\" is not the name of a model")))
 }

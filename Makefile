@@ -10,7 +10,7 @@ export PG_CONFIG BINDIR BENCH
 
 stages := format clippy engine companion extension regress e2e long
 
-.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache bench-quality bench-match bench-queue stop clean distclean env help
+.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache bench-quality bench-match bench-queue bench-chat stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
@@ -45,6 +45,9 @@ bench-match: ## how long a match takes, beside the bare SQL it stands for; optio
 
 bench-queue: ## rows per second of the queue, beside the model alone; options of castmatch-bench queue in BENCH=
 	@scripts/bench.sh queue
+
+bench-chat: ## how long a turn of chat takes, and what a model of another server adds; options of castmatch-bench chat in BENCH=
+	@scripts/bench.sh chat
 
 stop: ## stops what demo, test and bench have started
 	@scripts/state.sh stop

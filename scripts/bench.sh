@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make bench, make bench-quick: castmatch's index against pgvector's in one server, and against libraries; goes on where an earlier
-# run was stopped. make bench-cache: the caches against Redis. make bench-quality, bench-match, bench-queue: castmatch.match and the
+# run was stopped. make bench-cache: the caches against Redis. make bench-quality, bench-match, bench-queue, bench-chat: castmatch.match, chat and the
 # queue. Sets up what is missing and writes the report to .castmatch/bench. Options of castmatch-bench go into $BENCH.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/environment.sh"
@@ -91,7 +91,7 @@ main() {
   open_data_folder
   take_lock
   case $quick in
-    cache | quality | match | queue) measure "$quick"; return ;;
+    cache | quality | match | queue | chat) measure "$quick"; return ;;
   esac
   step_total=7
   step "Packages and Rust"

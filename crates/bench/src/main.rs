@@ -47,6 +47,8 @@ enum Command {
     Match(matching::latency::Options),
     /// How fast the rows of an attached table are embedded, beside the model alone.
     Queue(matching::queue::Options),
+    /// How long a turn of castmatch.chat takes, and what a model of another server adds to it.
+    Chat(matching::talk::Options),
     /// Writes the report of `index` again.
     Report(index::ReportOptions),
     /// What `index` starts to measure hnsw_rs.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Quality(options) => matching::quality::run(&options),
         Command::Match(options) => matching::latency::run(&options),
         Command::Queue(options) => matching::queue::run(&options),
+        Command::Chat(options) => matching::talk::run(&options),
         Command::Report(options) => index::report(&options),
         #[cfg(feature = "hnsw_rs")]
         Command::Library { job } => index::libraries::run(&job),

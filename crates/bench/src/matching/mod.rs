@@ -1,4 +1,4 @@
-//! `castmatch-bench quality`, `match` and `queue`: an attached table of WordNet's synsets, what is found in it, how fast, and how fast it
+//! `castmatch-bench quality`, `match`, `queue` and `chat`: an attached table of WordNet's synsets, what is found in it, how fast, and how fast it
 //! is embedded. docs/benchmark.md says what the figures mean.
 
 mod bootstrap;
@@ -9,6 +9,7 @@ pub(crate) mod quality;
 pub(crate) mod queue;
 mod systems;
 mod table;
+pub(crate) mod talk;
 
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ const SERVER: &str = "match-server";
 /// Of everything that is drawn.
 const SEED: u64 = 0x6361_7374_6d61_7463;
 
-/// What all three are told.
+/// What all of them are told.
 #[derive(clap::Args)]
 pub(crate) struct Common {
     /// Installation of PostgreSQL with castmatch and its model installed into it: the folder that holds bin/.

@@ -4,7 +4,7 @@ use crate::error::{Result, invalid_argument};
 use crate::matching::attachment::Attachment;
 use crate::matching::rank::Match;
 use crate::pg::json;
-use crate::pg::spi::{Access, session};
+use crate::pg::spi::{Access, quote_identifier, session};
 use crate::pg::value::Value;
 use castmatch_engine::chat::refine::values::KnownValues;
 use castmatch_engine::chat::{Source, label};
@@ -45,19 +45,28 @@ pub fn load(attachment: &Attachment, keys: &[String]) -> Result<Vec<Source>> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    // Without embeddings, whose thousands of digits nobody reads.
+    let is_embedding = |name: &str| {
+        let next = attachment.next.as_ref();
+        name == attachment.embedding_name || next.is_some_and(|next| name == next.embedding_name)
+    };
+    let columns: Vec<String> = attachment
+        .columns
+        .iter()
+        .filter(|column| !is_embedding(&column.name))
+        .map(|column| format!("t.{}", quote_identifier(&column.name)))
+        .collect();
     let sql = format!(
-        "SELECT k.place, pg_catalog.to_jsonb(t) OPERATOR(pg_catalog.-) $1, {content}
-         FROM {keys} JOIN {table} t ON {joined} ORDER BY k.place",
+        "SELECT k.place, pg_catalog.to_jsonb(r), {content}
+         FROM {keys} JOIN {table} t ON {joined} CROSS JOIN LATERAL (SELECT {columns}) r ORDER BY k.place",
         content = attachment.content_expression(),
         table = attachment.table,
-        keys = attachment.key.unnest(2),
+        keys = attachment.key.unnest(1),
         joined = attachment.key.joined("t"),
+        columns = columns.join(", "),
     );
     session(Access::ReadOnly, |session| {
-        let embedding = Value::of(attachment.embedding_name.as_str());
-        let mut values = vec![embedding];
-        values.extend(attachment.key.arrays(keys)?);
-        let rows = session.run(&sql, &values)?;
+        let rows = session.run(&sql, &attachment.key.arrays(keys)?)?;
         let mut sources = Vec::new();
         for row in 0..rows.len() {
             let place: i64 = rows.require(row, 1)?;

@@ -235,7 +235,12 @@ impl Task {
             return Ok(true);
         };
         let result = told(dialogue, answer, None, self.started);
-        in_transaction(|session| match as_owner(self.owner, || dialogue.store(answer)) {
+        let store = || {
+            // Code of others ran in this session since, which can give away its locks.
+            store::open(Some(self.conversation))?;
+            dialogue.store(answer)
+        };
+        in_transaction(|session| match as_owner(self.owner, store) {
             Ok(()) => settle(session, self.id, self.conversation, "done", result).map(|()| true),
             Err(failed) if is_passing(&failed) && self.started.elapsed() < PATIENCE => Ok(false),
             Err(failed) => {

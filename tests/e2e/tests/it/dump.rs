@@ -1,6 +1,7 @@
-//! A dump holds attachments, the queue and conversations; what is restored from it matches and goes on embedding.
+//! A dump holds attachments, the queue, conversations, requests and models; what is restored from it matches and goes on embedding.
 
 use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{run, value};
 
 use crate::setting::{
@@ -22,6 +23,16 @@ fn restored_database_matches_and_goes_on_embedding() {
     run(
         client,
         "INSERT INTO talents VALUES (6, 'A violinist'), (7, 'A cellist')",
+    );
+    // Models, who may use them, what they may cost; and a request that waits.
+    run(
+        client,
+        "CREATE ROLE app; SELECT castmatch.create_model('gpt', 'chat', 'openai', '{\"url\": \"http://127.0.0.1:9/v1\", \"max_attempts\": 1}');
+         SELECT castmatch.grant_model('gpt', 'app'); SELECT castmatch.set_budget('app', 'month', 5)",
+    );
+    let request: String = value(
+        client,
+        "SELECT castmatch.chat_async('a violinist who waits', target => 'talents')::text",
     );
     let folder = cluster.new_folder("dumps");
     let file = folder.join("original.dump").display().to_string();
@@ -59,6 +70,17 @@ fn restored_database_matches_and_goes_on_embedding() {
         &format!("SELECT castmatch.chat('someone younger?', '{id}')"),
     );
     assert_eq!(answer["conversation_id"], id, "{answer}");
+    let models = "SELECT d.url || ' ' || (SELECT string_agg(role::text, ',') FROM castmatch.model_grants g WHERE g.model = d.name)
+        || ' ' || (SELECT string_agg(b.role || ' ' || b.max_cost, ',') FROM castmatch.budgets b) FROM castmatch.models d WHERE name = 'gpt'";
+    assert_eq!(value::<String>(copy, models), "http://127.0.0.1:9/v1 app app 5");
+    run(
+        copy,
+        "SELECT castmatch.chat_async('another', target => 'talents')",
+    );
+    eventually(RECOVERY, "the request that waited", || {
+        let state = format!("SELECT castmatch.chat_result('{request}')->>'state'");
+        (value::<String>(copy, &state) == "done").then_some(())
+    });
     run(copy, "SELECT castmatch.detach('talents')");
 
     sync(client, "talents");

@@ -52,6 +52,11 @@ ROLLBACK;
 SELECT count(*) FROM castmatch.requests;
 SELECT castmatch.chat_result('00000000-0000-0000-0000-000000000000');
 
+-- What cannot be stored is refused before anything is paid.
+BEGIN READ ONLY;
+SELECT castmatch.chat('a dancer', target => 'talents');
+ROLLBACK;
+
 \t on
 \pset format unaligned
 SELECT a, failure('SELECT castmatch.' || a) FROM unnest(ARRAY['chat_async(NULL)', 'chat_async(''x'', ''00000000-0000-0000-0000-000000000000'')', 'chat_async(''x'', target => ''pg_class'')', 'chat_async(''x'', target => ''talents'', model => ''nobody'')',

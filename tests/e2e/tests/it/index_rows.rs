@@ -151,7 +151,7 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
          CREATE FUNCTION gate(id bigint) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
          BEGIN
              IF id = 1 THEN
-                 PERFORM pg_advisory_xact_lock_shared(nextval('visits'));
+                 PERFORM pg_advisory_xact_lock_shared(nextval('public.visits'));
              END IF;
              RETURN true;
          END $$",

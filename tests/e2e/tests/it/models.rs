@@ -178,7 +178,9 @@ fn a_model_that_is_missing_disturbs_no_other_and_is_found_once_it_is_there() {
     );
     assert_eq!(
         error.hint(),
-        Some("Models are \"builtin\". A model is a folder below castmatch.model_path.")
+        Some(
+            "Local models are \"builtin\": folders below castmatch.model_path. Others are made with castmatch.create_model."
+        )
     );
     let error = fails_with(
         client,
@@ -239,7 +241,7 @@ fn names_that_are_no_folders_names_are_refused() {
         ] {
             let error = fails_with(client, &SqlState::UNDEFINED_OBJECT, &sql);
             assert!(
-                error.hint().unwrap().contains("Models are \"builtin\""),
+                error.hint().unwrap().contains("Local models are \"builtin\""),
                 "{error:?}"
             );
         }

@@ -1,7 +1,7 @@
 //! A turn from the message to the stored reply, in steps between which a model may be waited for.
 //!
 //! ```text
-//! begin (database) ─► Rewriting (a model) ─► searched (database) ─► Replying (a model) ─► answer ─► store (database)
+//! begin (database) ─► Rewriting (a model) ─► [Embedding (a server)] ─► search (database) ─► Replying (a model) ─► answer ─► store (database)
 //! ```
 //!
 //! `chat` goes through the steps in one transaction; the chat worker in several, and has neither a transaction nor a snapshot while it
@@ -13,6 +13,7 @@ use crate::chat::question::Question;
 use crate::chat::store::{Conversation, Kept};
 use crate::chat::turn::Turn;
 use crate::chat::{milliseconds, sources, store, summary};
+use crate::embed::{Prefetch, model_of_table, prefetch};
 use crate::error::Result;
 use crate::models::Ready;
 use crate::pg::xact::{in_subtransaction, require_writable};
@@ -53,6 +54,8 @@ pub struct Dialogue {
     pub speakers: VecDeque<Ready>,
     /// How long things took.
     pub timings: Timings,
+    /// Whether a server that embeds the query is waited for between two steps, not within one.
+    pub in_steps: bool,
     degraded: Vec<Json>,
     prompt_tokens: u64,
     completion_tokens: u64,
@@ -62,6 +65,13 @@ pub struct Dialogue {
 pub enum Step {
     /// A model makes the search.
     Rewriting(Chain),
+    /// A server elsewhere embeds the query of the search.
+    Embedding {
+        /// Asking it; `None` once that is taken.
+        prefetch: Option<Prefetch>,
+        /// The search that a model made.
+        call: Option<SearchCall>,
+    },
     /// A model replies.
     Replying {
         /// Asking it.
@@ -94,6 +104,7 @@ impl Dialogue {
             window,
             speakers,
             timings: Timings::default(),
+            in_steps: false,
             degraded: Vec::new(),
             prompt_tokens: 0,
             completion_tokens: 0,
@@ -158,6 +169,22 @@ impl Dialogue {
         self.searched(call.as_ref(), stream)
     }
 
+    /// What follows the end of [`Step::Embedding`].
+    ///
+    /// # Errors
+    /// Those of the model and of the search.
+    pub fn embedded(
+        &mut self,
+        prefetch: Option<Prefetch>,
+        call: Option<&SearchCall>,
+        stream: bool,
+    ) -> Result<Step> {
+        if let Some(prefetch) = prefetch {
+            prefetch.keep()?;
+        }
+        self.found(call, stream)
+    }
+
     fn search_call(&self, answer: &ChatAnswer) -> Result<SearchCall, String> {
         let called = answer.tool_calls.first();
         let arguments = called.map(|called| called.arguments.as_str());
@@ -178,6 +205,21 @@ impl Dialogue {
     }
 
     fn searched(&mut self, call: Option<&SearchCall>, stream: bool) -> Result<Step> {
+        if self.in_steps {
+            let question = self.question()?;
+            let model = model_of_table(&question.attachment.model)?;
+            let text = call.map_or(question.query.text.as_str(), |call| call.query.as_str());
+            if let Some(prefetch) = prefetch(&model, text)? {
+                return Ok(Step::Embedding {
+                    prefetch: Some(prefetch),
+                    call: call.cloned(),
+                });
+            }
+        }
+        self.found(call, stream)
+    }
+
+    fn found(&mut self, call: Option<&SearchCall>, stream: bool) -> Result<Step> {
         let started = Instant::now();
         let (material, embed_ms) = {
             let question = self.question()?;
@@ -248,6 +290,7 @@ impl Dialogue {
                     self.timings.generate += milliseconds(started);
                     self.rewritten(outcome, &chain.skipped, false)?
                 }
+                Step::Embedding { prefetch, call } => self.embedded(prefetch, call.as_ref(), false)?,
                 Step::Replying { mut chain, material } => {
                     let outcome = chain.wait()?;
                     self.timings.generate += milliseconds(started);

@@ -89,6 +89,9 @@ impl Stream {
                     };
                     self.step = Some(self.dialogue.rewritten(outcome, &chain.skipped, true)?);
                 }
+                Some(Step::Embedding { prefetch, call }) => {
+                    self.step = Some(self.dialogue.embedded(prefetch, call.as_ref(), true)?);
+                }
                 Some(Step::Replying { mut chain, material }) => {
                     let outcome = match wait(&mut chain)? {
                         Ended::Piece(piece) => {

@@ -121,6 +121,7 @@ impl Task {
             } else {
                 let turn = Turn::from_json(&arguments, conversation)?;
                 let mut dialogue = Box::new(Dialogue::open(turn)?);
+                dialogue.in_steps = true;
                 let step = dialogue.begin(false)?;
                 Ok(Some(State::Turn { dialogue, step }))
             }
@@ -156,10 +157,28 @@ impl Task {
     /// As the statements on castmatch's own tables raise them.
     pub fn advance(&mut self) -> Result<bool> {
         loop {
+            if let State::Turn {
+                step: Step::Embedding { prefetch, .. },
+                ..
+            } = &mut self.state
+            {
+                if prefetch.as_mut().is_some_and(|prefetch| !prefetch.is_done()) {
+                    return Ok(false);
+                }
+                if self.embedded()? {
+                    return Ok(true);
+                }
+                continue;
+            }
             let (chain, is_summary) = match &mut self.state {
                 State::Turn {
                     step: Step::Done(_), ..
                 } => return self.finish(),
+                // Dealt with above.
+                State::Turn {
+                    step: Step::Embedding { .. },
+                    ..
+                } => return Ok(false),
                 State::Turn {
                     step: Step::Rewriting(chain),
                     ..
@@ -191,7 +210,7 @@ impl Task {
             return Ok(false);
         };
         let next = match step {
-            Step::Done(_) => return Ok(false),
+            Step::Done(_) | Step::Embedding { .. } => return Ok(false),
             Step::Replying { chain, material } => {
                 Ok(Step::Done(dialogue.replied(outcome, &chain.skipped, material)))
             }
@@ -204,6 +223,30 @@ impl Task {
                 })?
             }
         };
+        match next {
+            Ok(next) => {
+                *step = next;
+                Ok(false)
+            }
+            Err(failed) => self.fail(&failed.message).map(|()| true),
+        }
+    }
+
+    /// The step after the embedding of the query; true when it failed and the request is settled.
+    fn embedded(&mut self) -> Result<bool> {
+        let owner = self.owner;
+        let State::Turn { dialogue, step } = &mut self.state else {
+            return Ok(false);
+        };
+        let Step::Embedding { prefetch, call } = step else {
+            return Ok(false);
+        };
+        let (prefetch, call) = (prefetch.take(), call.take());
+        let next = in_transaction(|_| {
+            Ok(as_owner(owner, || {
+                dialogue.embedded(prefetch, call.as_ref(), false)
+            }))
+        })?;
         match next {
             Ok(next) => {
                 *step = next;

@@ -90,6 +90,50 @@ pub fn embed_query(model: &Embedder, text: &str, usage: Usage) -> Result<Vec<f32
     Ok(from_bytes(&answer.bytes))
 }
 
+/// The embedding of a text that a server elsewhere is computing, for the caches: whoever needs it later finds it there.
+pub struct Prefetch {
+    request: client::Request,
+    key: Key,
+}
+
+/// Has the embedding of a query computed, if that means to wait for a server elsewhere and the caches do not have it.
+///
+/// # Errors
+/// As for [`client::submit`].
+pub fn prefetch(model: &Embedder, text: &str) -> Result<Option<Prefetch>> {
+    if !matches!(model.runner, Runner::Remote(_)) || guc::embedding_ttl().is_zero() {
+        return Ok(None);
+    }
+    catalog::require_utf8()?;
+    let text = normalize(text);
+    let key = key(model, client::model_version(model)?, &text);
+    if cache::peek(&key, 0).is_some() {
+        return Ok(None);
+    }
+    let request = client::submit(model, &[&text], Urgency::Interactive)?;
+    Ok(Some(Prefetch { request, key }))
+}
+
+impl Prefetch {
+    /// Whether [`Self::keep`] has not to wait. Never waits, and needs no transaction.
+    pub fn is_done(&mut self) -> bool {
+        self.request.is_done()
+    }
+
+    /// Puts the embedding into the caches.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub fn keep(self) -> Result<()> {
+        let vectors = self.request.wait()?;
+        let vector = vectors
+            .first()
+            .ok_or_else(|| internal("no vector came back for a text"))?;
+        cache::put(&self.key, 0, &to_bytes(vector));
+        Ok(())
+    }
+}
+
 /// The embeddings of texts, in order: those that the caches have, the others computed together, each text once.
 fn embed_texts(model: &Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
     catalog::require_utf8()?;

@@ -197,3 +197,63 @@ fn a_hung_server_holds_up_its_own_table_only() {
     let held = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'castmatch sync worker' AND backend_xmin IS NOT NULL";
     assert_eq!(value::<i64>(client, held), 0);
 }
+
+#[test]
+fn the_chat_worker_holds_no_snapshot_while_a_query_is_embedded() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("later");
+    let endpoint = TestEndpoint::start();
+    model(
+        client,
+        &endpoint,
+        "remote",
+        "embedding",
+        "ok",
+        json!({"dimensions": 16, "timeout_ms": 20_000}),
+    );
+    run(client, TALENTS);
+    run(
+        client,
+        "SELECT castmatch.attach('talents', '{bio}', model => 'remote')",
+    );
+    sync(client, "talents");
+    let url = endpoint.url("delay-1500");
+    run(
+        client,
+        &format!("SELECT castmatch.alter_model('remote', '{{\"url\": \"{url}\"}}')"),
+    );
+    let request: String = value(
+        client,
+        "SELECT castmatch.chat_async('A classical dancer trained in kathak', target => 'talents', k => 1)::text",
+    );
+    eventually(SOON, "the server asked", || {
+        let asked = endpoint.requests();
+        asked
+            .iter()
+            .any(|request| request.path.contains("delay"))
+            .then_some(())
+    });
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'castmatch chat worker'
+        AND (backend_xmin IS NOT NULL OR xact_start IS NOT NULL)";
+    let workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'castmatch chat worker'";
+    assert_eq!(
+        (value::<i64>(client, workers), value::<i64>(client, held)),
+        (1, 0)
+    );
+    let sql = format!("SELECT castmatch.chat_result('{request}')");
+    let (answer, _) = eventually(SOON, "the answer", || {
+        let answer: serde_json::Value = value(client, &sql);
+        (answer["state"] != "queued" && answer["state"] != "running").then_some(answer)
+    });
+    assert_eq!(answer["state"], "done", "{answer}");
+    assert_eq!(answer["sources"][0]["key"], "3", "{answer}");
+    let asked = endpoint.requests();
+    assert_eq!(
+        asked
+            .iter()
+            .filter(|request| request.path.contains("delay"))
+            .count(),
+        1,
+        "once"
+    );
+}

@@ -92,6 +92,41 @@ fn concurrent_turns_of_one_conversation_take_turns() {
 }
 
 #[test]
+fn an_open_turn_holds_up_its_own_conversation_only() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("chats");
+    attached_talents(client);
+    let start = |client: &mut postgres::Client| -> String {
+        value(client, "SELECT castmatch.chat('a dancer')->>'conversation_id'")
+    };
+    let (one, other) = (start(client), start(client));
+    let open = &mut cluster.connect("chats", "postgres");
+    run(open, "BEGIN");
+    run(
+        open,
+        &format!("SELECT castmatch.chat('and someone older?', '{one}')"),
+    );
+    run(client, "SET lock_timeout = '200 ms'");
+    run(
+        client,
+        &format!("SELECT castmatch.chat('and someone older?', '{other}')"),
+    );
+    start(client);
+    fails_with(
+        client,
+        &SqlState::LOCK_NOT_AVAILABLE,
+        &format!("SELECT castmatch.chat('and someone else?', '{one}')"),
+    );
+    run(open, "COMMIT");
+    run(
+        client,
+        &format!("SELECT castmatch.chat('and someone else?', '{one}')"),
+    );
+    let said = format!("SELECT count(*) FROM castmatch.history('{one}')");
+    assert_eq!(value::<i64>(client, &said), 6);
+}
+
+#[test]
 fn turn_that_fails_leaves_nothing() {
     let cluster = Cluster::start(&Options::default());
     let client = &mut cluster.database("chats");

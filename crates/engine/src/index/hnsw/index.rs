@@ -134,6 +134,13 @@ impl Index {
         level_of(self.seed, tid, self.m)
     }
 
+    /// Whether insertions see to it that every element is reachable. Under the inner product short vectors are nobody's neighbours; to keep
+    /// them in the lists of long ones, which are the neighbours of all, costs the room that better links need: two points of recall with
+    /// vectors of 3 dimensions. They come last in any order, where a scan sweeps.
+    pub(super) fn keeps_reachable(&self) -> bool {
+        self.metric != Metric::InnerProduct
+    }
+
     /// How many neighbours an element is given at each level when an index is built: m above level 0, half as many again there. Later
     /// elements add to its lists, so that they fill; to give it the 2m of level 0 at once costs more and finds no more per distance of a
     /// search. docs/design/hnsw.md has the numbers, and those of [`Index::build_candidates`].

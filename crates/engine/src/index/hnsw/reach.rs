@@ -77,6 +77,20 @@ impl<'i> Reach<'i> {
         self.pass_over_pages(storage)
     }
 
+    /// Spreads from one element over level 0 alone.
+    ///
+    /// # Errors
+    /// As [`Reach::spread_from_entries`].
+    pub(crate) fn spread_at_level_0<S: PageRead>(
+        &mut self,
+        storage: &mut S,
+        id: SlotId,
+    ) -> Result<(), IndexError> {
+        self.meet(id)?;
+        self.open.clear();
+        self.pass_over_pages(storage)
+    }
+
     /// Spreads at level 0 from one more element, by peeks: for what little the passes did not meet.
     ///
     /// # Errors

@@ -92,6 +92,13 @@ impl EntrySet {
         self.iter().map(|entry| entry.level).max()
     }
 
+    /// The entry that [`EntrySet::offer`] would give up last.
+    #[must_use]
+    pub fn highest(&self) -> Option<Entry> {
+        // Of several of the lowest level the first is given up first.
+        self.iter().max_by_key(|entry| entry.level)
+    }
+
     /// Adds an element: at a free place, or else in place of the entry of the lowest level if its own is higher. An element that
     /// is in the set gets this level. Returns whether the set changed; the set is `Copy`, so a copy answers whether it would.
     pub fn offer(&mut self, id: SlotId, level: u8) -> bool {

@@ -10,7 +10,7 @@ use crate::index::hnsw::queue::reserve;
 use crate::index::page::{SlotState, UpperId, UpperRecord};
 use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageRead, PageWrite};
-use crate::index::{IndexError, Metric, SlotId};
+use crate::index::{IndexError, SlotId};
 
 use super::codes::Codes;
 use super::own::{IfFull, Own};
@@ -41,13 +41,6 @@ pub(super) struct Named<'a> {
     pub code: CodeRef<'a>,
 }
 
-/// Whether insertions see to it that every element is reachable. Under the inner product short vectors are nobody's neighbours; to keep
-/// them in the lists of long ones, which are the neighbours of all, costs the room that better links need: two points of recall with
-/// vectors of 3 dimensions. They come last in any order, where a scan sweeps.
-pub(super) fn keeps_reachable(index: &Index) -> bool {
-    index.metric != Metric::InnerProduct
-}
-
 impl BackLinks {
     /// Has the lists of `targets` at `level` name the element. Returns how many do.
     pub fn link<S: PageWrite>(
@@ -73,7 +66,7 @@ impl BackLinks {
             for plan in self.plans.iter_mut().take(self.count) {
                 plan.work_out(index, storage, named, level, codes)?;
             }
-            if level == 0 && keeps_reachable(index) {
+            if level == 0 && index.keeps_reachable() {
                 let plans = self.plans.get_mut(..self.count).unwrap_or_default();
                 self.ways.keep(index, storage, plans, named.id, targets)?;
             }

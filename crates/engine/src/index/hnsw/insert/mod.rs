@@ -11,7 +11,7 @@
 //! 6. the entry set, if the element belongs there.
 //!
 //! At level 0 a list names the new element in the end, whether any wanted it or not (`back`), and none drops a member that nothing
-//! else leads to (`ways`). So what was reachable stays so. Not under the inner product, see `back`.
+//! else leads to (`ways`). So what was reachable stays so. Not under the inner product, see [`Index::keeps_reachable`].
 //!
 //! What is peeked may be torn: then links are poorer than they could be, and nothing else.
 
@@ -35,7 +35,7 @@ use crate::index::{HeapTid, IndexError, SlotId};
 use super::Index;
 use super::paged::PagedScratch;
 use super::queue::reserve;
-use back::{BackLinks, Named, keeps_reachable};
+use back::{BackLinks, Named};
 use codes::Codes;
 use find::{Finder, Lists, Sought};
 use own::{IfFull, Own};
@@ -265,7 +265,7 @@ impl Inserter {
         }
         let targets = self.lists.first().map(Vec::as_slice).unwrap_or_default();
         Ok(linked > 0
-            || !keeps_reachable(index)
+            || !index.keeps_reachable()
             || back_links.insist(index, storage, own, named, targets, codes)?)
     }
 }

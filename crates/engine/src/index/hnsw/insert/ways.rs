@@ -5,8 +5,10 @@
 //! selection dropped has no such K, the least of the filling members that have one is dropped in its place. If none has, the list
 //! refuses the new element, which some list names in any case ([`super::back::BackLinks::insist`]).
 //!
-//! One exception: a new element that lies in a direction of its own is not refused if several neighbours of D name D. Where many
-//! vectors are identical their lists name each other at random, hardly any has a way around, and those elements are all that leads out.
+//! A new element that lies in a direction of its own is not refused if there is a longer way, over another member K of the list, or the
+//! new element, and a neighbour of D to D. Where many vectors are identical their lists name each other at random, hardly any has a
+//! short way around, and those elements are all that leads out. That several neighbours of D name D is not enough: they may all be
+//! reached over D alone.
 //!
 //! This is decided on peeked copies, like the lists themselves. Two insertions that at the same moment drop D, one because of the link
 //! of the other, still cut it off; vacuum links it again.
@@ -21,8 +23,6 @@ use crate::index::{IndexError, SlotId};
 use super::plan::Plan;
 
 const ID_BYTES: usize = size_of::<SlotId>();
-/// So many of its neighbours must name an element that is dropped without a way around.
-const ENOUGH: usize = 3;
 
 /// A link, from one element to another.
 type Link = (SlotId, SlotId);
@@ -35,7 +35,8 @@ pub(super) struct Ways {
     drops: Vec<Link>,
     /// Links because of which others are dropped.
     relied: Vec<Link>,
-    members: Vec<SlotId>,
+    /// Neighbours of a dropped element that name it.
+    naming: Vec<SlotId>,
 }
 
 impl Ways {
@@ -98,7 +99,10 @@ impl Ways {
                 around(other).map(|link| (other, Some(link)))
             }
         });
-        if found.is_none() && plan.is_diverse(id) && self.is_named(index, storage, dropped)? {
+        if found.is_none()
+            && plan.is_diverse(id)
+            && self.has_longer_way(index, storage, &plan.old, dropped, own)?
+        {
             return Ok(());
         }
         self.drops.retain(|(from, _)| *from != target);
@@ -113,26 +117,58 @@ impl Ways {
         Ok(())
     }
 
-    /// Whether of the neighbours of an element enough name it, after all that is dropped.
-    fn is_named<S: PageRead>(
+    /// Whether the new element, whose neighbours are `own`, or another of the members of a list names a neighbour of `dropped` that names
+    /// it, after all that is dropped. Notes the links of that way.
+    fn has_longer_way<S: PageRead>(
         &mut self,
         index: &Index,
         storage: &mut S,
-        id: SlotId,
+        members: &[SlotId],
+        dropped: SlotId,
+        own: &[SlotId],
     ) -> Result<bool, IndexError> {
         let layout = &index.layout;
         let length = layout.neighbours_bytes(0);
         let id_bound = layout.id_bound(storage.blocks()?)?;
-        let place = std::iter::once(layout.neighbours_place(id));
+        let place = std::iter::once(layout.neighbours_place(dropped));
         let list = self.scratch.peek(storage, place, length)?;
-        self.members.clear();
-        reserve(&mut self.members, layout.max_neighbours(0), "back links")?;
-        parse_neighbours(list, id_bound, &mut self.members);
-        let places = self.members.iter().map(|member| layout.neighbours_place(*member));
-        let lists = self.scratch.peek(storage, places, length)?;
-        let lists = self.members.iter().zip(lists.chunks_exact(length.max(1)));
-        let naming = lists.filter(|(member, list)| leads(list, id) && !self.drops.contains(&(**member, id)));
-        Ok(naming.take(ENOUGH).count() == ENOUGH)
+        self.naming.clear();
+        reserve(&mut self.naming, layout.max_neighbours(0), "back links")?;
+        parse_neighbours(list, id_bound, &mut self.naming);
+        let places = self.naming.iter().map(|id| layout.neighbours_place(*id));
+        let mut lists = self
+            .scratch
+            .peek(storage, places, length)?
+            .chunks_exact(length.max(1));
+        let drops = &self.drops;
+        self.naming.retain(|id| {
+            lists.next().is_some_and(|list| leads(list, dropped)) && !drops.contains(&(*id, dropped))
+        });
+        let mut way = self
+            .naming
+            .iter()
+            .find(|id| own.contains(id))
+            .map(|id| (None, *id));
+        if way.is_none() && !self.naming.is_empty() {
+            let places = members.iter().map(|member| layout.neighbours_place(*member));
+            let lists = self.scratch.peek(storage, places, length)?;
+            let lists = members.iter().zip(lists.chunks_exact(length.max(1)));
+            let mut lists = lists.filter(|(member, _)| **member != dropped);
+            way = lists.find_map(|(member, list)| {
+                let named = |id: &&SlotId| leads(list, **id) && !drops.contains(&(*member, **id));
+                self.naming
+                    .iter()
+                    .find(named)
+                    .map(|id| (Some((*member, *id)), *id))
+            });
+        }
+        let Some((first, last)) = way else {
+            return Ok(false);
+        };
+        reserve(&mut self.relied, 2, "back links")?;
+        self.relied.extend(first);
+        self.relied.push((last, dropped));
+        Ok(true)
     }
 }
 

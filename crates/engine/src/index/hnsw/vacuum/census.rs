@@ -128,10 +128,12 @@ impl Census {
         self.named.difference([&self.live, &self.dead]).next().is_some()
     }
 
-    /// Live elements that no list names and no entry is: a search cannot meet them.
+    /// Live elements that no list names, other than the highest entry: a search does not meet them, or will not once they are no
+    /// entries any more.
     pub(super) fn has_orphans(&self, entries: &EntrySet) -> bool {
         let mut orphans = self.live.difference([&self.named]);
-        orphans.any(|id| id.0 < self.id_bound && !entries.contains(id))
+        let highest = entries.highest().map(|entry| entry.id);
+        orphans.any(|id| id.0 < self.id_bound && Some(id) != highest)
     }
 
     /// Whether there are upper records that no element claims.

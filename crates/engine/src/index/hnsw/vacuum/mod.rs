@@ -104,7 +104,10 @@ pub(super) fn connect<S: PageWrite>(index: &Index, storage: &mut S) -> Result<u6
     Ok(stats.elements_relinked)
 }
 
-/// Links the live elements again that a search cannot come to.
+/// Links the live elements again that cannot be come to: from the highest entry over level 0, unless insertions would not keep it so. A
+/// search begins at all entries, and on upper levels; but a set of entries that is full gives up its lowest for a higher element, an upper list drops members that nothing else
+/// leads to, and what only those led to would be out of reach then. The ways of level 0 outlast all insertions (see
+/// [`super::insert`]), and the highest entry is the last to be given up.
 fn link_again<S: PageWrite>(
     index: &Index,
     storage: &mut S,
@@ -113,15 +116,18 @@ fn link_again<S: PageWrite>(
     stats: &mut VacuumStats,
 ) -> Result<(), IndexError> {
     let mut reach = Reach::new(index, storage)?;
-    reach.spread_from_entries(storage, &entries)?;
+    match entries.highest() {
+        Some(entry) if index.keeps_reachable() => reach.spread_at_level_0(storage, entry.id)?,
+        _ => reach.spread_from_entries(storage, &entries)?,
+    }
     let mut relinker = Relinker::new(index, &entries);
     for live in live {
         let mut from = 0;
         while let Some(id) = live.next_not_in(reach.met(), from) {
             if relinker.relink(storage, id, reach.met())? {
                 stats.elements_relinked = stats.elements_relinked.saturating_add(1);
+                reach.spread_from_element(storage, id)?;
             }
-            reach.spread_from_element(storage, id)?;
             from = id.0.saturating_add(1);
         }
     }

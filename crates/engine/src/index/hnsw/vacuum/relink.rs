@@ -95,7 +95,8 @@ impl<'i> Relinker<'i> {
         }))
     }
 
-    /// The live elements near `id` that are in `met`, nearest first.
+    /// The live elements near `id` that are in `met`, nearest first; where a whole group was cut off the search may find only its members,
+    /// and the entries are all that there is.
     fn search<S: PageRead>(
         &mut self,
         storage: &mut S,
@@ -109,12 +110,20 @@ impl<'i> Relinker<'i> {
         descend(&mut self.beam, &mut graph, own, &self.entries, 0, ef)?;
         self.beam.run(&mut graph, own, 0)?;
         let mut near = Vec::new();
-        reserve(&mut near, self.beam.found().len(), "elements near another")?;
+        let most = self.beam.found().len().max(self.entries.len());
+        reserve(&mut near, most, "elements near another")?;
         near.extend(
             self.beam
                 .found()
                 .filter(|candidate| candidate.id != id && met.contains(candidate.id)),
         );
+        if near.is_empty() {
+            let entries = self.entries.iter().map(|entry| Candidate {
+                key: f32::INFINITY,
+                id: entry.id,
+            });
+            near.extend(entries.filter(|entry| entry.id != id && met.contains(entry.id)));
+        }
         let ids: Vec<SlotId> = near.iter().map(|candidate| candidate.id).collect();
         let mut heads = self.heads.peek_heads(storage, &self.index.layout, &ids)?;
         near.retain(|_| {

@@ -18,9 +18,9 @@ pub use rows::IndexedRows;
 
 use std::fmt;
 
+use crate::index::IndexError;
 use crate::index::page::{EntrySet, SlotState};
 use crate::index::storage::PageRead;
-use crate::index::{IndexError, Metric};
 
 use super::Index;
 use super::paged::PagedScratch;
@@ -206,7 +206,7 @@ fn check_reach<S: PageRead>(
     // vacuum. In an index of a few hundred elements a single one is more than the share; scans sweep small ones.
     // Under the inner product short vectors are nobody's neighbours, so after insertions nothing need lead to them; they come last in any
     // order, where a scan sweeps.
-    let tolerated = missed.count <= FEW_MISSED || index.metric == Metric::InnerProduct;
+    let tolerated = missed.count <= FEW_MISSED || !index.keeps_reachable();
     Ok(Check {
         name: "reachability",
         ok: tolerated || reached.saturating_mul(1000) >= live.saturating_mul(REACHED_PER_MILLE),

@@ -104,6 +104,32 @@ fn an_index_emptied_by_vacuum_is_filled_again_without_growing() {
     assert!(recall >= 0.95, "recall {recall}");
 }
 
+/// Lists with room for four keep no way to spare, and half of all elements are above level 0: what is an entry or is named by an upper
+/// list only is out of reach once higher elements come, and a group whose members name each other once the one link to it is dropped.
+#[test]
+fn insertions_after_a_vacuum_cut_nothing_off() {
+    let shape = Shape {
+        m: 2,
+        ef_construction: 16,
+        ..Shape::small(8)
+    };
+    const ROWS: u32 = 96;
+    for seed in 1..=60 {
+        let mut random = Random(seed);
+        let mut fixture = Fixture::random(shape, ROWS, seed);
+        let mut next = ROWS;
+        for _ in 0..6 {
+            fixture.delete(|_| random.below(10) < 3);
+            fixture.vacuum().unwrap();
+            while fixture.rows.len() < ROWS as usize {
+                fixture.insert(next, random.vector(shape.dims)).unwrap();
+                next += 1;
+            }
+            fixture.assert_all_reachable(u64::from(ROWS));
+        }
+    }
+}
+
 #[test]
 fn identical_vectors_survive_a_deletion() {
     let mut random = Random(9);

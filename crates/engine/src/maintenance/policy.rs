@@ -106,11 +106,11 @@ pub fn parse(policy: &Value) -> Result<Policy, PolicyError> {
         roles: value("roles").map_or_else(|| Ok(Vec::new()), |roles| parse_roles(roles, &general))?,
         general,
         max_request_age: value("max_request_age")
-            .map(|age| text(key("max_request_age"), age, Expected::Interval))
+            .map(|age| interval(key("max_request_age"), age, Expected::Interval))
             .transpose()?,
         batch_rows: value("batch_rows").map_or(Ok(MAX_BATCH_ROWS), batch_rows)?,
         batch_time: value("batch_time")
-            .map(|time| text(key("batch_time"), time, Expected::BatchTime))
+            .map(|time| interval(key("batch_time"), time, Expected::BatchTime))
             .transpose()?,
         resume: value("resume")
             .map(|resume| Cursor::parse(resume).ok_or_else(|| bad(key("resume"), Expected::Resume, resume)))
@@ -146,14 +146,14 @@ fn override_limits(
     };
     for (name, value) in given {
         let value = Some(value).filter(|value| !value.is_null());
-        let interval = |name| {
+        let age = |name| {
             value
-                .map(|value| text(key(name), value, Expected::Interval))
+                .map(|value| interval(key(name), value, Expected::Interval))
                 .transpose()
         };
         match name.as_str() {
-            "max_age" => limits.max_age = interval("max_age")?,
-            "max_idle" => limits.max_idle = interval("max_idle")?,
+            "max_age" => limits.max_age = age("max_age")?,
+            "max_idle" => limits.max_idle = age("max_idle")?,
             "max_messages" => {
                 limits.max_messages = value
                     .map(|value| {
@@ -214,8 +214,12 @@ pub(super) fn short_text(value: &Value) -> Option<String> {
     is_fit.then(|| text.to_owned())
 }
 
-fn text(key: Key, value: &Value, expected: Expected) -> Result<String, PolicyError> {
-    short_text(value).ok_or_else(|| bad(key, expected, value))
+/// An interval. One without a unit would be seconds to PostgreSQL, which nobody means who writes "90".
+fn interval(key: Key, value: &Value, expected: Expected) -> Result<String, PolicyError> {
+    let has_unit = |text: &String| text.contains(|c: char| c.is_ascii_alphabetic() || c == ':');
+    short_text(value)
+        .filter(has_unit)
+        .ok_or_else(|| bad(key, expected, value))
 }
 
 /// A whole number of at least 0, also one that is written with a fraction of zero.

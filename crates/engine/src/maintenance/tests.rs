@@ -78,6 +78,10 @@ fn says_what_is_wrong() {
             "policy key \"max_age\" must be an interval such as \"90 days\" that is not negative, not 90".to_owned(),
         ),
         (
+            json!({"max_age": "90"}),
+            "policy key \"max_age\" must be an interval such as \"90 days\" that is not negative, not \"90\"".to_owned(),
+        ),
+        (
             json!({"max_idle": ""}),
             "policy key \"max_idle\" must be an interval such as \"90 days\" that is not negative, not \"\"".to_owned(),
         ),

@@ -154,6 +154,26 @@ COMMENT ON TABLE castmatch.requests IS 'calls of castmatch.chat_async; each role
 CREATE INDEX requests_open ON castmatch.requests (number) WHERE state IN ('queued', 'running');
 CREATE INDEX requests_conversation ON castmatch.requests (conversation_id);
 
+-- What castmatch.prune has done, written in the transaction that did it. Not part of a dump.
+CREATE TABLE castmatch.prune_state (
+    is_single boolean PRIMARY KEY DEFAULT true CHECK (is_single),
+    last_started timestamp with time zone,
+    last_batch timestamp with time zone,
+    last_finished timestamp with time zone,
+    passes bigint NOT NULL DEFAULT 0,
+    batches bigint NOT NULL DEFAULT 0,
+    conversations bigint NOT NULL DEFAULT 0,
+    messages bigint NOT NULL DEFAULT 0,
+    requests bigint NOT NULL DEFAULT 0,
+    skipped bigint NOT NULL DEFAULT 0
+);
+INSERT INTO castmatch.prune_state DEFAULT VALUES;
+COMMENT ON TABLE castmatch.prune_state IS 'what castmatch.prune has done in this database: one row';
+COMMENT ON COLUMN castmatch.prune_state.last_started IS 'when the last pass began';
+COMMENT ON COLUMN castmatch.prune_state.last_batch IS 'when the last call that was not a dry run ended';
+COMMENT ON COLUMN castmatch.prune_state.last_finished IS 'when a pass came to its end last';
+COMMENT ON COLUMN castmatch.prune_state.skipped IS 'times that a conversation was left alone because it was in use';
+
 SELECT pg_catalog.pg_extension_config_dump('castmatch.model_definitions', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.model_grants', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.usage_by_day', '');

@@ -8,6 +8,12 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_admin') THEN
         CREATE ROLE castmatch_admin NOLOGIN;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_monitor') THEN
+        CREATE ROLE castmatch_monitor NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_pruner') THEN
+        CREATE ROLE castmatch_pruner NOLOGIN;
+    END IF;
 END;
 $$;
 
@@ -71,3 +77,6 @@ REVOKE EXECUTE ON FUNCTION castmatch.cache_reset() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION castmatch.cache_reset() TO castmatch_admin;
 GRANT EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) TO castmatch_admin;
+REVOKE EXECUTE ON FUNCTION castmatch.prune(jsonb, boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.prune(jsonb, boolean) TO castmatch_pruner, castmatch_admin;
+GRANT SELECT ON castmatch.prune_state TO castmatch_pruner, castmatch_admin;

@@ -6,6 +6,7 @@
 
 use castmatch_engine::filter::{ErrorClass as FilterErrorClass, FilterError};
 use castmatch_engine::fusion::FusionError;
+use castmatch_engine::maintenance::PolicyError;
 use castmatch_engine::options::OptionError;
 use castmatch_engine::prefer::PreferError;
 use castmatch_engine::registry::RegistryError;
@@ -109,6 +110,15 @@ pub fn option_error(failure: OptionError) -> ErrorReport {
 
 /// The report for a model's definition that is wrong.
 pub fn registry_error(failure: RegistryError) -> ErrorReport {
+    with_notes(
+        invalid_argument(failure.to_string()),
+        None::<String>,
+        failure.hint(),
+    )
+}
+
+/// The report for a policy of pruning that is wrong.
+pub fn policy_error(failure: PolicyError) -> ErrorReport {
     with_notes(
         invalid_argument(failure.to_string()),
         None::<String>,

@@ -39,6 +39,8 @@ static BREAKER_SECONDS: GucSetting<i32> = GucSetting::<i32>::new(30);
 static CHAT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// Share of replies taken from the cache for another wording that are computed all the same, to compare.
 static AUDIT_RATE: GucSetting<f64> = GucSetting::<f64>::new(0.01);
+/// What castmatch.prune deletes where a call has no policy, as JSON.
+static PRUNE_POLICY: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Registers every setting; called once from `_PG_init`.
 pub fn register() {
@@ -99,6 +101,14 @@ pub fn register() {
         &RERANK_CONFIDENCE,
         0.0,
         10.0,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_string_guc(
+        c"castmatch.prune_policy",
+        c"What castmatch.prune deletes where a call gives no policy, as JSON.",
+        c"Empty means nothing: such a call is refused. Who may call castmatch.prune may give it any policy.",
+        &PRUNE_POLICY,
         GucContext::Userset,
         GucFlags::empty(),
     );
@@ -295,10 +305,20 @@ pub fn breaker_open() -> Duration {
     Duration::from_secs(u64::try_from(BREAKER_SECONDS.get()).unwrap_or(1))
 }
 
+/// The text of a setting that is not empty.
+fn text(setting: &GucSetting<Option<CString>>) -> Option<String> {
+    let text = setting.get()?.to_str().ok()?.to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
 /// The model of chat where a call names none.
 pub fn chat_model() -> Option<String> {
-    let name = CHAT_MODEL.get()?.to_str().ok()?.to_owned();
-    (!name.is_empty()).then_some(name)
+    text(&CHAT_MODEL)
+}
+
+/// What is pruned where a call says nothing.
+pub fn prune_policy() -> Option<String> {
+    text(&PRUNE_POLICY)
 }
 
 /// Share of reused replies that are computed all the same.

@@ -1,7 +1,7 @@
 //! castmatch: matching and chat inside PostgreSQL.
 //!
 //! This package is the glue between PostgreSQL and `castmatch-engine`: what could be tested without a server stands there.
-//! Data flows one way: types -> models -> embed -> matching -> chat; `cache` and `stats` are called by
+//! Data flows one way: types -> models -> embed -> matching -> chat -> maintenance; `cache` and `stats` are called by
 //! them and call none of them. Functions are declared in `sql/`, which is the truth about names, volatility and privileges.
 
 // ErrorReport is what pgrx raises; an error is rare and boxing it would only move the cost.
@@ -15,6 +15,7 @@ mod embed;
 mod error;
 mod guc;
 mod launcher;
+mod maintenance;
 mod matching;
 mod models;
 mod pg;
@@ -43,9 +44,14 @@ extension_sql_file!("../sql/models.sql", name = "models", requires = ["index"]);
 extension_sql_file!("../sql/functions.sql", name = "functions", requires = ["models"]);
 extension_sql_file!("../sql/chat.sql", name = "chat", requires = ["functions"]);
 extension_sql_file!(
+    "../sql/maintenance.sql",
+    name = "maintenance",
+    requires = ["chat"]
+);
+extension_sql_file!(
     "../sql/security.sql",
     name = "security",
-    requires = ["chat"],
+    requires = ["maintenance"],
     finalize
 );
 

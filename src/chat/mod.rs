@@ -16,7 +16,7 @@ mod question;
 mod requests;
 mod reuse;
 mod sources;
-mod store;
+pub mod store;
 mod stream;
 mod summary;
 mod task;

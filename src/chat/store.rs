@@ -56,6 +56,19 @@ pub fn lock(session: &Session, id: &Uuid) -> Result<()> {
         .map(drop)
 }
 
+/// Takes the lock of a conversation until the end of the transaction, if nobody has it.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn try_lock(session: &Session, id: &Uuid) -> Result<bool> {
+    session
+        .run(
+            "SELECT pg_catalog.pg_try_advisory_xact_lock($1, $2)",
+            &[Value::of(LOCK_CLASS), Value::of(lock_number(id))],
+        )?
+        .require(0, 1)
+}
+
 /// Takes the lock of a conversation for this session, if nobody has it.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ pub mod fusion;
 pub mod index;
 pub mod interrupt;
 pub mod kernels;
+pub mod maintenance;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod model_name;

@@ -51,10 +51,13 @@ CREATE TABLE castmatch.queue (
     tries integer NOT NULL DEFAULT 0,
     not_before timestamp with time zone NOT NULL DEFAULT '-infinity',
     error text,
-    failed_at timestamp with time zone
+    failed_at timestamp with time zone,
+    queued_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON COLUMN castmatch.queue.for_next IS 'whether only the vector of the model that castmatch.reembed is switching to is wanted';
 CREATE INDEX queue_target ON castmatch.queue (target);
+-- Few rows as a rule, which whoever watches asks for often.
+CREATE INDEX queue_failed ON castmatch.queue (target) WHERE failed_at IS NOT NULL;
 COMMENT ON TABLE castmatch.queue IS 'rows of attached tables that wait for their embedding, or could not get one';
 
 -- How many rows of attached tables have each frequent word, so that no search has to count them. Measured anew after a restore.
@@ -153,6 +156,21 @@ CREATE TABLE castmatch.requests (
 COMMENT ON TABLE castmatch.requests IS 'calls of castmatch.chat_async; each role sees its own';
 CREATE INDEX requests_open ON castmatch.requests (number) WHERE state IN ('queued', 'running');
 CREATE INDEX requests_conversation ON castmatch.requests (conversation_id);
+
+-- What castmatch.prune did so far; one row, written with each batch. Not part of a dump.
+CREATE TABLE castmatch.prune_state (
+    last_started timestamp with time zone,
+    last_batch timestamp with time zone,
+    last_finished timestamp with time zone,
+    passes bigint NOT NULL DEFAULT 0,
+    batches bigint NOT NULL DEFAULT 0,
+    conversations bigint NOT NULL DEFAULT 0,
+    messages bigint NOT NULL DEFAULT 0,
+    requests bigint NOT NULL DEFAULT 0,
+    skipped bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE castmatch.prune_state IS 'what castmatch.prune has deleted, and when it ran';
+INSERT INTO castmatch.prune_state DEFAULT VALUES;
 
 SELECT pg_catalog.pg_extension_config_dump('castmatch.model_definitions', '');
 SELECT pg_catalog.pg_extension_config_dump('castmatch.model_grants', '');

@@ -8,6 +8,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_admin') THEN
         CREATE ROLE castmatch_admin NOLOGIN;
     END IF;
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) 'castmatch_monitor') THEN
+        CREATE ROLE castmatch_monitor NOLOGIN;
+    END IF;
 END;
 $$;
 
@@ -71,3 +74,13 @@ REVOKE EXECUTE ON FUNCTION castmatch.cache_reset() FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION castmatch.cache_reset() TO castmatch_admin;
 GRANT EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) TO castmatch_admin;
+
+-- What all roles do together is for those who watch the server; whether it is well is for everybody.
+REVOKE EXECUTE ON FUNCTION castmatch.metrics() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION castmatch.performance() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.health() TO castmatch_monitor;
+GRANT EXECUTE ON FUNCTION castmatch.metrics() TO castmatch_monitor, castmatch_admin;
+GRANT EXECUTE ON FUNCTION castmatch.performance() TO castmatch_monitor, castmatch_admin;
+-- It keeps the server and its models busy.
+REVOKE EXECUTE ON FUNCTION castmatch.benchmark(regclass, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.benchmark(regclass, integer, integer) TO castmatch_user, castmatch_admin;

@@ -21,7 +21,8 @@ pub fn of_text(text: &str, seed: u64) -> Option<String> {
 mod tests {
     use super::*;
 
-    const BIO: &str = "A stern police inspector who rides horses, speaks Marathi and\tcooks\nfor the whole station";
+    const BIO: &str =
+        "A stern police inspector who rides horses, speaks Marathi and\tcooks\nfor the whole station";
 
     #[test]
     fn words_follow_each_other_and_stay_the_same() {

@@ -81,6 +81,9 @@ mod tests {
             return;
         };
         let own = parse(&line, UNITS).unwrap();
-        assert!(own.threads >= 1 && own.resident_bytes > 1 << 20 && own.parent > 0, "{own:?}");
+        assert!(
+            own.threads >= 1 && own.resident_bytes > 1 << 20 && own.parent > 0,
+            "{own:?}"
+        );
     }
 }

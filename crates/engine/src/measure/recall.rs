@@ -11,7 +11,10 @@ pub fn by_distance(exact: &[f64], found: &[f64]) -> f64 {
     let Some(&farthest) = exact.last() else {
         return 1.0;
     };
-    let near = found.iter().filter(|&&distance| distance <= farthest + SAME).count();
+    let near = found
+        .iter()
+        .filter(|&&distance| distance <= farthest + SAME)
+        .count();
     near.min(exact.len()) as f64 / exact.len() as f64
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Index {
     method: String,
     rows: Option<u64>,
     bytes: u64,
-    /// The share of its entries whose rows are dead.
+    /// The share of its table's rows that are dead: at most so many of its entries lead nowhere.
     dead_ratio: Option<f64>,
     valid: bool,
 }
@@ -123,7 +123,7 @@ impl Indexes {
             );
             gauge(
                 "castmatch_index_dead_ratio",
-                "Share, 0 to 1, of the rows of an index's table that are dead and not vacuumed yet, which the index still holds (those of HOT updates excepted); not known on a standby.",
+                "Share, 0 to 1, of the rows of an index's table that are dead and not vacuumed yet: at most so many entries of the index lead nowhere; absent on a standby.",
                 index.dead_ratio,
             );
         }

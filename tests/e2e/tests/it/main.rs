@@ -3,6 +3,7 @@
 
 mod attach_kinds;
 mod attach_life;
+mod benchmark;
 mod cache;
 mod cache_current;
 mod cache_flight;
@@ -14,6 +15,7 @@ mod crash;
 mod dump;
 mod dynamic;
 mod encodings;
+mod health;
 mod index_cancel;
 mod index_concurrent;
 mod index_corrupt;
@@ -36,6 +38,7 @@ mod index_unlogged;
 mod limits;
 mod model;
 mod models;
+mod performance;
 mod readme;
 mod reembed;
 mod remote_cancel;

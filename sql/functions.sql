@@ -133,8 +133,17 @@ COMMENT ON FUNCTION castmatch.health() IS 'condition of castmatch in this databa
 
 CREATE FUNCTION castmatch.metrics()
     RETURNS TABLE (name text, kind text, help text, labels jsonb, value double precision)
-    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 200 AS 'MODULE_PATHNAME', 'metrics_wrapper';
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 400 AS 'MODULE_PATHNAME', 'metrics_wrapper';
 COMMENT ON FUNCTION castmatch.metrics() IS 'counters and histograms since the server started, one row a sample';
+
+CREATE FUNCTION castmatch.performance() RETURNS jsonb
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'performance_wrapper';
+COMMENT ON FUNCTION castmatch.performance() IS 'how castmatch does in this database since the server started: latencies, caches, models, indexes';
+
+CREATE FUNCTION castmatch.benchmark(target regclass, queries integer DEFAULT 100, k integer DEFAULT 10) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000 AS 'MODULE_PATHNAME', 'benchmark_wrapper';
+COMMENT ON FUNCTION castmatch.benchmark(regclass, integer, integer)
+    IS 'latency of searches of an attached table and the recall of its index, measured with words of its rows';
 
 -- The numbers of a registration's columns, by which a rename is followed. Computed where the row is written, for a dump keeps names and
 -- restores to other numbers.

@@ -51,10 +51,13 @@ CREATE TABLE castmatch.queue (
     tries integer NOT NULL DEFAULT 0,
     not_before timestamp with time zone NOT NULL DEFAULT '-infinity',
     error text,
-    failed_at timestamp with time zone
+    failed_at timestamp with time zone,
+    queued_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
 );
 COMMENT ON COLUMN castmatch.queue.for_next IS 'whether only the vector of the model that castmatch.reembed is switching to is wanted';
 CREATE INDEX queue_target ON castmatch.queue (target);
+-- Few rows as a rule, which whoever watches asks for often.
+CREATE INDEX queue_failed ON castmatch.queue (target) WHERE failed_at IS NOT NULL;
 COMMENT ON TABLE castmatch.queue IS 'rows of attached tables that wait for their embedding, or could not get one';
 
 -- How many rows of attached tables have each frequent word, so that no search has to count them. Measured anew after a restore.

@@ -80,3 +80,13 @@ GRANT EXECUTE ON FUNCTION castmatch.cache_invalidate(text, regclass) TO castmatc
 REVOKE EXECUTE ON FUNCTION castmatch.prune(jsonb, boolean) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION castmatch.prune(jsonb, boolean) TO castmatch_pruner, castmatch_admin;
 GRANT SELECT ON castmatch.prune_state TO castmatch_pruner, castmatch_admin;
+
+-- What all roles do together is for those who watch the server; whether it is well is for everybody.
+REVOKE EXECUTE ON FUNCTION castmatch.metrics() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION castmatch.performance() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.health() TO castmatch_monitor;
+GRANT EXECUTE ON FUNCTION castmatch.metrics() TO castmatch_monitor, castmatch_admin;
+GRANT EXECUTE ON FUNCTION castmatch.performance() TO castmatch_monitor, castmatch_admin;
+-- It keeps the server and its models busy.
+REVOKE EXECUTE ON FUNCTION castmatch.benchmark(regclass, integer, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION castmatch.benchmark(regclass, integer, integer) TO castmatch_user, castmatch_admin;

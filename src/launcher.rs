@@ -11,6 +11,8 @@ use crate::pg::worker::{
 };
 use crate::pg::{catalog, signals};
 use crate::shared::shared;
+use crate::stats::attendance;
+use castmatch_engine::shared::attendance::WorkerKind;
 use castmatch_engine::shared::sync::{Duty, SyncState, Work};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -31,6 +33,8 @@ const SHORT_RUN: Duration = Duration::from_secs(5);
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Two-phase commits wake nobody, so every database is looked at from time to time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(300);
+/// It shows that often that it is alive, as the embedding worker does.
+const BEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 const LAUNCHER: Description = Description {
     name: "castmatch launcher",
@@ -109,7 +113,8 @@ pub extern "C-unwind" fn castmatch_launcher_main(_argument: pg_sys::Datum) {
     );
     let mut launcher = Launcher::new(state);
     loop {
-        let patience = launcher.turn();
+        attendance::beat(WorkerKind::Launcher);
+        let patience = launcher.turn().min(BEAT_INTERVAL);
         if !BackgroundWorker::wait_latch(Some(patience)) {
             break;
         }

@@ -2,7 +2,7 @@
 //!
 //! This package is the glue between PostgreSQL and `castmatch-engine`: what could be tested without a server stands there.
 //! Data flows one way: types -> models -> embed -> matching -> chat -> maintenance; `cache` and `stats` are called by
-//! them and call none of them. Functions are declared in `sql/`, which is the truth about names, volatility and privileges.
+//! them and call none of them, `monitor` looks at all of them. Functions are declared in `sql/`, which is the truth about names, volatility and privileges.
 
 // ErrorReport is what pgrx raises; an error is rare and boxing it would only move the cost.
 #![allow(clippy::result_large_err)]
@@ -18,6 +18,7 @@ mod launcher;
 mod maintenance;
 mod matching;
 mod models;
+mod monitor;
 mod pg;
 mod shared;
 mod stats;

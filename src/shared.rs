@@ -4,11 +4,14 @@
 //! (`shared_preload_libraries`) or the first user took it out of the server's slack memory.
 
 use crate::error::Result;
+use crate::pg::clock::unix_ms;
 use crate::pg::shmem::{self, SharedLayout};
+use castmatch_engine::shared::attendance::Attendance;
 use castmatch_engine::shared::breaker::Breakers;
 use castmatch_engine::shared::counters::StripedCounters;
 use castmatch_engine::shared::embedder::EmbedderState;
 use castmatch_engine::shared::ledger::Ledger;
+use castmatch_engine::shared::model_calls::ModelCalls;
 use castmatch_engine::shared::sync::SyncState;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -20,12 +23,18 @@ const NAME: &CStr = c"castmatch";
 pub struct Shared {
     /// 1 if the server was started with castmatch in `shared_preload_libraries`.
     pub preloaded: AtomicU32,
+    /// Since when this is in use, milliseconds since 1970-01-01 UTC: all numbers count from here.
+    pub since_ms: AtomicU64,
     /// The embedding worker and its request slots.
     pub embedder: EmbedderState,
     /// The launcher of the workers that keep attached tables embedded and give replies in the background.
     pub sync: SyncState,
     /// Models that are left alone for a while.
     pub breakers: Breakers,
+    /// Calls of models, by model.
+    pub model_calls: ModelCalls,
+    /// When the workers were last at work.
+    pub attendance: Attendance,
     /// What calls of models used and no table says yet.
     pub ledger: Ledger,
     /// Counts what made every backend forget the values that it holds.
@@ -61,6 +70,10 @@ pub fn shared() -> Result<&'static Shared> {
 /// As for [`shared`].
 pub fn attach_anew() -> Result<&'static Shared> {
     let shared = shmem::attach::<Shared>(NAME)?;
+    // Whoever is the first. Without preloading that is the first use of castmatch.
+    let _ = shared
+        .since_ms
+        .compare_exchange(0, unix_ms(), Ordering::AcqRel, Ordering::Acquire);
     SHARED.store(core::ptr::from_ref(shared).cast_mut(), Ordering::Release);
     Ok(shared)
 }
@@ -69,4 +82,9 @@ pub fn attach_anew() -> Result<&'static Shared> {
 pub fn request_space() {
     shmem::request::<Shared>();
     crate::cache::memory::request_space();
+}
+
+/// Bytes of shared memory that castmatch has taken: this structure, and the caches with the epochs of tables.
+pub fn bytes() -> usize {
+    size_of::<Shared>() + crate::cache::memory::bytes()
 }

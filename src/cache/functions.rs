@@ -22,10 +22,15 @@ pub fn shared_holdings() -> Option<[Holding; Kind::ALL.len()]> {
     memory::cache().map(|cache| cache.holdings())
 }
 
+/// What this backend holds of each kind, of this generation.
+pub fn local_holdings(generation: u64) -> [Holding; Kind::ALL.len()] {
+    Kind::ALL.map(|kind| local::holding(kind, generation))
+}
+
 /// What is held of each kind: on the local level by this backend.
 fn holdings(level: Level, generation: u64) -> Option<[Holding; Kind::ALL.len()]> {
     match level {
-        Level::Local => Some(Kind::ALL.map(|kind| local::holding(kind, generation))),
+        Level::Local => Some(local_holdings(generation)),
         Level::Shared => shared_holdings(),
     }
 }

@@ -127,6 +127,11 @@ pub fn epochs() -> Option<Epochs<'static, EpochLocks>> {
     Some(Epochs::new(memory.epoch_words(), EpochLocks(memory.locks)))
 }
 
+/// Bytes that this takes; 0 without preloading.
+pub fn bytes() -> usize {
+    MEMORY.get().map_or(0, |memory| size(memory.layout).bytes())
+}
+
 /// The condition variables of the cache's partitions.
 pub fn conditions() -> Option<Conditions> {
     MEMORY.get().map(|memory| memory.area.conditions)

@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 pub use castmatch_engine::cache::Usage;
-pub use functions::shared_holdings;
+pub use functions::{local_holdings, shared_holdings};
 
 /// A value that was computed.
 pub struct Computed {

@@ -6,8 +6,10 @@ use crate::models::call::{Ongoing, Progress, chat_answer};
 use crate::models::failure::ModelFailure;
 use crate::models::{client, registry};
 use crate::pg::spi::Access;
+use crate::stats;
 use castmatch_engine::model_name::BUILTIN;
 use castmatch_engine::registry::{Provider, Task};
+use castmatch_engine::shared::counters::Part;
 use castmatch_provider::{Call, ChatAnswer, ChatCall};
 use core::time::Duration;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -29,16 +31,31 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    /// As `degraded` tells it.
-    pub fn to_json(&self, part: &str) -> Json {
+    fn to_json(&self, part: Part) -> Json {
         json!({
-            "part": part, "model": self.model, "reason": self.failure.reason(), "message": self.failure.message(),
+            "part": part.name(), "model": self.model, "reason": self.failure.reason(), "message": self.failure.message(),
         })
     }
 
     /// The error, for callers that want an answer of a model or none.
     pub fn report(&self) -> ErrorReport {
         self.failure.report(&self.model)
+    }
+}
+
+/// The models that were passed over for a part, as `degraded` tells them; counted.
+pub fn degraded(skipped: &[Skipped], part: Part) -> Vec<Json> {
+    let tell = |skipped: &Skipped| {
+        note_passed_over(part);
+        skipped.to_json(part)
+    };
+    skipped.iter().map(tell).collect()
+}
+
+/// Counts a model that was passed over.
+pub fn note_passed_over(part: Part) {
+    if let Some(counters) = stats::counters() {
+        counters.chat.pass_over(part);
     }
 }
 

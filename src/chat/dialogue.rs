@@ -8,7 +8,7 @@
 //! waits. With the built-in responder there is nothing to wait for.
 
 use crate::chat::answer::{Answer, Material, SearchCallMaker};
-use crate::chat::chain::{Chain, Skipped, speakers};
+use crate::chat::chain::{Chain, Skipped, degraded, note_passed_over, speakers};
 use crate::chat::question::Question;
 use crate::chat::store::{Conversation, Kept};
 use crate::chat::turn::Turn;
@@ -22,6 +22,7 @@ use castmatch_engine::chat::search_call::{self, SearchCall};
 use castmatch_engine::chat::window::estimate_tokens;
 use castmatch_engine::model_name::BUILTIN;
 use castmatch_engine::registry::Rewrite;
+use castmatch_engine::shared::counters::Part;
 use castmatch_provider::{ChatAnswer, Usage};
 use pgrx::pg_sys;
 use serde_json::{Value as Json, json};
@@ -152,15 +153,15 @@ impl Dialogue {
     /// # Errors
     /// Those of the search.
     pub fn rewritten(&mut self, outcome: Outcome, skipped: &[Skipped], stream: bool) -> Result<Step> {
-        self.degraded
-            .extend(skipped.iter().map(|skipped| skipped.to_json("rewrite")));
+        self.degraded.extend(degraded(skipped, Part::Rewrite));
         let call = outcome.and_then(|(answer, model)| {
             self.note_tokens(answer.usage);
             match self.search_call(&answer) {
                 Ok(call) => Some(call),
                 Err(message) => {
+                    note_passed_over(Part::Rewrite);
                     self.degraded.push(json!({
-                        "part": "rewrite", "model": model, "reason": "bad_answer", "message": message,
+                        "part": Part::Rewrite.name(), "model": model, "reason": "bad_answer", "message": message,
                     }));
                     None
                 }
@@ -243,8 +244,7 @@ impl Dialogue {
 
     /// The answer, when [`Step::Replying`] has ended: a model's, or in the end the built-in responder's.
     pub fn replied(&mut self, outcome: Outcome, skipped: &[Skipped], material: &Material) -> Answer {
-        self.degraded
-            .extend(skipped.iter().map(|skipped| skipped.to_json("reply")));
+        self.degraded.extend(degraded(skipped, Part::Reply));
         let mut answer = match outcome {
             Some((answer, model)) => {
                 self.note_tokens(answer.usage);

@@ -1,7 +1,7 @@
 //! `castmatch.generate`: a model's answer to a prompt, outside of any conversation.
 
 use crate::chat::answer::spoken;
-use crate::chat::chain::{Chain, speakers};
+use crate::chat::chain::{Chain, degraded, speakers};
 use crate::chat::turn::{check_message, model_name};
 use crate::error::{Result, internal, invalid_argument, option_error, unsupported};
 use crate::models::Ready;
@@ -13,6 +13,7 @@ use castmatch_engine::chat::Role;
 use castmatch_engine::chat::prompt::ChatMessage;
 use castmatch_engine::chat::window::estimate_tokens;
 use castmatch_engine::options::{self, Options, Speech, Verb};
+use castmatch_engine::shared::counters::Part;
 use castmatch_provider::{ChatCall, JsonSchema, check_schema, conforms};
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -107,7 +108,7 @@ fn run(prompt: &str, name: &str, speech: Speech) -> Result<Json> {
             "prompt_tokens": usage.map_or(estimate_tokens(prompt) as u64, |usage| usage.prompt_tokens),
             "completion_tokens": usage.map_or(estimate_tokens(&answer.text) as u64, |usage| usage.completion_tokens),
         },
-        "degraded": chain.skipped.iter().map(|skipped| skipped.to_json("generate")).collect::<Vec<_>>(),
+        "degraded": degraded(&chain.skipped, Part::Generate),
     }))
 }
 

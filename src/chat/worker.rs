@@ -13,6 +13,8 @@ use crate::pg::latch;
 use crate::pg::worker::my_pid;
 use crate::pg::xact::attempt;
 use crate::shared::shared;
+use crate::stats::attendance;
+use castmatch_engine::shared::attendance::WorkerKind;
 use castmatch_engine::shared::ledger::Taken as Noted;
 use castmatch_engine::shared::sync::Duty;
 use core::time::Duration;
@@ -74,6 +76,7 @@ fn run(database: u32) -> Result<()> {
     let mut busy_at: Option<Instant> = None;
     let mut written: Option<Instant> = None;
     loop {
+        attendance::beat(WorkerKind::Chat);
         // Cleared before the requests are read: what commits from now on is noted anew.
         work.clear(database);
         if written.is_none_or(|written| written.elapsed() >= WRITE_INTERVAL) {

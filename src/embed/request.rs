@@ -14,12 +14,14 @@ use crate::shared::shared;
 use castmatch_engine::model_name::ModelName;
 use castmatch_engine::request;
 use castmatch_engine::shared::embedder::{EmbedderState, Slot, SlotState, Urgency};
+use castmatch_engine::shared::model_calls::local_key;
 use castmatch_engine::shared::models::{Condition, Facts, ModelRef};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::cell::Cell;
+use std::time::Instant;
 
 /// Bytes of a text that are looked at. The model reads some hundred tokens, of which this holds many times as many.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -138,6 +140,17 @@ struct Part {
     texts: usize,
     state: &'static EmbedderState,
     model: ModelRef,
+    begun: Instant,
+}
+
+/// Counts a request to a model. Nothing here raises.
+fn note(name: &ModelName, begun: Instant, succeeded: bool) {
+    if let Ok(shared) = shared() {
+        let key = local_key(name.as_str());
+        shared
+            .model_calls
+            .record(key, monotonic_ms(), begun.elapsed(), succeeded);
+    }
 }
 
 fn describe(failure: request::RequestError) -> ErrorReport {
@@ -146,6 +159,11 @@ fn describe(failure: request::RequestError) -> ErrorReport {
 
 impl Part {
     fn submit(name: &ModelName, texts: &[&str], urgency: Urgency) -> Result<Self> {
+        let begun = Instant::now();
+        Self::queue(name, texts, urgency, begun).inspect_err(|_| note(name, begun, false))
+    }
+
+    fn queue(name: &ModelName, texts: &[&str], urgency: Urgency, begun: Instant) -> Result<Self> {
         let state = &shared()?.embedder;
         let texts: Vec<&str> = texts.iter().map(|text| bounded(text)).collect();
         let (slot, model, facts) = claim_slot(state, name)?;
@@ -168,6 +186,7 @@ impl Part {
             texts: texts.len(),
             state,
             model,
+            begun,
         })
     }
 
@@ -186,7 +205,14 @@ impl Part {
         self.has_ended() || self.given_up().is_some()
     }
 
-    fn wait(mut self, name: &ModelName) -> Result<Vec<Vec<f32>>, EmbedFailure> {
+    fn wait(self, name: &ModelName) -> Result<Vec<Vec<f32>>, EmbedFailure> {
+        let begun = self.begun;
+        let answer = self.answer(name);
+        note(name, begun, answer.is_ok());
+        answer
+    }
+
+    fn answer(mut self, name: &ModelName) -> Result<Vec<Vec<f32>>, EmbedFailure> {
         let mut absence = Absence::default();
         while !self.has_ended() {
             absence.check(self.state)?;

@@ -14,9 +14,11 @@ use crate::pg::worker::{
     Description, Noted, exit_for_restart, my_pid, on_process_exit, reload_configuration,
 };
 use crate::shared::shared;
+use crate::stats::attendance;
 use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::model::TokenizedText;
 use castmatch_engine::request;
+use castmatch_engine::shared::attendance::WorkerKind;
 use castmatch_engine::shared::embedder::{EmbedderState, Slot, SlotState, Urgency};
 use castmatch_engine::shared::models::{Condition, ModelRef};
 use castmatch_engine::shared::portion::{self, Pending};
@@ -112,6 +114,7 @@ pub extern "C-unwind" fn castmatch_embedder_main(_argument: pg_sys::Datum) {
         jobs: Vec::new(),
         portions: 0,
     };
+    attendance::beat(WorkerKind::Embedder);
     worker.load_wanted();
     worker.requeue_orphans();
     while BackgroundWorker::wait_latch(Some(worker.patience())) {
@@ -140,6 +143,7 @@ impl Worker {
     }
 
     fn turn(&mut self) {
+        attendance::beat(WorkerKind::Embedder);
         if BackgroundWorker::sighup_received() {
             reload_configuration();
             if self.held.settings_changed() {

@@ -16,6 +16,8 @@ use crate::pg::spi::Session;
 use crate::pg::utility::run_alone;
 use crate::pg::value::Value;
 use crate::pg::worker::Description;
+use crate::stats::attendance;
+use castmatch_engine::shared::attendance::WorkerKind;
 use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -87,8 +89,10 @@ fn work() -> Result<()> {
     if !alone {
         return Ok(());
     }
+    attendance::beat(WorkerKind::Index);
     for due in in_transaction(due)? {
         build(&due)?;
+        attendance::beat(WorkerKind::Index);
         if due.is_switch {
             switch::finish(due.target)?;
         } else {

@@ -7,6 +7,7 @@
 
 mod attach;
 pub mod attachment;
+mod benchmark;
 pub mod cached;
 mod detach;
 mod explain;
@@ -27,7 +28,7 @@ mod sync_worker;
 pub mod target;
 pub mod text;
 mod trigger;
-mod vector_index;
+pub mod vector_index;
 mod versions;
 
 pub use queue::in_transaction;

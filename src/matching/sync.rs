@@ -109,7 +109,7 @@ fn retry_failed(target: Option<pg_sys::Oid>) -> Result<i64> {
     let queued = act_as(owner, Restriction::LocalChange, || {
         session(Access::ReadWrite, |session| {
             session.run(
-                "UPDATE castmatch.queue SET tries = 0, failed_at = NULL, error = NULL, not_before = '-infinity'
+                "UPDATE castmatch.queue SET tries = 0, failed_at = NULL, error = NULL, not_before = '-infinity', queued_at = pg_catalog.now()
                  WHERE target OPERATOR(pg_catalog.=) $1::pg_catalog.oid::pg_catalog.regclass
                    AND failed_at IS NOT NULL RETURNING key",
                 &[Value::oid(target)],

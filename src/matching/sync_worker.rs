@@ -10,6 +10,8 @@ use crate::pg::latch;
 use crate::pg::spi::{Access, session};
 use crate::pg::worker::has_stopped;
 use crate::shared::shared;
+use crate::stats::attendance;
+use castmatch_engine::shared::attendance::WorkerKind;
 use castmatch_engine::shared::sync::Duty;
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, DynamicBackgroundWorker};
@@ -46,6 +48,7 @@ fn work(database: u32) -> crate::error::Result<()> {
     let mut queue = Queue::default();
     let mut indexes = Indexes::default();
     loop {
+        attendance::beat(WorkerKind::Sync);
         // Cleared before the queue is read: what commits from now on is noted anew.
         state.clear(database);
         let outcome = queue.turn()?;

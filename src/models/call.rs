@@ -8,6 +8,7 @@ use crate::models::failure::ModelFailure;
 use crate::models::state::{breakers, policy};
 use crate::models::usage;
 use crate::pg::clock::monotonic_ms;
+use crate::shared::shared;
 use crate::stats;
 use castmatch_engine::chat::window::estimate_tokens;
 use castmatch_engine::shared::breaker::Admission;
@@ -146,6 +147,14 @@ impl Ongoing {
                 used.completion_tokens,
             )
         });
+        if let Ok(shared) = shared() {
+            shared.model_calls.record(
+                self.ready.breaker_key(),
+                monotonic_ms(),
+                self.begun.elapsed(),
+                outcome == ModelOutcome::Answered,
+            );
+        }
         usage::note(&self.ready, used);
     }
 

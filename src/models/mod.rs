@@ -15,7 +15,7 @@ pub mod client;
 pub mod failure;
 pub mod ready;
 pub mod registry;
-mod state;
+pub mod state;
 pub mod usage;
 
 pub use ready::Ready;

@@ -24,9 +24,18 @@ pub fn monotonic_ms() -> u64 {
         .saturating_add(nanoseconds / 1_000_000)
 }
 
-/// Seconds since 1970-01-01, UTC, by the system clock.
-pub fn unix_seconds() -> u64 {
+fn since_1970() -> core::time::Duration {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+        .unwrap_or_default()
+}
+
+/// Seconds since 1970-01-01, UTC, by the system clock.
+pub fn unix_seconds() -> u64 {
+    since_1970().as_secs()
+}
+
+/// Milliseconds since 1970-01-01, UTC, by the system clock.
+pub fn unix_ms() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }

@@ -285,3 +285,23 @@ impl Drop for OpenTables {
         }
     }
 }
+
+/// Blocks of a relation's main fork now; `None` if somebody holds it locked against readers, or it is gone: nobody waits here.
+pub fn blocks_without_waiting(relation: pg_sys::Oid) -> Option<u32> {
+    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: takes a lock by number or not; there need be no such relation.
+    if !unsafe { pg_sys::ConditionalLockRelationOid(relation, lock) } {
+        return None;
+    }
+    // SAFETY: locked above; gives null for a relation that is gone.
+    let opened = unsafe { pg_sys::try_relation_open(relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
+    let blocks = NonNull::new(opened).map(|opened| {
+        let blocks = Relation(opened).blocks();
+        // SAFETY: opened above.
+        unsafe { pg_sys::relation_close(opened.as_ptr(), pg_sys::NoLock as pg_sys::LOCKMODE) };
+        blocks
+    });
+    // SAFETY: gives back the lock taken above.
+    unsafe { pg_sys::UnlockRelationOid(relation, lock) };
+    blocks
+}

@@ -85,8 +85,13 @@ pub struct Area {
 }
 
 impl AreaSize {
+    /// Bytes of an area of that size.
+    pub fn bytes(self) -> usize {
+        self.parts().2
+    }
+
     /// Bytes of the wide words, of the condition variables up to the next wide word, and of all.
-    fn bytes(self) -> (usize, usize, usize) {
+    fn parts(self) -> (usize, usize, usize) {
         let wide = self.wide.saturating_mul(size_of::<AtomicU64>());
         let conditions = Conditions::bytes(self.conditions).next_multiple_of(size_of::<AtomicU64>());
         let narrow = self.narrow.saturating_mul(size_of::<AtomicU32>());
@@ -98,7 +103,7 @@ impl AreaSize {
 /// Asks for an area at server start; to be called from a shmem_request_hook.
 pub fn request_area(size: AreaSize) {
     // SAFETY: only called while process_shared_preload_libraries runs its request hooks.
-    unsafe { pg_sys::RequestAddinShmemSpace(size.bytes().2) };
+    unsafe { pg_sys::RequestAddinShmemSpace(size.bytes()) };
 }
 
 /// Makes the area of that name; to be called by the postmaster when it makes shared memory, before any other process exists.
@@ -106,7 +111,7 @@ pub fn request_area(size: AreaSize) {
 /// # Errors
 /// 53200 if it was not asked for.
 pub fn make_area(name: &'static CStr, size: AreaSize) -> Result<Area> {
-    let (wide_bytes, condition_bytes, bytes) = size.bytes();
+    let (wide_bytes, condition_bytes, bytes) = size.parts();
     let mut found = false;
     // SAFETY: no other process exists yet, so the lock that others would need is not needed; `found` outlives the call.
     let start = unsafe { pg_sys::ShmemInitStruct(name.as_ptr(), bytes, &mut found) }.cast::<u8>();

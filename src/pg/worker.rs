@@ -2,6 +2,8 @@
 
 use crate::error::{Result, error};
 use crate::pg::clock;
+use crate::stats::attendance;
+use castmatch_engine::measure::process::{self, Process, Units};
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use core::time::Duration;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime, DynamicBackgroundWorker};
@@ -57,17 +59,19 @@ impl Description {
     pub fn start(&self) -> Result<DynamicBackgroundWorker> {
         // SAFETY: a plain global of the process.
         let notify = unsafe { pg_sys::MyProcPid };
-        self.builder()
+        let started = self
+            .builder()
             .set_restart_time(None)
             .set_notify_pid(notify)
-            .load_dynamic()
-            .map_err(|_| {
-                error(
-                    PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-                    format!("no background worker slot is free for \"{}\"", self.name),
-                )
-                .set_hint("Increase max_worker_processes.")
-            })
+            .load_dynamic();
+        attendance::note_start(started.is_ok());
+        started.map_err(|_| {
+            error(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                format!("no background worker slot is free for \"{}\"", self.name),
+            )
+            .set_hint("Increase max_worker_processes.")
+        })
     }
 }
 
@@ -154,6 +158,27 @@ unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
 pub fn is_alive(pid: i32) -> bool {
     // SAFETY: looks through the process array under its lock; an unknown id gives null.
     !unsafe { pg_sys::BackendPidGetProc(pid) }.is_null()
+}
+
+/// The units of this system.
+fn units() -> Option<Units> {
+    // SAFETY: asks for a number that does not change; -1 if it is not known.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // SAFETY: as above.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some(Units {
+        page_bytes: u64::try_from(page).ok()?,
+        ticks_per_second: u64::try_from(ticks).ok()?,
+    })
+}
+
+/// What the system says of a process that the postmaster started; nothing of any other, whose number may have been a worker's before.
+/// Only Linux says anything.
+pub fn child(pid: i32) -> Option<Process> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // SAFETY: a plain global of the process.
+    let postmaster = unsafe { pg_sys::PostmasterPid };
+    process::parse(&stat, units()?).filter(|process| process.parent == postmaster)
 }
 
 /// Ends the process so that the postmaster starts the worker again.

@@ -1,11 +1,9 @@
-//! Counters and histograms in shared memory: cheap to write, read all at once by `castmatch.metrics()`.
+//! Counters and histograms in shared memory: cheap to write, read all at once by `monitor`.
 //!
 //! Everything is an atomic, so that counting needs no lock, works in READ ONLY transactions and on a standby, and may
 //! happen while an ERROR unwinds. Numbers start at zero when the server starts.
 
-mod caches;
-mod metrics;
-mod models;
+pub mod attendance;
 
 use crate::error::Result;
 use crate::shared::shared;

@@ -1,5 +1,5 @@
 //! The parts of castmatch that need no PostgreSQL: vectors and their kernels, indexes, the embedding model, caches, filters, the fusion of
-//! search results, full-text search, the logic of conversations, what is known of models.
+//! search results, full-text search, the logic of conversations, what is known of models, figures for operations.
 
 pub mod bisect;
 pub mod cache;
@@ -11,6 +11,7 @@ pub mod index;
 pub mod interrupt;
 pub mod kernels;
 pub mod maintenance;
+pub mod measure;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod model_name;

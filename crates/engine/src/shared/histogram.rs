@@ -29,6 +29,14 @@ impl<const BUCKETS: usize> Histogram<BUCKETS> {
         }
     }
 
+    /// Forgets all values.
+    pub fn clear(&self) {
+        self.sum.store(0, Ordering::Relaxed);
+        for bucket in &self.buckets {
+            bucket.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// The sum of all values.
     pub fn sum(&self) -> u64 {
         self.sum.load(Ordering::Relaxed)

@@ -4,11 +4,14 @@
 //! has a state for each of them, and each step is one atomic exchange. Process latches appear as plain numbers here; the
 //! glue knows how to set them.
 
+pub mod attendance;
 pub mod breaker;
 pub mod counters;
 pub mod embedder;
 pub mod histogram;
 pub mod ledger;
+pub mod model_calls;
+pub mod model_counters;
 pub mod models;
 pub mod portion;
 pub mod sync;

@@ -139,6 +139,13 @@ impl Work {
         free.is_some()
     }
 
+    /// Whether the database has a worker now.
+    pub fn has_worker(&self, database: u32) -> bool {
+        self.workers.iter().any(|worker| {
+            worker.database.load(Ordering::Acquire) == database && worker.pid.load(Ordering::Acquire) != 0
+        })
+    }
+
     /// Takes the database's worker out again.
     pub fn leave(&self, database: u32) {
         for worker in &self.workers {
@@ -206,6 +213,8 @@ mod tests {
         let state = fresh();
         assert!(state.work(Duty::Rows).enter(5, 1, 50, ALL_ALIVE));
         assert!(state.work(Duty::Rows).enter(5, 2, 51, |pid| pid != 1));
+        assert!(state.work(Duty::Rows).has_worker(5));
+        assert!(!state.work(Duty::Rows).has_worker(6) && !state.work(Duty::Replies).has_worker(5));
         let woken = RefCell::new(Vec::new());
         state.request(Duty::Rows, 5, |latch| woken.borrow_mut().push(latch));
         assert_eq!(*woken.borrow(), [51, 7]);

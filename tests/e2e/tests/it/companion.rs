@@ -102,6 +102,20 @@ fn companion_serves_health_and_metrics_of_castmatch() {
     });
     promtool_accepts(&first.body);
     let before = first.sample(MATCHES).unwrap();
+    for series in [
+        "castmatch_queue_oldest_age_seconds",
+        "castmatch_embedder_resident_memory_bytes",
+        "castmatch_worker_last_heartbeat_timestamp_seconds{worker=\"embedder\"}",
+        "castmatch_index_rows{index=\"public.talents_castmatch_embedding\"}",
+        "castmatch_prune_last_success_timestamp_seconds",
+        "castmatch_degraded_total{part=\"reply\"}",
+    ] {
+        assert!(
+            first.sample(series).is_some(),
+            "{series} is missing:\n{}",
+            first.body
+        );
+    }
     assert!(
         first.sample("castmatch_rows_embedded_total").unwrap() >= 5.0,
         "{}",

@@ -29,6 +29,18 @@ fn everything_works_through_workers_on_demand() {
         (&"ok".into(), &false.into()),
         "{health}"
     );
+    assert_eq!(
+        (
+            &health["problems"][0]["check"],
+            &health["problems"][0]["severity"]
+        ),
+        (&"preload".into(), &"warning".into()),
+        "{health}"
+    );
+    run(
+        client,
+        "SELECT castmatch.performance(), count(*) FROM castmatch.metrics()",
+    );
     assert!(
         cluster.titled("castmatch").is_empty(),
         "nothing runs before it is used"

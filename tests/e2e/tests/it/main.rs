@@ -3,6 +3,7 @@
 
 mod attach_kinds;
 mod attach_life;
+mod benchmark;
 mod cache;
 mod cache_current;
 mod cache_flight;
@@ -14,6 +15,7 @@ mod crash;
 mod dump;
 mod dynamic;
 mod encodings;
+mod health;
 mod index_cancel;
 mod index_concurrent;
 mod index_corrupt;
@@ -40,6 +42,7 @@ mod prune;
 mod prune_load;
 mod prune_setting;
 mod prune_use;
+mod performance;
 mod readme;
 mod reembed;
 mod remote_cancel;

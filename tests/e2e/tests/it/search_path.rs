@@ -63,6 +63,8 @@ fn a_callers_search_path_gains_nothing() {
     assert_eq!(value::<i64>(eve, "SELECT count(*) FROM public.talents"), 0);
     for sql in [
         "SELECT castmatch.metrics()",
+        "SELECT castmatch.performance()",
+        "SELECT castmatch.benchmark('public.talents', 2)",
         "SELECT castmatch.health()",
         "SELECT castmatch.embed('hello')",
         "SELECT castmatch.match('public.talents', 'a dancer')",

@@ -5,6 +5,7 @@ use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{fails_with, run, value};
 use postgres::error::SqlState;
 
+use crate::performance::{metric, performance};
 use crate::setting::{RECOVERY, attached_talents, best_match, embedded_by_itself};
 
 #[test]
@@ -21,6 +22,22 @@ fn standby_matches_what_the_primary_embedded() {
     );
     let state: String = value(reader, "SELECT castmatch.health() -> 'embedder' ->> 'state'");
     assert_eq!(state, "ready");
+    let health: serde_json::Value = value(reader, "SELECT castmatch.health()");
+    assert_eq!(
+        (
+            &health["status"],
+            &health["in_recovery"],
+            &health["workers"]["embedder"]["running"]
+        ),
+        (&"ok".into(), &true.into(), &true.into()),
+        "{health}"
+    );
+    let report = performance(reader);
+    assert_eq!(report["in_recovery"], true, "{report}");
+    assert!(report["indexes"][0]["dead_ratio"].is_null(), "{report}");
+    assert_eq!(metric(reader, "castmatch_in_recovery", "{}"), Some(1.0));
+    let measured: serde_json::Value = value(reader, "SELECT castmatch.benchmark('talents', 2, 2)");
+    assert_eq!(measured["rows"], 5, "{measured}");
     fails_with(
         reader,
         &SqlState::READ_ONLY_SQL_TRANSACTION,

@@ -1,12 +1,15 @@
 //! What `castmatch.metrics()` says of the caches.
 
-use crate::cache::shared_holdings;
+use crate::cache::{local_holdings, shared_holdings};
+use crate::monitor::sample::{Buckets, Sample, histogram_samples};
 use crate::pg::clock::monotonic_ms;
-use crate::stats::metrics::{Buckets, Sample, histogram_samples};
+use crate::shared::Shared;
 use castmatch_engine::cache::Kind;
 use castmatch_engine::cache::counters::{BOUNDS_NS, Event, Level};
+use castmatch_engine::measure::share;
 use castmatch_engine::shared::counters::StripedCounters;
-use serde_json::json;
+use core::sync::atomic::Ordering;
+use serde_json::{Value as Json, json};
 
 const LATENCY: (&str, &str) = (
     "castmatch_cache_request_duration_seconds",
@@ -99,6 +102,17 @@ pub(super) fn samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
             }
         }
     }
+    for kind in Kind::ALL {
+        for level in Level::ALL {
+            samples.push(Sample::labelled(
+                "castmatch_cache_requests_total",
+                "counter",
+                "Look-ups, by kind and level: those that found the value and those that did not.",
+                labels(kind, level),
+                look_ups(counters, kind, level).0 as f64,
+            ));
+        }
+    }
     let holdings = shared_holdings();
     let now_ms = monotonic_ms();
     for kind in Kind::ALL {
@@ -152,4 +166,42 @@ pub(super) fn samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
             );
         }
     }
+}
+
+/// Look-ups of a kind on a level, and how many found the value.
+fn look_ups(counters: &StripedCounters, kind: Kind, level: Level) -> (u64, u64) {
+    let events = |event| counters.sum(|counters| counters.caches.kind(kind).events(level, event));
+    let hits = events(Event::Hit);
+    (hits.saturating_add(events(Event::Miss)), hits)
+}
+
+/// The caches for `castmatch.performance()`. Of the local level each session knows what it holds itself, which is not told here.
+pub(super) fn report(shared: &Shared) -> Json {
+    let holdings = shared_holdings();
+    let mut caches = Vec::new();
+    for kind in Kind::ALL {
+        for level in Level::ALL {
+            let (requests, hits) = look_ups(&shared.counters, kind, level);
+            let held = holdings
+                .filter(|_| level == Level::Shared)
+                .and_then(|holdings| holdings.get(kind as usize).copied());
+            caches.push(json!({
+                "cache": kind.name(),
+                "level": level.name(),
+                "requests": requests,
+                "hits": hits,
+                "hit_ratio": share(hits, requests),
+                "entries": held.map(|held| held.entries),
+                "bytes": held.map(|held| held.bytes),
+            }));
+        }
+    }
+    Json::Array(caches)
+}
+
+/// Bytes of keys and values that this session holds.
+pub(super) fn local_bytes(shared: &Shared) -> u64 {
+    let generation = shared.cache_generation.load(Ordering::Acquire);
+    let holdings = local_holdings(generation);
+    holdings.iter().map(|holding| holding.bytes).sum()
 }

@@ -1,8 +1,8 @@
 //! Samples of the calls of models and of chat.
 
-use super::metrics::{Buckets, Sample, histogram_samples};
+use super::sample::{Buckets, Sample, histogram_samples};
 use crate::shared::Shared;
-use castmatch_engine::shared::counters::{MODEL_BOUNDS_US, ModelOutcome};
+use castmatch_engine::shared::counters::{MODEL_BOUNDS_US, ModelOutcome, Part};
 use core::sync::atomic::Ordering;
 use serde_json::json;
 
@@ -68,6 +68,15 @@ pub fn samples(shared: &Shared, samples: &mut Vec<Sample>) {
         "Replies in which a model was passed over or a part left out.",
         counters.sum(|counters| counters.chat.degraded.load(Ordering::Relaxed)),
     ));
+    for part in Part::ALL {
+        samples.push(Sample::labelled(
+            "castmatch_degraded_total",
+            "counter",
+            "Times that a model was passed over, by the part that it was to do: the search that a message stands for, the reply, the text of castmatch.generate.",
+            json!({"part": part.name()}),
+            counters.sum(|counters| counters.chat.passed_over(part)) as f64,
+        ));
+    }
     samples.push(chat(
         "castmatch_semantic_hits_total",
         "Replies to another wording that were used again.",

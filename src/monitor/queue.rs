@@ -1,0 +1,150 @@
+//! The rows of this database that wait for their embedding.
+//!
+//! A queue may hold a million rows, and whoever watches asks again and again. So a long one is not counted: rows of blocks that are the
+//! same each time are, and stand for the others. Failed ones, of which each matters, have an index.
+
+use super::sample::Sample;
+use crate::error::Result;
+use crate::pg::setting::with_settings;
+use crate::pg::spi::Session;
+use crate::pg::value::Value;
+use core::ffi::CStr;
+use serde_json::{Value as Json, json};
+
+/// Blocks up to which the queue is counted: some ten thousands of rows, in a few milliseconds.
+const COUNTED_BLOCKS: f64 = 384.0;
+/// Failed rows up to which they are counted.
+const COUNTED_FAILURES: i64 = 20_000;
+
+/// Without statistics, as after a bulk load, the planner would take a scan of the table for cheap.
+const BY_INDEX: [(&CStr, &CStr); 2] = [(c"enable_seqscan", c"off"), (c"enable_bitmapscan", c"off")];
+
+const SIZE_SQL: &str = "
+    SELECT pg_catalog.pg_relation_size('castmatch.queue'::pg_catalog.regclass)::pg_catalog.float8
+        OPERATOR(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.float8";
+
+const COUNT_SQL: &str = "
+    SELECT pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL),
+           pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL AND q.for_next),
+           pg_catalog.count(*) FILTER (WHERE q.failed_at IS NOT NULL)
+    FROM castmatch.queue q TABLESAMPLE SYSTEM ($1) REPEATABLE (1)";
+
+const FAILED_SQL: &str = "
+    SELECT pg_catalog.count(*) FROM (SELECT FROM castmatch.queue q WHERE q.failed_at IS NOT NULL LIMIT $1) f";
+
+/// Rows that cannot be embedded stay at the head of the queue; a queue of nothing else is not read to its end.
+const OLDEST_SQL: &str = "
+    SELECT EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.queued_at)::pg_catalog.float8
+    FROM (SELECT q.queued_at, q.failed_at FROM castmatch.queue q ORDER BY q.id LIMIT 10000) w
+    WHERE w.failed_at IS NULL LIMIT 1";
+
+const PROGRESS_SQL: &str = "
+    SELECT pg_catalog.sum(p.rows_per_second) FILTER (
+               WHERE p.measured_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '1 minute'::pg_catalog.interval)),
+           EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.max(p.measured_at))::pg_catalog.float8
+    FROM castmatch.progress p";
+
+/// The queue now.
+pub(super) struct Queue {
+    /// Changes of rows that wait.
+    pub(super) pending: u64,
+    /// Those of them that wait for the model that a table is being switched to.
+    pub(super) for_next: u64,
+    /// Rows that were given up.
+    pub(super) failed: u64,
+    /// How long the first one has been waiting.
+    pub(super) oldest_seconds: Option<f64>,
+    /// Rows embedded in a second, if any were lately.
+    pub(super) rows_per_second: Option<f64>,
+    /// Time since rows were last embedded.
+    pub(super) idle_seconds: Option<f64>,
+}
+
+fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}
+
+impl Queue {
+    /// Reads it, as the owner of the tables.
+    pub(super) fn read(session: &Session) -> Result<Self> {
+        let blocks: f64 = session.run(SIZE_SQL, &[])?.require(0, 1)?;
+        let share = (COUNTED_BLOCKS / blocks.max(1.0)).min(1.0);
+        let counts = session.run(COUNT_SQL, &[Value::of((share * 100.0) as f32)])?;
+        let estimate = |column| -> Result<u64> {
+            let counted: i64 = counts.require(0, column)?;
+            Ok((number(counted) as f64 / share).round() as u64)
+        };
+        let (failed, oldest) = with_settings(&BY_INDEX, || -> Result<(i64, Option<f64>)> {
+            let failed = session.run(FAILED_SQL, &[Value::of(COUNTED_FAILURES + 1)])?;
+            let oldest = session.run(OLDEST_SQL, &[])?;
+            Ok((
+                failed.require(0, 1)?,
+                if oldest.is_empty() {
+                    None
+                } else {
+                    oldest.get(0, 1)?
+                },
+            ))
+        })?;
+        let failed = if failed > COUNTED_FAILURES {
+            estimate(3)?.max(number(failed))
+        } else {
+            number(failed)
+        };
+        let progress = session.run(PROGRESS_SQL, &[])?;
+        // A row that waits is one at least, whatever the blocks looked at say.
+        let pending = estimate(1)?.max(u64::from(oldest.is_some()));
+        Ok(Self {
+            pending,
+            for_next: estimate(2)?,
+            failed,
+            oldest_seconds: oldest.map(|seconds| seconds.max(0.0)),
+            rows_per_second: progress.get(0, 1)?,
+            idle_seconds: progress.get(0, 2)?,
+        })
+    }
+
+    /// Time until nothing waits, at the speed of now.
+    pub(super) fn eta_seconds(&self) -> Option<f64> {
+        let speed = self.rows_per_second.filter(|&speed| speed > 0.0);
+        if self.pending == 0 {
+            return Some(0.0);
+        }
+        speed.map(|speed| self.pending as f64 / speed)
+    }
+
+    pub(super) fn samples(&self, samples: &mut Vec<Sample>) {
+        samples.extend([
+            Sample::gauge(
+                "castmatch_queue_pending",
+                "Changes of rows in this database that wait for their embedding; estimated from a part of the queue where that is longer than some 30,000.",
+                self.pending as f64,
+            ),
+            Sample::gauge(
+                "castmatch_queue_dead",
+                "Rows in this database that could not be embedded after all tries; castmatch.retry_failed queues them again.",
+                self.failed as f64,
+            ),
+            Sample::gauge(
+                "castmatch_queue_oldest_age_seconds",
+                "Time in seconds that the first row of this database's queue has been waiting for its embedding; 0 if none waits.",
+                self.oldest_seconds.unwrap_or(0.0),
+            ),
+            Sample::gauge(
+                "castmatch_mixed_model_rows",
+                "Rows of attached tables of this database that still wait for the vector of the model which castmatch.reembed is switching to; estimated as castmatch_queue_pending is.",
+                self.for_next as f64,
+            ),
+        ]);
+    }
+
+    pub(super) fn report(&self) -> Json {
+        json!({
+            "pending": self.pending,
+            "failed": self.failed,
+            "oldest_seconds": self.oldest_seconds,
+            "rows_per_second": self.rows_per_second,
+            "eta_seconds": self.eta_seconds(),
+        })
+    }
+}

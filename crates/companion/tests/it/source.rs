@@ -57,6 +57,7 @@ impl<T> Reply<T> {
 pub struct Script {
     pub health: Mutex<Reply<Value>>,
     pub metrics: Mutex<Reply<Vec<Sample>>>,
+    pub performance: Mutex<Reply<Value>>,
     pub reads: AtomicUsize,
     running: AtomicUsize,
     pub most_running: AtomicUsize,
@@ -67,6 +68,7 @@ impl Script {
         Arc::new(Self {
             health: Mutex::new(health),
             metrics: Mutex::new(metrics),
+            performance: Mutex::new(Reply::NotInstalled),
             reads: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             most_running: AtomicUsize::new(0),
@@ -119,12 +121,18 @@ impl Source for Scripted {
         self.0.alone(reply).await
     }
 
+    async fn performance(&mut self) -> Result<Value, ReadError> {
+        let reply = self.0.performance.lock().unwrap().clone();
+        self.0.alone(reply).await
+    }
+
     async fn close(&mut self) {}
 }
 
 pub fn timing() -> Timing {
     Timing {
         probe_interval: Duration::from_millis(20),
+        performance_interval: Duration::from_millis(50),
         ..Timing::default()
     }
 }

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod cluster;
+mod dashboard;
 mod http;
 mod live;
+mod openmetrics;
+mod performance;
 mod program;
 mod shutdown;
 mod source;

@@ -89,6 +89,8 @@ pub struct Database {
     /// Taken out for each query and put back only when the server has answered: a query that times out or is
     /// cancelled drops the connection, whose protocol state nobody knows any more.
     connection: Option<PgConnection>,
+    /// Whether the last question for the performance found no such function.
+    without_performance: bool,
 }
 
 impl Database {
@@ -106,6 +108,7 @@ impl Database {
             connect_timeout: timing.connect_timeout,
             query_timeout: timing.query_timeout,
             connection: None,
+            without_performance: false,
         }
     }
 
@@ -184,15 +187,20 @@ impl Database {
         if sqlstate != "3F000" && sqlstate != "42883" {
             return error;
         }
+        match self.is_absent(signature).await {
+            Ok(true) => ReadError::NotInstalled,
+            Err(second) if second.database_is_down() => second,
+            Ok(false) | Err(_) => error,
+        }
+    }
+
+    /// Whether there is no such function.
+    async fn is_absent(&mut self, signature: &'static str) -> Result<bool, ReadError> {
         let select = format!("SELECT pg_catalog.to_regprocedure('{signature}') IS NULL");
-        let absent = match self.ask(signature, &select).await {
-            Ok(rows) => rows
-                .first()
-                .is_some_and(|row| row.try_get::<bool, _>(0).unwrap_or(false)),
-            Err(second) if second.database_is_down() => return second,
-            Err(_) => false,
-        };
-        if absent { ReadError::NotInstalled } else { error }
+        let rows = self.ask(signature, &select).await?;
+        Ok(rows
+            .first()
+            .is_some_and(|row| row.try_get::<bool, _>(0).unwrap_or(false)))
     }
 }
 
@@ -202,8 +210,14 @@ impl Source for Database {
     }
 
     async fn performance(&mut self) -> Result<serde_json::Value, ReadError> {
-        self.document("castmatch.performance()", MAX_PERFORMANCE_CHARS)
-            .await
+        const QUESTION: &str = "castmatch.performance()";
+        // An older castmatch would have an error in the server's log for each question.
+        if self.without_performance && self.is_absent(QUESTION).await? {
+            return Err(ReadError::NotInstalled);
+        }
+        let answer = self.document(QUESTION, MAX_PERFORMANCE_CHARS).await;
+        self.without_performance = matches!(answer, Err(ReadError::NotInstalled));
+        answer
     }
 
     async fn metrics(&mut self) -> Result<Vec<Sample>, ReadError> {

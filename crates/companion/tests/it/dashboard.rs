@@ -164,7 +164,7 @@ fn page_shows_the_values_and_runs_under_its_policy() {
     // Four charts with lines and a name, tables with headings for whoever does not see them.
     assert_eq!(dom.matches("<svg role=\"img\"").count(), 4, "{dom}");
     assert!(
-        dom.contains("aria-label=\"Latency of match over the last 15 minutes; last values: p50 1.5 ms"),
+        dom.contains("aria-label=\"Latency of match over the last 2 min; last values: p50 1.5 ms"),
         "{dom}"
     );
     assert_eq!(dom.matches("<summary>Values as a table</summary>").count(), 4);

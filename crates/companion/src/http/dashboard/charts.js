@@ -13,7 +13,7 @@ function niceStep(value) {
   return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((step) => step >= value * 0.999999);
 }
 
-// chart(place, {label, series: [{name, color, dash, value(point)}], points, format, most})
+// chart(place, {label, series: [{name, color, dash, value(point)}], points, end, format, most, empty})
 function chart(place, spec) {
   let state = charts[place];
   if (!state) {
@@ -47,9 +47,11 @@ function draw(place, state) {
   const { points, series } = spec;
   const values = series.map((line) => points.map((point) => line.value(point)));
   const top = spec.most || scaleTop(values.flat());
-  const last = points.length ? points[points.length - 1].t : Date.now();
-  const first = last - historySpan;
-  const x = (t) => LEFT + ((t - first) / historySpan) * (width - LEFT - RIGHT);
+  // A young history fills the chart too, though two minutes are the least.
+  const last = spec.end;
+  const span = Math.min(historySpan, Math.max(120000, points.length ? last - points[0].t : 0));
+  const first = last - span;
+  const x = (t) => LEFT + ((t - first) / span) * (width - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - (Math.min(value, top) / top) * (HEIGHT - TOP - BOTTOM);
   const nodes = [...yAxis(width, top, y, spec.format), ...xAxis(first, last, x, width)];
   const shown = state.pointer === null ? points.length - 1 : nearest(points, state.pointer, x);
@@ -63,7 +65,7 @@ function draw(place, state) {
   }
   svg.setAttribute("viewBox", "0 0 " + width + " " + HEIGHT);
   const latest = series.map((line, at) => line.name + " " + text(spec, lastKnown(values[at])));
-  svg.setAttribute("aria-label", spec.label + " over the last 15 minutes; last values: " + (latest.join(", ") || "none"));
+  svg.setAttribute("aria-label", spec.label + " over the last " + duration(Math.round(span / 1000)) + "; last values: " + (latest.join(", ") || "none"));
   svg.replaceChildren(...nodes);
   drawLegend(state, values, shown);
   if (state.open) drawTable(state, values);
@@ -87,8 +89,8 @@ function yAxis(width, top, y, format) {
 }
 
 function xAxis(first, last, x, width) {
-  const minutes = width < 420 ? 5 : 3;
-  const step = minutes * 60000;
+  const most = width < 420 ? 4 : 6;
+  const step = [1, 2, 3, 5].find((minutes) => (last - first) / 60000 / minutes <= most) * 60000 || 300000;
   const nodes = [];
   for (let t = Math.ceil(first / step) * step; t <= last; t += step) {
     const at = x(t);

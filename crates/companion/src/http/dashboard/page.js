@@ -1,6 +1,7 @@
 // Asks for the values every 5 s and shows them. Nothing is asked while the page is paused or hidden.
 
 const INTERVAL = 5000;
+const ORDER = ["match", "chat", "generate", "embed", "embed_batch", "sync"];
 let historySpan = 15 * 60 * 1000;
 let current = null, received = null, paused = false, timer = null, operation = null, cpuBefore = {};
 
@@ -29,7 +30,7 @@ function show() {
   showState(data, health || {}, database || {});
   showProblems(health || {});
   showTiles(data, recent || {}, database || {}, health || {});
-  showCharts(data, recent || {}, points);
+  showCharts(data, points);
   showTables(data, recent || {});
   showFacts(data);
   document.body.dataset.state = database && database.up && castmatch ? "live" : "stale";
@@ -109,25 +110,31 @@ function showTiles(data, recent, database, health) {
     element("dt", null, tile.name), element("dd", null, tile.value), element("dd", { class: "note" }, tile.note || ""))));
 }
 
+function operationNames(data) {
+  const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  return Object.keys(data.operations || {}).sort((one, other) => place(one) - place(other));
+}
+
 function color(at) { return "c" + ((at % 6) + 1); }
 
-function showCharts(data, recent, points) {
-  const names = Object.keys(data.operations || {});
+function showCharts(data, points) {
+  const end = Date.parse(current.at);
+  const names = operationNames(data);
   const used = names.filter((name) => points.some((point) => known(point[name + "_rate"])) || data.operations[name].requests > 0);
   showChoice(used.length ? used : names);
   const line = (key, name, at, dash) => ({ name, color: color(at), dash, value: (point) => point[key] });
-  chart("latency", { label: "Latency of " + operation, points, format: millis, empty: "no requests in the last 15 minutes",
+  chart("latency", { label: "Latency of " + operation, points, end, format: millis, empty: "no requests in the last 15 minutes",
     series: operation ? [line(operation + "_p50_ms", "p50", 2, null), line(operation + "_p95_ms", "p95", 0, null), line(operation + "_p99_ms", "p99", 1, "5 3")] : [] });
-  chart("rate", { label: "Requests per second", points, format: short, empty: "no requests in the last 15 minutes",
+  chart("rate", { label: "Requests per second", points, end, format: short, empty: "no requests in the last 15 minutes",
     series: used.map((name) => ({ name, color: color(names.indexOf(name)), value: (point) => point[name + "_rate"] || 0 })) });
   const places = (data.caches || []).filter((row) => points.some((point) => known(point[hitKey(row)])));
-  chart("hits", { label: "Cache hit ratio", points, format: percent, most: 1, empty: "no look-ups in the last 15 minutes",
+  chart("hits", { label: "Cache hit ratio", points, end, format: percent, most: 1, empty: "no look-ups in the last 15 minutes",
     series: places.map((row, at) => line(hitKey(row), row.cache + ", " + row.level, at, row.level === "shared" ? null : "5 3")) });
   const queue = data.queue || {};
   setText("queue-eta", queue.pending > 0
     ? "done in " + duration(queue.eta_seconds) + ", " + short(queue.rows_per_second) + " rows/s, oldest " + duration(queue.oldest_seconds)
     : number(queue.failed) + " failed");
-  chart("queue", { label: "Rows waiting for their embedding", points, format: (value) => number(value, value < 10 ? 2 : 0),
+  chart("queue", { label: "Rows waiting for their embedding", points, end, format: (value) => number(value, value < 10 ? 2 : 0),
     empty: "no values yet", series: [line("queue_pending", "waiting", 0, null)] });
 }
 
@@ -156,7 +163,7 @@ function state(value) {
 function showTables(data, recent) {
   const operations = recent.operations || {};
   setText("window", recent.seconds ? "rate and percentiles of the last " + duration(Math.round(recent.seconds)) : "rate and percentiles after the next reading");
-  const rows = Object.entries(data.operations || {}).map(([name, one]) => ({ name, ...one, now: operations[name] || {} }));
+  const rows = operationNames(data).map((name) => ({ name, ...data.operations[name], now: operations[name] || {} }));
   table("operations", "Operations", [
     { name: "operation", value: (row) => row.name },
     { name: "per second", number: true, value: (row) => short(row.now.rate) },

@@ -10,7 +10,7 @@ need_debian_server=yes
 # Whether what only the tests need is needed, none of which starts a service: the browser that opens the dashboard, the library that
 # changes the clock, the libraries of PgBouncer.
 need_test_packages=no
-test_packages=(chromium-headless-shell faketime libcares2 libevent-2.1-7)
+test_packages=(chromium-headless-shell faketime libc-ares2 libevent-2.1-7)
 
 # Debian packages that stand for what is missing here, one per line.
 missing_packages() {

@@ -19,6 +19,8 @@ async function load() {
     setStatus("companion away", "bad");
     notice("The companion does not answer" + (received ? ": values of " + clock(received, true) : "") + ".", "bad");
   }
+  // Another answer may have come meanwhile and set its own.
+  clearTimeout(timer);
   timer = setTimeout(load, INTERVAL);
 }
 
@@ -58,7 +60,8 @@ function showState(data, health, database) {
     data.in_recovery === true && "standby", known(data.uptime_seconds) && "up " + duration(data.uptime_seconds)];
   setText("identity", identity.filter(Boolean).join(" · "));
   showAge(age);
-  const since = database.read_at ? ": values of " + moment(database.read_at) + ", " + duration(Math.max(0, Math.round(age))) + " old" : "";
+  // Without its age: a text that changed every 5 s would be read aloud every 5 s.
+  const since = database.read_at ? ": values of " + moment(database.read_at) : "";
   if (down) notice("The database is down" + since + ".", "bad");
   else if (health.status === "unavailable") notice(health.hint || "castmatch.health() does not answer" + since + ".", "bad");
   else if (database.hint) notice(database.hint + since, "");

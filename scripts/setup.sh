@@ -8,9 +8,9 @@ is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" 
 need_debian_server=yes
 
 # Whether what only the tests need is needed, none of which starts a service: the browser that opens the dashboard, the library that
-# changes the clock, the libraries of PgBouncer.
+# changes the clock.
 need_test_packages=no
-test_packages=(chromium-headless-shell faketime libc-ares2 libevent-2.1-7)
+test_packages=(chromium-headless-shell faketime)
 
 # Debian packages that stand for what is missing here, one per line.
 missing_packages() {
@@ -143,27 +143,22 @@ write_pgrx_home() {
   [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$text" ] || printf '%s\n' "$text" >"$PGRX_HOME/config.toml"
 }
 
-# find_unpacked VARIABLE PACKAGE PATH: sets $VARIABLE to a program of a package that would start a service: what the variable or
-# the machine has, else the package's file, which is only unpacked.
-find_unpacked() {
-  local variable=$1 package=$2 path=$3 name folder
-  name=$(basename "$path") folder=$CASTMATCH_HOME/$(basename "$path")
-  [ -n "${!variable:-}" ] || printf -v "$variable" %s "$(PATH=$PATH:/usr/sbin command -v "$name" || say "$folder/$path")"
-  export "${variable?}"
-  [ ! -x "${!variable}" ] || return 0
+# find_promtool: $PROMTOOL for the tests of /metrics. The package prometheus would start a service, so its files
+# are only unpacked.
+find_promtool() {
+  local folder=$CASTMATCH_HOME/promtool
+  : "${PROMTOOL:=$(command -v promtool || say "$folder/usr/bin/promtool")}"
+  export PROMTOOL
+  [ ! -x "$PROMTOOL" ] || return 0
   rm -rf "$folder"
   mkdir -p "$folder"
-  (cd "$folder" && apt-get download "$package") >/dev/null 2>&1 || {
+  (cd "$folder" && apt-get download prometheus) >/dev/null 2>&1 || {
     logged apt-update as_root apt-get update
-    (cd "$folder" && logged "$name-download" apt-get download "$package")
+    (cd "$folder" && logged promtool-download apt-get download prometheus)
   }
-  dpkg -x "$folder/${package}"_*.deb "$folder" && rm -f "$folder"/*.deb
-  [ -x "${!variable}" ] || die "no $name: set $variable to one"
+  dpkg -x "$folder"/prometheus_*.deb "$folder" && rm -f "$folder"/*.deb
+  [ -x "$PROMTOOL" ] || die "no promtool: set PROMTOOL to one"
 }
-
-# For the tests of /metrics, and of the companion behind a pooler.
-find_promtool() { find_unpacked PROMTOOL prometheus usr/bin/promtool; }
-find_pgbouncer() { find_unpacked PGBOUNCER pgbouncer usr/sbin/pgbouncer; }
 
 # owned_folder PATH: an empty or existing folder of the user that the servers run as.
 owned_folder() {

@@ -30,10 +30,9 @@ prepare() {
   step "The embedding model"
   model_fetch
   model_place "$("$CASTMATCH_PG_CONFIG" --sharedir)"
-  step "promtool, pgbouncer"
+  step "promtool"
   find_promtool
-  find_pgbouncer
-  say "        $PROMTOOL, $PGBOUNCER"
+  say "        $PROMTOOL"
   step_done
   owned_folder "$base/data"
   owned_folder "$base/e2e"

@@ -10,7 +10,6 @@ mod http;
 mod live;
 mod openmetrics;
 mod performance;
-mod pooler;
 mod program;
 mod shutdown;
 mod source;

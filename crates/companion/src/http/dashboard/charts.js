@@ -145,12 +145,12 @@ function drawLegend(state, values, shown) {
   state.legend.replaceChildren(...items);
 }
 
-// A row a minute, the newest first.
+// A row a minute, the newest first, with the last value known of that minute.
 function drawTable(state, values) {
   const { spec } = state;
   const rows = [];
   for (let at = spec.points.length - 1; at >= 0 && rows.length < 16; at -= 12) {
-    const cells = values.map((line) => element("td", { class: "number" }, text(spec, line[at])));
+    const cells = values.map((line) => element("td", { class: "number" }, text(spec, lastKnown(line.slice(Math.max(0, at - 11), at + 1)))));
     rows.push(element("tr", null, element("th", { scope: "row" }, clock(spec.points[at].t, true)), ...cells));
   }
   const head = spec.series.map((line) => element("th", { scope: "col", class: "number" }, line.name));

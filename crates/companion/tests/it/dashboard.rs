@@ -146,7 +146,7 @@ fn page_shows_the_values_and_runs_under_its_policy() {
         "embedding session 50 %",
         "reply shared 25 % 25 % 280 812 4.1 MiB",
         "builtin embed local ready – 9 0 4.25 ms",
-        "&lt;b&gt;big&lt;/b&gt; chat openai – half open 7 3 1,420 ms",
+        "&lt;b&gt;big&lt;/b&gt; chat openai – half open 7 3 1.42 s",
         "talents_embedding_idx talents hnsw 1,000,000 2 GiB 3.1 % yes",
         "broken_idx jobs ivf 0 8 KiB – no",
         "conversations ≈ 12,011 messages ≈ 1,003,912 last prune 2026-11-23",

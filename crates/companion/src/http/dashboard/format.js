@@ -19,7 +19,7 @@ function short(value) {
 
 function millis(value) {
   if (!known(value)) return NONE;
-  return value >= 10000 ? short(value / 1000) + " s" : short(value) + " ms";
+  return value >= 1000 ? short(value / 1000) + " s" : short(value) + " ms";
 }
 
 function percent(value) { return known(value) ? short(value * 100) + " %" : NONE; }

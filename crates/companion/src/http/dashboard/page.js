@@ -199,6 +199,7 @@ function showTables(data, recent) {
     { name: "errors", number: true, value: (row) => number(row.errors) },
     { name: "p95", number: true, value: (row) => millis(row.p95_ms) },
   ], data.models || []);
+  setText("truncated", data.truncated ? "of models and indexes, the first 50 are listed" : "");
   table("indexes", "Indexes", [
     { name: "index", value: (row) => row.index },
     { name: "table", value: (row) => row.table },

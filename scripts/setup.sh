@@ -7,8 +7,14 @@ is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" 
 # Whether Debian's server is needed: not for an installation into another one.
 need_debian_server=yes
 
+# Whether what only the tests need is needed, none of which starts a service: the browser that opens the dashboard, the library that
+# changes the clock.
+need_test_packages=no
+test_packages=(chromium-headless-shell faketime)
+
 # Debian packages that stand for what is missing here, one per line.
 missing_packages() {
+  local package
   if [ "$need_debian_server" = yes ]; then
     is_installed "postgresql-$pg_major" || say "postgresql-$pg_major"
     is_installed "postgresql-server-dev-$pg_major" || say "postgresql-server-dev-$pg_major"
@@ -19,6 +25,9 @@ missing_packages() {
   have pkg-config || say pkg-config
   have curl || say curl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || say ca-certificates
+  if [ "$need_test_packages" = yes ]; then
+    for package in "${test_packages[@]}"; do is_installed "$package" || say "$package"; done
+  fi
   # `cargo pgrx test` runs as root only through sudo.
   have sudo || ! is_root || say sudo
   if ! model_is_complete "$model_cache"; then

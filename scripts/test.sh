@@ -15,6 +15,7 @@ base=$CASTMATCH_DATA/test
 prepare() {
   step_total=5
   step "Packages and Rust"
+  need_test_packages=yes
   install_packages
   check_rust
   check_component rustfmt fmt
@@ -113,11 +114,15 @@ stage_e2e() {
   cargo test -p castmatch-e2e
 }
 
-# The tests of the index in their long form. Their figures are in the log: lines that begin with [ and the id of a
+# The tests of the index and the bars of the companion in their long form. Their figures are in the log: lines that begin with [ and the id of a
 # demand. One after the other: each has sessions enough to keep the machine busy.
 stage_long() {
   install_extension
   CASTMATCH_TEST_LONG=1 cargo test -p castmatch-e2e --test it -- index_ --nocapture --test-threads=1
+  # The binary as make install builds it.
+  cargo build --release -p castmatch-companion
+  CASTMATCH_TEST_LONG=1 CASTMATCH_COMPANION_RELEASE=$CARGO_TARGET_DIR/release/castmatch-companion \
+    cargo test -p castmatch-companion --test it -- bar_ lost_server frozen_ --nocapture --test-threads=1
 }
 
 # count LOG PATTERN: the sum of the numbers that PATTERN's group captures in a log.

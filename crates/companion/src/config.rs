@@ -105,6 +105,8 @@ pub struct Timing {
     pub query_timeout: Duration,
     /// Time between health checks.
     pub probe_interval: Duration,
+    /// Time between two questions for the performance.
+    pub performance_interval: Duration,
     /// Limit for waiting on fresh values.
     pub scrape_deadline: Duration,
     /// Limit for requests in flight at the end.
@@ -118,6 +120,7 @@ impl Default for Timing {
             connect_timeout: Duration::from_secs(2),
             query_timeout: Duration::from_secs(1),
             probe_interval: Duration::from_millis(500),
+            performance_interval: Duration::from_secs(5),
             scrape_deadline: Duration::from_millis(45),
             shutdown_timeout: Duration::from_secs(5),
         }
@@ -167,6 +170,7 @@ impl Config {
             probe_interval: args.probe_interval,
             scrape_deadline: args.scrape_deadline,
             shutdown_timeout: args.shutdown_timeout,
+            ..Timing::default()
         };
         Ok(Self { database, timing })
     }

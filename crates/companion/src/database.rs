@@ -1,4 +1,4 @@
-//! The one connection to PostgreSQL and the two questions asked over it. Every step has a deadline; a future
+//! The one connection to PostgreSQL and the three questions asked over it. Every step has a deadline; a future
 //! that is dropped takes the connection with it, so a hung server never blocks the next attempt.
 //!
 //! Only the simple query protocol is used (`raw_sql`): sqlx sends Parse and Bind in separate round trips,
@@ -17,6 +17,9 @@ use crate::exposition::{MAX_SAMPLES, MAX_TEXT_CHARS, Sample};
 
 /// `castmatch.health()` is far smaller; a longer answer is cut, does not parse and counts as malformed.
 const MAX_HEALTH_CHARS: usize = 65_536;
+
+/// The same for `castmatch.performance()`, which lists at most 50 models and 50 indexes.
+const MAX_PERFORMANCE_CHARS: usize = 262_144;
 
 /// How long to wait for the farewell to the server at the end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -72,6 +75,8 @@ pub trait Source: Send + 'static {
     fn health(&mut self) -> impl Future<Output = Result<serde_json::Value, ReadError>> + Send;
     /// The rows of `castmatch.metrics()`, at most [`MAX_SAMPLES`] + 1 of them.
     fn metrics(&mut self) -> impl Future<Output = Result<Vec<Sample>, ReadError>> + Send;
+    /// The answer of `castmatch.performance()`; [`ReadError::NotInstalled`] when there is no such function.
+    fn performance(&mut self) -> impl Future<Output = Result<serde_json::Value, ReadError>> + Send;
     /// Says good-bye.
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 }
@@ -84,6 +89,8 @@ pub struct Database {
     /// Taken out for each query and put back only when the server has answered: a query that times out or is
     /// cancelled drops the connection, whose protocol state nobody knows any more.
     connection: Option<PgConnection>,
+    /// Whether the last question for the performance found no such function.
+    without_performance: bool,
 }
 
 impl Database {
@@ -101,6 +108,7 @@ impl Database {
             connect_timeout: timing.connect_timeout,
             query_timeout: timing.query_timeout,
             connection: None,
+            without_performance: false,
         }
     }
 
@@ -149,6 +157,27 @@ impl Database {
         }
     }
 
+    /// The JSON that the function `question` returns.
+    async fn document(
+        &mut self,
+        question: &'static str,
+        max_chars: usize,
+    ) -> Result<serde_json::Value, ReadError> {
+        let select = format!("SELECT pg_catalog.left({question}::pg_catalog.text, {max_chars})");
+        let rows = match self.ask(question, &select).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.explain(error, question).await),
+        };
+        let malformed = |problem| ReadError::Malformed { question, problem };
+        let text: Option<String> = rows
+            .first()
+            .ok_or_else(|| malformed("no row".to_owned()))?
+            .try_get(0)
+            .map_err(|error| malformed(error.to_string()))?;
+        let text = text.ok_or_else(|| malformed("null".to_owned()))?;
+        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))
+    }
+
     /// 3F000 and 42883 also come from inside the function's body, so the catalog decides whether it is
     /// missing.
     async fn explain(&mut self, error: ReadError, signature: &'static str) -> ReadError {
@@ -158,38 +187,37 @@ impl Database {
         if sqlstate != "3F000" && sqlstate != "42883" {
             return error;
         }
+        match self.is_absent(signature).await {
+            Ok(true) => ReadError::NotInstalled,
+            Err(second) if second.database_is_down() => second,
+            Ok(false) | Err(_) => error,
+        }
+    }
+
+    /// Whether there is no such function.
+    async fn is_absent(&mut self, signature: &'static str) -> Result<bool, ReadError> {
         let select = format!("SELECT pg_catalog.to_regprocedure('{signature}') IS NULL");
-        let absent = match self.ask(signature, &select).await {
-            Ok(rows) => rows
-                .first()
-                .is_some_and(|row| row.try_get::<bool, _>(0).unwrap_or(false)),
-            Err(second) if second.database_is_down() => return second,
-            Err(_) => false,
-        };
-        if absent { ReadError::NotInstalled } else { error }
+        let rows = self.ask(signature, &select).await?;
+        Ok(rows
+            .first()
+            .is_some_and(|row| row.try_get::<bool, _>(0).unwrap_or(false)))
     }
 }
 
 impl Source for Database {
     async fn health(&mut self) -> Result<serde_json::Value, ReadError> {
-        const QUESTION: &str = "castmatch.health()";
-        let select =
-            format!("SELECT pg_catalog.left(castmatch.health()::pg_catalog.text, {MAX_HEALTH_CHARS})");
-        let rows = match self.ask(QUESTION, &select).await {
-            Ok(rows) => rows,
-            Err(error) => return Err(self.explain(error, QUESTION).await),
-        };
-        let malformed = |problem| ReadError::Malformed {
-            question: QUESTION,
-            problem,
-        };
-        let text: Option<String> = rows
-            .first()
-            .ok_or_else(|| malformed("no row".to_owned()))?
-            .try_get(0)
-            .map_err(|error| malformed(error.to_string()))?;
-        let text = text.ok_or_else(|| malformed("null".to_owned()))?;
-        serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))
+        self.document("castmatch.health()", MAX_HEALTH_CHARS).await
+    }
+
+    async fn performance(&mut self) -> Result<serde_json::Value, ReadError> {
+        const QUESTION: &str = "castmatch.performance()";
+        // An older castmatch would have an error in the server's log for each question.
+        if self.without_performance && self.is_absent(QUESTION).await? {
+            return Err(ReadError::NotInstalled);
+        }
+        let answer = self.document(QUESTION, MAX_PERFORMANCE_CHARS).await;
+        self.without_performance = matches!(answer, Err(ReadError::NotInstalled));
+        answer
     }
 
     async fn metrics(&mut self) -> Result<Vec<Sample>, ReadError> {

@@ -12,4 +12,6 @@ pub mod exposition;
 pub mod http;
 pub mod instruments;
 pub mod monitor;
+pub mod performance;
+mod process;
 pub mod server;

@@ -2,8 +2,6 @@
 //! there. The body is made of fixed texts and of what `castmatch.health()` says; errors of the database stay
 //! in the log.
 
-use std::time::SystemTime;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +10,7 @@ use serde_json::Value;
 
 use super::AppState;
 use crate::monitor::{Health, Snapshot};
+use crate::performance::rfc3339;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -39,7 +38,7 @@ pub(super) async fn live() -> Json<Value> {
     Json(serde_json::json!({"status": "ok"}))
 }
 
-fn describe(snapshot: &Snapshot) -> Report {
+pub(super) fn describe(snapshot: &Snapshot) -> Report {
     let (status, database, castmatch, hint) = match &snapshot.health {
         Health::Ok(report) => ("ok", "up", report.clone(), None),
         Health::Degraded(report) => ("degraded", "up", report.clone(), None),
@@ -76,8 +75,4 @@ fn failure_hint(sqlstate: Option<&str>) -> String {
             "castmatch.health() gave an answer that this version of the companion does not know".to_owned()
         }
     }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
 }

@@ -1,10 +1,13 @@
 //! The routes and what all of them share: the state, the request counter, the headers. Handlers never touch
 //! the database; they read the monitor's snapshot.
 
+mod dashboard;
 mod health;
 mod metrics;
+mod performance;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -34,17 +37,22 @@ pub fn router(state: AppState) -> Router {
         .route("/readyz", get(health::report))
         .route("/livez", get(health::live))
         .route("/metrics", get(metrics::scrape))
+        .route("/performance", get(performance::report))
+        .route("/", get(dashboard::page))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), finish))
         .with_state(state)
 }
 
-/// Counts the request and sets the headers that every answer has.
+/// Counts and times the request, and sets the headers that every answer has.
 async fn finish(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().cloned();
+    let started = Instant::now();
     let mut response = next.run(request).await;
     let path = path.as_ref().map_or("other", MatchedPath::as_str);
-    state.instruments.count_request(path, response.status().as_u16());
+    state
+        .instruments
+        .count_request(path, response.status().as_u16(), started.elapsed());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -54,6 +62,6 @@ async fn finish(State(state): State<AppState>, request: Request, next: Next) -> 
 async fn not_found() -> (StatusCode, &'static str) {
     (
         StatusCode::NOT_FOUND,
-        "not found; there are /health, /livez, /readyz and /metrics\n",
+        "not found; there are /, /health, /livez, /readyz, /metrics and /performance\n",
     )
 }

@@ -3,6 +3,7 @@
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::place::Place;
+use serde_json::Value;
 
 /// The agreed shape of both functions; every string that the text format must escape is in a label.
 pub const STAND_IN: &str = r#"
@@ -24,6 +25,14 @@ CREATE FUNCTION castmatch.metrics()
     ('castmatch_request_duration_seconds_count', 'histogram', 'Duration of calls.', '{"operation": "match"}', 6)
 $$;
 "#;
+
+/// SQL that makes `castmatch.performance()` give this answer from now on.
+pub fn performance_function(answer: &Value) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION castmatch.performance() RETURNS jsonb LANGUAGE sql STABLE AS $$ SELECT '{}'::jsonb $$",
+        answer.to_string().replace('\'', "''")
+    )
+}
 
 /// A cluster without castmatch, which logs every statement after the name of the application.
 pub fn bare_cluster() -> Cluster {

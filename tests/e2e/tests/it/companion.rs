@@ -11,7 +11,7 @@ use castmatch_e2e::http::{Response, get};
 use castmatch_e2e::place::required;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::process::signal;
-use castmatch_e2e::query::run;
+use castmatch_e2e::query::{run, value};
 
 use crate::setting::{SOON, attached_talents};
 
@@ -136,4 +136,58 @@ fn companion_serves_health_and_metrics_of_castmatch() {
         companion.child.try_wait().unwrap()
     });
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn companion_serves_the_performance_of_castmatch() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("observed");
+    attached_talents(client);
+    let companion = Companion::start(&cluster, "observed");
+    let performance = |what: &str, accept: &dyn Fn(&serde_json::Value) -> bool| {
+        let attempt = || Some(get(companion.address, "/performance").json()).filter(|body| accept(body));
+        eventually(SOON, what, attempt).0
+    };
+    assert_eq!(get(companion.address, "/").status, 200);
+    let exists = "SELECT pg_catalog.to_regprocedure('castmatch.performance()') IS NOT NULL";
+    if !value::<bool>(client, exists) {
+        let body = performance("a hint", &|body| body["database"]["hint"].is_string());
+        assert_eq!(
+            (&body["database"]["up"], &body["castmatch"]),
+            (&true.into(), &serde_json::Value::Null)
+        );
+        return;
+    }
+    let first = performance("values", &|body| body["castmatch"].is_object());
+    let matches = |body: &serde_json::Value| {
+        body["castmatch"]["operations"]["match"]["requests"]
+            .as_u64()
+            .unwrap()
+    };
+    let before = matches(&first);
+    for number in 0..20 {
+        run(
+            client,
+            &format!("SELECT * FROM castmatch.match('talents', 'a dancer {number}')"),
+        );
+    }
+    let later = performance("twenty more matches", &|body| matches(body) == before + 20);
+    let recent = &later["recent"]["operations"]["match"];
+    assert_eq!(recent["requests"], 20, "{recent}");
+    let of = |key: &str| recent[key].as_f64().unwrap();
+    assert!(
+        0.0 < of("p50_ms") && of("p50_ms") <= of("p95_ms") && of("p95_ms") <= of("p99_ms"),
+        "{recent}"
+    );
+    assert_eq!(later["castmatch"]["embedder"]["state"], "ready");
+    assert_eq!(
+        later["castmatch"]["indexes"][0]["rows"].as_u64(),
+        first["castmatch"]["indexes"][0]["rows"].as_u64()
+    );
+    assert!(later["castmatch"]["operations"]["match"].get("buckets").is_none());
+    assert_eq!(
+        later["health"]["castmatch"]["status"], "ok",
+        "{}",
+        later["health"]
+    );
 }

@@ -1,22 +1,27 @@
-//! The background task that owns the database connection. It checks the health at a fixed pace, reads the
-//! metrics when a scrape asks for them and once after each (re)connection, and publishes every result as a
-//! [`Snapshot`].
+//! The background task that owns the database connection. It checks the health and asks for the performance at
+//! fixed paces, reads the metrics when a scrape asks for them and once after each (re)connection, and publishes
+//! every result as a [`Snapshot`].
 //!
 //! One question is in flight at a time, however many clients ask. The task never ends by itself: a failing
 //! database only makes it wait a little longer (at most [`MAX_BACKOFF`]) before the next attempt.
 
-use std::sync::Arc;
+mod snapshot;
+
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use prometheus::TextEncoder;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::Timing;
 use crate::database::{ReadError, Source};
 use crate::exposition::{self, Sample};
 use crate::instruments::{Instruments, is_reserved};
+use crate::performance::{History, Performance};
+
+pub use snapshot::{Health, MIN_READ_INTERVAL, Observer, Problem, Snapshot, Values};
 
 /// First pause after a failure; doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -25,129 +30,27 @@ const MIN_BACKOFF: Duration = Duration::from_millis(100);
 /// database is seen within 3 s.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// Scrapes within this time share one read, so HTTP clients cannot make the database answer more often.
-pub const MIN_READ_INTERVAL: Duration = Duration::from_millis(200);
-
-/// What is known of the database and the extension in it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Health {
-    /// No connection, or no answer in time; also the state before the first check.
-    DatabaseDown,
-    /// The database answers, the extension is not in it.
-    NotInstalled,
-    /// The database answers, `castmatch.health()` does not.
-    Failed {
-        /// The server's code, when it was the server that refused.
-        sqlstate: Option<String>,
-    },
-    /// What `castmatch.health()` said, with the status `ok`.
-    Ok(Value),
-    /// What `castmatch.health()` said, with the status `degraded`.
-    Degraded(Value),
-}
-
-/// The values of the last successful read of `castmatch.metrics()`.
-#[derive(Debug)]
-pub struct Values {
-    /// In the text format: encoded once per read, served any number of times.
-    pub text: String,
-    /// When they were read.
-    pub read_at: SystemTime,
-}
-
-/// All that the HTTP side knows.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// Result of the last health check.
-    pub health: Health,
-    /// When that check ended; `None` before the first.
-    pub checked_at: Option<SystemTime>,
-    /// Whether the last read of the metrics succeeded and the database has not been lost since.
-    pub up: bool,
-    /// Kept when the database goes away; dropped when the extension does.
-    pub values: Option<Arc<Values>>,
-    /// How long the last read of the metrics took, failed or not.
-    pub read_duration: Duration,
-    /// Reads of the metrics that ended, failed or not.
-    reads: u64,
-    /// When the last of them ended.
-    read_ended: Option<Instant>,
-    /// When the question that is now with the database was asked.
-    busy_since: Option<Instant>,
-}
-
-impl Snapshot {
-    /// Before the first check.
-    fn unknown() -> Self {
-        Self {
-            health: Health::DatabaseDown,
-            checked_at: None,
-            up: false,
-            values: None,
-            read_duration: Duration::ZERO,
-            reads: 0,
-            read_ended: None,
-            busy_since: None,
-        }
-    }
-
-    fn extension_answers(&self) -> bool {
-        matches!(
-            self.health,
-            Health::Ok(_) | Health::Degraded(_) | Health::Failed { .. }
-        )
-    }
-
-    fn is_fresh(&self) -> bool {
-        self.read_ended
-            .is_some_and(|ended| ended.elapsed() < MIN_READ_INTERVAL)
-    }
-}
-
-/// The side of the HTTP handlers: cheap to clone, never waits on the database beyond the scrape deadline.
-#[derive(Debug, Clone)]
-pub struct Observer {
-    snapshot: watch::Receiver<Arc<Snapshot>>,
-    read_wanted: Arc<Notify>,
-    scrape_deadline: Duration,
-}
-
-impl Observer {
-    /// The last known state, at once.
-    #[must_use]
-    pub fn latest(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.borrow())
-    }
-
-    /// Asks for a new read of the metrics and waits for it, at most until the scrape deadline; then whatever
-    /// is known. The read itself goes on in the background and serves the next scrape. A database that
-    /// already keeps the monitor waiting is waited for no longer by each further scrape.
-    pub async fn scrape(&self) -> Arc<Snapshot> {
-        let known = self.latest();
-        if known.is_fresh() || !known.extension_answers() {
-            return known;
-        }
-        self.read_wanted.notify_one();
-        let mut snapshot = self.snapshot.clone();
-        let answered = snapshot.wait_for(|now| now.reads > known.reads || !now.extension_answers());
-        // Past the deadline, or when the monitor is gone, the last snapshot is the answer.
-        let waited = known.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let _ = timeout(self.scrape_deadline.saturating_sub(waited), answered).await;
-        self.latest()
-    }
-}
-
 /// The task's state.
 pub struct Monitor<S> {
     source: S,
     instruments: Arc<Instruments>,
     snapshot: watch::Sender<Arc<Snapshot>>,
+    history: Arc<Mutex<History>>,
     read_wanted: Arc<Notify>,
     probe_interval: Duration,
+    performance_interval: Duration,
     backoff: Duration,
     /// The last line about the state: an outage is logged once and not at each attempt, unless its cause
     /// changes.
     logged: String,
+}
+
+/// Which question comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Probe,
+    Performance,
+    Metrics,
 }
 
 impl<S: Source> Monitor<S> {
@@ -155,8 +58,10 @@ impl<S: Source> Monitor<S> {
     pub fn new(source: S, timing: &Timing, instruments: Arc<Instruments>) -> (Self, Observer) {
         let (sender, receiver) = watch::channel(Arc::new(Snapshot::unknown()));
         let read_wanted = Arc::new(Notify::new());
+        let history = Arc::new(Mutex::new(History::default()));
         let observer = Observer {
             snapshot: receiver,
+            history: Arc::clone(&history),
             read_wanted: Arc::clone(&read_wanted),
             scrape_deadline: timing.scrape_deadline,
         };
@@ -164,8 +69,10 @@ impl<S: Source> Monitor<S> {
             source,
             instruments,
             snapshot: sender,
+            history,
             read_wanted,
             probe_interval: timing.probe_interval,
+            performance_interval: timing.performance_interval,
             backoff: MIN_BACKOFF,
             logged: String::new(),
         };
@@ -183,25 +90,33 @@ impl<S: Source> Monitor<S> {
 
     async fn watch(&mut self) {
         let mut next_probe = Instant::now();
+        let mut next_performance = next_probe;
         loop {
-            let probe_due = tokio::select! {
-                // A stream of scrapes must not keep the health check from its turn.
+            let answers = self.snapshot.borrow().extension_answers();
+            let due = tokio::select! {
+                // A stream of scrapes must not keep the questions with a pace of their own from their turn.
                 biased;
-                () = sleep_until(next_probe) => true,
-                () = self.read_wanted.notified() => false,
+                () = sleep_until(next_probe) => Due::Probe,
+                () = sleep_until(next_performance), if answers => Due::Performance,
+                () = self.read_wanted.notified() => Due::Metrics,
             };
-            if probe_due {
-                let was_up = self.snapshot.borrow().extension_answers();
-                self.probe().await;
-                if !was_up && self.snapshot.borrow().extension_answers() {
-                    self.read_metrics().await;
+            match due {
+                Due::Probe => {
+                    self.probe().await;
+                    if !answers && self.snapshot.borrow().extension_answers() {
+                        self.read_metrics().await;
+                        next_performance = Instant::now();
+                    }
                 }
+                Due::Performance => {
+                    self.read_performance().await;
+                    next_performance = Instant::now() + self.performance_interval;
+                }
+                Due::Metrics if answers => self.read_metrics().await,
+                Due::Metrics => {}
+            }
+            if due == Due::Probe || (answers && self.snapshot.borrow().health == Health::DatabaseDown) {
                 next_probe = Instant::now() + self.pause();
-            } else if self.snapshot.borrow().extension_answers() {
-                self.read_metrics().await;
-                if self.snapshot.borrow().health == Health::DatabaseDown {
-                    next_probe = Instant::now() + self.pause();
-                }
             }
         }
     }
@@ -229,8 +144,48 @@ impl<S: Source> Monitor<S> {
                 };
                 self.publish_health(health, None);
             }
-            Err(error) => self.publish_health(health_after(&error), Some(&error)),
+            Err(error) => self.publish_health(Health::after(&error), Some(&error)),
         }
+    }
+
+    async fn read_performance(&mut self) {
+        self.mark_busy();
+        let answer = self.source.performance().await;
+        let error = match answer {
+            Ok(answer) if answer.is_object() => {
+                snapshot::lock(&self.history).push(&answer);
+                let performance = Arc::new(Performance::new(answer));
+                return self.update(|snapshot| {
+                    snapshot.busy_since = None;
+                    snapshot.performance = Some(performance);
+                    snapshot.performance_problem = None;
+                });
+            }
+            Ok(_) => ReadError::Malformed {
+                question: "castmatch.performance()",
+                problem: "no object".to_owned(),
+            },
+            Err(error) => error,
+        };
+        if error.database_is_down() {
+            return self.publish_health(Health::after(&error), Some(&error));
+        }
+        let problem = match &error {
+            // The health check says whether the extension as a whole is there.
+            ReadError::NotInstalled => Problem::Absent,
+            ReadError::Rejected { sqlstate, .. } => Problem::Rejected(sqlstate.clone()),
+            _ => Problem::Malformed,
+        };
+        let known = self.snapshot.borrow().performance_problem.as_ref() == Some(&problem);
+        match problem {
+            _ if known => {}
+            Problem::Absent => tracing::info!("this castmatch has no castmatch.performance()"),
+            _ => tracing::warn!("cannot read the performance: {error}"),
+        }
+        self.update(|snapshot| {
+            snapshot.busy_since = None;
+            snapshot.performance_problem = Some(problem);
+        });
     }
 
     async fn read_metrics(&mut self) {
@@ -242,7 +197,7 @@ impl<S: Source> Monitor<S> {
         if let Err(error) = &result {
             self.instruments.count_read_error();
             if error.database_is_down() {
-                self.publish_health(health_after(error), Some(error));
+                self.publish_health(Health::after(error), Some(error));
             } else if self.snapshot.borrow().up || self.snapshot.borrow().reads == 0 {
                 tracing::warn!("cannot read the metrics: {error}");
             }
@@ -269,8 +224,10 @@ impl<S: Source> Monitor<S> {
             question: "castmatch.metrics()",
             problem: error.to_string(),
         })?;
+        let openmetrics = exposition::openmetrics(&exposition.families);
         Ok(Values {
             text,
+            openmetrics,
             read_at: SystemTime::now(),
         })
     }
@@ -281,12 +238,17 @@ impl<S: Source> Monitor<S> {
 
     fn publish_health(&mut self, health: Health, error: Option<&ReadError>) {
         self.log_change(&health, error);
+        if health == Health::NotInstalled {
+            snapshot::lock(&self.history).clear();
+        }
         self.update(|snapshot| {
             match health {
                 Health::DatabaseDown => snapshot.up = false,
                 Health::NotInstalled => {
                     snapshot.up = false;
                     snapshot.values = None;
+                    snapshot.performance = None;
+                    snapshot.performance_problem = None;
                 }
                 Health::Failed { .. } | Health::Ok(_) | Health::Degraded(_) => {}
             }
@@ -317,16 +279,5 @@ impl<S: Source> Monitor<S> {
     fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         self.snapshot
             .send_modify(|snapshot| change(Arc::make_mut(snapshot)));
-    }
-}
-
-fn health_after(error: &ReadError) -> Health {
-    match error {
-        ReadError::Unreachable(_) | ReadError::Deadline { .. } => Health::DatabaseDown,
-        ReadError::NotInstalled => Health::NotInstalled,
-        ReadError::Rejected { sqlstate, .. } => Health::Failed {
-            sqlstate: Some(sqlstate.clone()),
-        },
-        ReadError::Malformed { .. } => Health::Failed { sqlstate: None },
     }
 }

@@ -33,7 +33,8 @@ prepare() {
   step "promtool, PgBouncer"
   find_promtool
   find_pgbouncer
-  say "        $PROMTOOL" "        ${PGBOUNCER:-no PgBouncer}"
+  say "        $PROMTOOL"
+  say "        ${PGBOUNCER:-no PgBouncer}"
   step_done
   owned_folder "$base/data"
   owned_folder "$base/e2e"

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,14 +11,21 @@ use std::time::Duration;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::process::signal;
 
-/// `castmatch-companion serve` with nothing in the environment that could name a database.
-pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {
+/// The program with nothing in the environment that could name a database, but what is given.
+pub fn bare_command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_castmatch-companion"));
     command
-        .arg("serve")
         .args(arguments)
         .env_clear()
+        .envs(environment.iter().copied())
         .stdin(Stdio::null());
+    command
+}
+
+/// `castmatch-companion serve`.
+pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {
+    let mut command = bare_command(&["serve"], &[]);
+    command.args(arguments);
     if let Some(url) = url {
         command.env("DATABASE_URL", url);
     }
@@ -27,6 +35,63 @@ pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {
 /// Runs to the end.
 pub fn output(url: Option<&str>, arguments: &[&str]) -> Output {
     command(url, arguments).output().unwrap()
+}
+
+/// A subcommand that has ended.
+pub struct Ended {
+    pub code: i32,
+    pub said: String,
+    pub log: String,
+}
+
+impl Ended {
+    /// What it printed, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.said).unwrap_or_else(|_| panic!("{}\n{}", self.said, self.log))
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(out: Output) -> Self {
+        Self {
+            code: out.status.code().unwrap_or(-1),
+            said: String::from_utf8(out.stdout).unwrap(),
+            log: String::from_utf8(out.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs a subcommand to its end.
+pub fn run(url: &str, arguments: &[&str]) -> Ended {
+    bare_command(arguments, &[("DATABASE_URL", url)])
+        .output()
+        .unwrap()
+        .into()
+}
+
+/// A file for the time of a test, which nobody else can read.
+pub struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub fn new(text: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("castmatch-companion-file-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Self(path)
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 pub struct Program {
@@ -50,8 +115,10 @@ impl Program {
             .unwrap();
         let announced = || {
             let text = fs::read_to_string(&log).unwrap();
-            text.lines()
-                .find_map(|line| line.split_once("listening on ")?.1.parse().ok())
+            text.lines().find_map(|line| {
+                let rest = line.split_once("listening on ")?.1;
+                rest.split('"').next()?.parse().ok()
+            })
         };
         let (address, _) = eventually(Duration::from_secs(10), "the program listens", announced);
         Self { child, log, address }

@@ -117,9 +117,12 @@ fn a_sound_set_up_is_ok_in_every_point() {
 fn each_way_not_to_get_in_has_its_own_remedy() {
     let mut cluster = whole();
     let hba = cluster.data().join("pg_hba.conf");
-    let rules = "host postgres watcher 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
+    let rules = "host postgres watcher 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n\
+                 host closed outsider 127.0.0.1/32 trust\n";
     fs::write(&hba, rules).unwrap();
-    cluster.psql("ALTER ROLE watcher PASSWORD 'right'; CREATE DATABASE closed; REVOKE CONNECT ON DATABASE closed FROM PUBLIC; CREATE ROLE nobody LOGIN");
+    cluster.psql("ALTER ROLE watcher PASSWORD 'right'; CREATE ROLE nobody LOGIN; CREATE ROLE outsider LOGIN");
+    cluster.psql("CREATE DATABASE closed");
+    cluster.psql("REVOKE CONNECT ON DATABASE closed FROM PUBLIC");
     cluster.reload();
     let port = cluster.port;
     let at = |user: &str, database: &str| format!("postgresql://{user}@127.0.0.1:{port}/{database}");
@@ -141,6 +144,10 @@ fn each_way_not_to_get_in_has_its_own_remedy() {
     failure(
         &at("nobody", "postgres"),
         &["does not let user \"nobody\" in", "pg_hba.conf"],
+    );
+    failure(
+        &at("outsider", "closed"),
+        &["GRANT CONNECT ON DATABASE closed TO outsider"],
     );
     failure(&at("postgres", "nowhere"), &["no database \"nowhere\""]);
     failure(&(at("postgres", "postgres") + "?sslmode=require"), &["TLS"]);

@@ -6,6 +6,7 @@
 . "$(dirname "$0")/model.sh"
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/cluster.sh"
+. "$(dirname "$0")/pgbouncer.sh"
 
 all_stages=(format clippy engine companion extension regress e2e)
 # Runs only where it is named: hours rather than minutes.
@@ -30,9 +31,11 @@ prepare() {
   step "The embedding model"
   model_fetch
   model_place "$("$CASTMATCH_PG_CONFIG" --sharedir)"
-  step "promtool"
+  step "promtool, PgBouncer"
   find_promtool
+  find_pgbouncer
   say "        $PROMTOOL"
+  say "        ${PGBOUNCER:-no PgBouncer}"
   step_done
   owned_folder "$base/data"
   owned_folder "$base/e2e"

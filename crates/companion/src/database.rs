@@ -81,6 +81,16 @@ pub trait Source: Send + 'static {
     fn close(&mut self) -> impl Future<Output = ()> + Send;
 }
 
+/// What every connection of the companion has in common, so that PgBouncer's transaction mode works: it refuses start-up
+/// parameters that it does not know, extra_float_digits among them, and a prepared statement may be on another server.
+#[must_use]
+pub fn pooler_options(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .extra_float_digits(None)
+        .statement_cache_capacity(0)
+        .disable_statement_logging()
+}
+
 /// The lazily opened connection.
 pub struct Database {
     options: PgConnectOptions,
@@ -97,14 +107,8 @@ impl Database {
     /// Does not connect yet.
     #[must_use]
     pub fn new(options: PgConnectOptions, timing: &Timing) -> Self {
-        // PgBouncer refuses start-up parameters that it does not know; extra_float_digits is one of them.
-        let options = options
-            .application_name("castmatch-companion")
-            .extra_float_digits(None)
-            .statement_cache_capacity(0)
-            .disable_statement_logging();
         Self {
-            options,
+            options: pooler_options(options).application_name("castmatch-companion"),
             connect_timeout: timing.connect_timeout,
             query_timeout: timing.query_timeout,
             connection: None,

@@ -31,6 +31,25 @@ pub enum StartError {
         /// A fixed text, never a part of the input.
         problem: &'static str,
     },
+    /// A setting of the command line or the environment is wrong.
+    #[error("{origin}: {problem}")]
+    Setting {
+        /// The flag or variable.
+        origin: String,
+        /// What is allowed; never the value.
+        problem: String,
+    },
+    /// A TOML file cannot be read or is wrong.
+    #[error("\"{}\": {problem}", path.display())]
+    File {
+        /// As the user named it.
+        path: PathBuf,
+        /// Names the key; never the value.
+        problem: String,
+    },
+    /// The HTTP front was asked for without saying who may use it.
+    #[error("--api needs --api-token-file FILE: there is no HTTP front without tokens")]
+    NoTokenFile,
     /// The HTTP address cannot be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -45,9 +64,9 @@ pub enum StartError {
     /// No runtime or no signal handler.
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
-    /// The background task is gone, so every answer from now on would be stale.
-    #[error("the monitor task ended unexpectedly: {0}")]
-    MonitorEnded(tokio::task::JoinError),
+    /// A background task is gone, so every answer from now on would be stale, or nothing pruned.
+    #[error("a background task ended unexpectedly: {0}")]
+    TaskEnded(tokio::task::JoinError),
 }
 
 /// Why a request could not be answered as it should.

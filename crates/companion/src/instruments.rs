@@ -109,6 +109,12 @@ impl Instruments {
         })
     }
 
+    /// Where other parts of the companion register theirs.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// `path` must come from a fixed set: each new one is a new series.
     pub fn count_request(&self, path: &str, status: u16, duration: Duration) {
         self.requests

@@ -16,12 +16,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::api;
 use crate::config::{Config, Timing};
 use crate::database::{Database, Source};
 use crate::error::StartError;
 use crate::http::{self, AppState};
 use crate::instruments::Instruments;
 use crate::monitor::Monitor;
+use crate::prune;
+use crate::prune::stop::Stop;
 
 /// Connections served at once; more wait in the listen queue. Scrapers and probes need a handful.
 const MAX_CONNECTIONS: usize = 128;
@@ -45,11 +48,22 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
+    let instruments = Instruments::new()?;
+    let registry = instruments.registry();
+    let mut parts = Parts::default();
+    if let Some(settings) = config.api {
+        let metrics = api::instruments::Instruments::register(registry)?;
+        parts.api = Some(api::router(settings, metrics));
+    }
+    if let Some(every) = config.prune.schedule {
+        let metrics = prune::instruments::Instruments::register(registry)?;
+        parts.prune = Some((config.prune, every, metrics));
+    }
     let database = Database::new(config.database, &config.timing);
-    serve(listener, database, config.timing, shutdown).await
+    serve_with(listener, database, config.timing, instruments, parts, shutdown).await
 }
 
-/// As [`run`], with any source of health and metrics.
+/// As [`run`], with any source of health and metrics, and nothing else.
 ///
 /// # Errors
 /// As [`run`].
@@ -59,39 +73,75 @@ pub async fn serve<S: Source>(
     timing: Timing,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let instruments = Arc::new(Instruments::new()?);
+    let instruments = Instruments::new()?;
+    serve_with(listener, source, timing, instruments, Parts::default(), shutdown).await
+}
+
+/// What a companion does only if told to.
+#[derive(Default)]
+struct Parts {
+    api: Option<axum::Router>,
+    prune: Option<(prune::Settings, Duration, prune::instruments::Instruments)>,
+}
+
+async fn serve_with<S: Source>(
+    listener: TcpListener,
+    source: S,
+    timing: Timing,
+    instruments: Instruments,
+    parts: Parts,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let instruments = Arc::new(instruments);
     let (monitor, observer) = Monitor::new(source, &timing, Arc::clone(&instruments));
     let (stop_monitor, stopped) = oneshot::channel();
     let mut monitor = tokio::spawn(monitor.run(stopped));
-    let connections = Connections::new(AppState {
+    let (stop_pruner, stop) = Stop::channel();
+    let mut pruner = tokio::spawn(prune_until(parts.prune, stop));
+    let state = AppState {
         observer,
         instruments,
-    });
+    };
+    let connections = Connections::new(state, parts.api);
     tokio::select! {
         () = shutdown => {}
         () = connections.accept_from(&listener) => {}
-        ended = &mut monitor => return monitor_ended(ended),
+        ended = &mut monitor => return task_ended(ended),
+        ended = &mut pruner => return task_ended(ended),
     }
     // Refuse new connections from here on, rather than leave them in the queue.
     drop(listener);
+    // A batch in flight ends while requests in flight do.
+    stop_pruner.stop();
     connections.drain(timing.shutdown_timeout).await;
+    join(pruner, timing.shutdown_timeout).await?;
     // Sending fails only when the monitor is gone, and then the join says why.
     let _ = stop_monitor.send(());
     join(monitor, timing.shutdown_timeout).await
 }
 
-async fn join(mut monitor: JoinHandle<()>, limit: Duration) -> Result<(), StartError> {
-    match timeout(limit, &mut monitor).await {
-        Ok(ended) => monitor_ended(ended),
+async fn prune_until(
+    prune: Option<(prune::Settings, Duration, prune::instruments::Instruments)>,
+    mut stop: Stop,
+) {
+    match prune {
+        Some((settings, every, metrics)) => prune::schedule::run(settings, every, Some(metrics), stop).await,
+        None => stop.requested().await,
+    }
+}
+
+async fn join(mut task: JoinHandle<()>, limit: Duration) -> Result<(), StartError> {
+    match timeout(limit, &mut task).await {
+        Ok(ended) => task_ended(ended),
         Err(_) => {
-            monitor.abort();
+            task.abort();
             Ok(())
         }
     }
 }
 
-fn monitor_ended(ended: Result<(), tokio::task::JoinError>) -> Result<(), StartError> {
-    ended.map_err(StartError::MonitorEnded)
+fn task_ended(ended: Result<(), tokio::task::JoinError>) -> Result<(), StartError> {
+    ended.map_err(StartError::TaskEnded)
 }
 
 /// The open HTTP connections.
@@ -103,7 +153,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn new(state: AppState) -> Self {
+    fn new(state: AppState, api: Option<axum::Router>) -> Self {
         let mut protocol = http1::Builder::new();
         protocol
             .timer(TokioTimer::new())
@@ -111,7 +161,7 @@ impl Connections {
             .max_buf_size(MAX_HEAD_BYTES);
         Self {
             protocol,
-            service: TowerToHyperService::new(http::router(state)),
+            service: TowerToHyperService::new(http::router(state, api)),
             graceful: GracefulShutdown::new(),
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         }

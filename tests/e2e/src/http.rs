@@ -27,6 +27,15 @@ impl Response {
         serde_json::from_str(&self.body).expect(&self.body)
     }
 
+    /// The value of a header, in lower case as its name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines();
+        lines
+            .find_map(|line| line.split_once(": ").filter(|(key, _)| *key == name))
+            .map(|(_, value)| value)
+    }
+
     /// The value of the sample whose name and labels are written exactly so.
     ///
     /// # Panics
@@ -60,6 +69,36 @@ pub fn request(address: SocketAddr, method: &str, path: &str) -> io::Result<Resp
         "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"
     )?;
     read_response(stream)
+}
+
+/// The answer to a POST with these headers (each `name: value`) and this body.
+///
+/// # Errors
+/// If the server does not answer within 60 s.
+pub fn post(address: SocketAddr, path: &str, headers: &[String], body: &[u8]) -> io::Result<Response> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    send_post(&mut stream, path, headers, body)?;
+    read_response(stream)
+}
+
+/// Sends a POST and does not wait for the answer.
+///
+/// # Errors
+/// If it cannot be sent.
+pub fn send_post(stream: &mut TcpStream, path: &str, headers: &[String], body: &[u8]) -> io::Result<()> {
+    let length = body.len();
+    let mut head =
+        format!("POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses a long body may close before it has read it; its answer counts.
+    let _ = stream.write_all(body);
+    Ok(())
 }
 
 /// Reads one answer to the end of the stream.

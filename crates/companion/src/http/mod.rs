@@ -29,8 +29,9 @@ pub struct AppState {
     pub instruments: Arc<Instruments>,
 }
 
-/// All routes. Add a route here and nowhere else: its pattern becomes a value of the label `path`.
-pub fn router(state: AppState) -> Router {
+/// All routes, with those of the HTTP front if there is one. Add a route here and nowhere else: its pattern becomes a value
+/// of the label `path`.
+pub fn router(state: AppState, api: Option<Router>) -> Router {
     Router::new()
         .route("/health", get(health::report))
         .route("/healthz", get(health::report))
@@ -39,6 +40,7 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(metrics::scrape))
         .route("/performance", get(performance::report))
         .route("/", get(dashboard::page))
+        .merge(api.unwrap_or_default().with_state(()))
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), finish))
         .with_state(state)

@@ -50,7 +50,7 @@ fn prompt_get(program: &Program, path: &str) -> Response {
     answer
 }
 
-fn promtool_accepts(text: &str) {
+pub fn promtool_accepts(text: &str) {
     // The set-up of the tests unpacks it somewhere and says where.
     let program = std::env::var_os("PROMTOOL").unwrap_or_else(|| "promtool".into());
     let promtool = Command::new(program)

@@ -1,15 +1,23 @@
-//! Integration tests. `http` and `shutdown` run the server with a scripted source; `live` runs the binary
-//! against a private PostgreSQL cluster with a stand-in for the extension.
+//! Integration tests. `http` and `shutdown` run the server with a scripted source, `prune_pass` a pass with a scripted
+//! database; the others run the binary against a private PostgreSQL cluster with a stand-in for the extension.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bars;
 mod clock;
+mod api;
+mod api_faults;
+mod api_setting;
+mod check;
 mod cluster;
 mod dashboard;
 mod http;
 mod live;
 mod openmetrics;
 mod performance;
+mod openapi;
+mod pooler;
 mod program;
+mod prune;
+mod prune_pass;
 mod shutdown;
 mod source;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,18 +11,29 @@ use std::time::Duration;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::process::signal;
 
-/// `castmatch-companion serve` with nothing in the environment that could name a database.
-pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {
-    command_of(env!("CARGO_BIN_EXE_castmatch-companion").as_ref(), url, arguments)
+/// The program with nothing in the environment that could name a database, but what is given.
+pub fn bare_command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    command_of(
+        env!("CARGO_BIN_EXE_castmatch-companion").as_ref(),
+        arguments,
+        environment,
+    )
 }
 
-fn command_of(binary: &Path, url: Option<&str>, arguments: &[&str]) -> Command {
+fn command_of(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary);
     command
-        .arg("serve")
         .args(arguments)
         .env_clear()
+        .envs(environment.iter().copied())
         .stdin(Stdio::null());
+    command
+}
+
+/// `castmatch-companion serve`.
+pub fn command(url: Option<&str>, arguments: &[&str]) -> Command {
+    let mut command = bare_command(&["serve"], &[]);
+    command.args(arguments);
     if let Some(url) = url {
         command.env("DATABASE_URL", url);
     }
@@ -42,6 +54,63 @@ fn with_free_port<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [&["--listen", "127.0.0.1:0"], arguments].concat()
 }
 
+/// A subcommand that has ended.
+pub struct Ended {
+    pub code: i32,
+    pub said: String,
+    pub log: String,
+}
+
+impl Ended {
+    /// What it printed, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.said).unwrap_or_else(|_| panic!("{}\n{}", self.said, self.log))
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(out: Output) -> Self {
+        Self {
+            code: out.status.code().unwrap_or(-1),
+            said: String::from_utf8(out.stdout).unwrap(),
+            log: String::from_utf8(out.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs a subcommand to its end.
+pub fn run(url: &str, arguments: &[&str]) -> Ended {
+    bare_command(arguments, &[("DATABASE_URL", url)])
+        .output()
+        .unwrap()
+        .into()
+}
+
+/// A file for the time of a test, which nobody else can read.
+pub struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    pub fn new(text: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+        let name = format!("castmatch-companion-file-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        Self(path)
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 pub struct Program {
     child: Child,
     log: PathBuf,
@@ -56,7 +125,11 @@ impl Program {
     /// Of another build: that of `CASTMATCH_COMPANION_RELEASE`, where it is set.
     pub fn start_release(url: &str, arguments: &[&str]) -> Self {
         match release() {
-            Some(binary) => Self::spawn(command_of(&binary, Some(url), &with_free_port(arguments))),
+            Some(binary) => {
+                let mut command = command_of(&binary, &["serve"], &[("DATABASE_URL", url)]);
+                command.args(with_free_port(arguments));
+                Self::spawn(command)
+            }
             None => Self::start(url, arguments),
         }
     }
@@ -80,8 +153,10 @@ impl Program {
             .unwrap();
         let announced = || {
             let text = fs::read_to_string(&log).unwrap();
-            text.lines()
-                .find_map(|line| line.split_once("listening on ")?.1.parse().ok())
+            text.lines().find_map(|line| {
+                let rest = line.split_once("listening on ")?.1;
+                rest.split('"').next()?.parse().ok()
+            })
         };
         let (address, _) = eventually(Duration::from_secs(10), "the program listens", announced);
         Self { child, log, address }

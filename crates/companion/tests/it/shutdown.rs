@@ -73,5 +73,5 @@ fn hung_database_does_not_hold_up_the_end() {
 fn dead_monitor_ends_the_service_with_an_error_instead_of_stale_answers() {
     let script = Script::new(Reply::Now(report("ok")), Reply::Panic);
     let service = Service::start(&script, timing());
-    assert!(matches!(service.join(), Err(StartError::MonitorEnded(_))));
+    assert!(matches!(service.join(), Err(StartError::TaskEnded(_))));
 }

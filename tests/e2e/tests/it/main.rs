@@ -11,6 +11,7 @@ mod cache_setting;
 mod cancel;
 mod chats;
 mod companion;
+mod companion_api;
 mod crash;
 mod dump;
 mod dynamic;

@@ -36,6 +36,8 @@ mod index_unlogged;
 mod limits;
 mod model;
 mod models;
+mod postgrest;
+mod prometheus;
 mod readme;
 mod reembed;
 mod remote_cancel;

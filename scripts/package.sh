@@ -6,22 +6,16 @@
 . "$(dirname "$0")/model.sh"
 . "$(dirname "$0")/setup.sh"
 
-cargo_deb_version=3.8.0
 maintainer='The castmatch developers <castmatch@localhost>'
 extension=postgresql-$pg_major-castmatch
 model=$extension-model
+companion=castmatch-companion
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 # One time for all files, so that the same sources give the same packages.
 : "${SOURCE_DATE_EPOCH:=$(git -C "$root" log -1 --format=%ct 2>/dev/null || date -r "$root/Cargo.lock" +%s)}"
 export SOURCE_DATE_EPOCH
 staging=$CASTMATCH_DATA/package
-
-install_cargo_deb() {
-  if [ "$(cargo deb --version 2>/dev/null)" != "$cargo_deb_version" ]; then
-    logged cargo-deb cargo install cargo-deb --version "$cargo_deb_version" --locked --root "$CASTMATCH_HOME/cargo" --force
-  fi
-  say "        cargo-deb $cargo_deb_version"
-}
+debian=$root/extension/deploy/debian
 
 build() {
   # The bindings must fit this server; pgrx watches this variable, not the configuration file.
@@ -41,8 +35,8 @@ documents() {
     printf '\n%s\n%s\n' "The files of the model: Copyright the sentence-transformers authors. Apache License 2.0, whose text is in" \
       "/usr/share/common-licenses/Apache-2.0 on Debian systems." >>"$folder/copyright"
   fi
-  printf '%s (%s) bookworm; urgency=medium\n\n  * See /usr/share/doc/%s/NEWS.gz or the CHANGELOG of the sources.\n\n -- %s  %s\n' \
-    "$2" "$version" "$2" "$maintainer" "$(date -R -u -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/changelog.gz"
+  printf '%s (%s) bookworm; urgency=medium\n\n  * What has changed is in NEWS.gz beside this file.\n\n -- %s  %s\n' \
+    "$2" "$version" "$maintainer" "$(date -R -u -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$folder/changelog.gz"
   gzip -9nc "$root/CHANGELOG.md" >"$folder/NEWS.gz"
 }
 
@@ -56,17 +50,18 @@ control() {
     printf '%s: %s\n' Package "$2" Source castmatch Version "$version" Architecture "$3" Maintainer "$maintainer" \
       Installed-Size "$size" Depends "$4"
     [ "$2" != "$extension" ] || printf '%s: %s\n' Recommends "$model (>= $version)" Suggests castmatch-companion
+    if [ "$2" = "$companion" ]; then printf '%s: %s\n' Recommends ca-certificates Suggests "$extension, prometheus"; fi
     printf '%s: %s\n' Section database Priority optional Description "$5"
     sed 's/^/ /'
   } >"$folder/DEBIAN/control"
-  (cd "$folder" && find usr -type f -print0 | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
+  (cd "$folder" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 }
 
-# deb FOLDER PACKAGE ARCHITECTURE
+# deb FOLDER PACKAGE ARCHITECTURE [COMPRESSION]
 deb() {
   find "$1" -type d -exec chmod 755 {} +
   find "$1" -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0r touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
-  dpkg-deb --root-owner-group -Zxz --build "$1" "$to/$2_${version}_$3.deb" >/dev/null
+  dpkg-deb --root-owner-group -Zxz "-z${4:-6}" --build "$1" "$to/$2_${version}_$3.deb" >/dev/null
   say "        $to/$2_${version}_$3.deb"
 }
 
@@ -99,12 +94,39 @@ package_model() {
 Turns texts of up to 256 tokens into vectors of 384 dimensions. castmatch
 loads it into one process of the server; nothing leaves the machine.
 END
-  deb "$folder" "$model" all
+  # Weights do not get smaller, however long one tries.
+  deb "$folder" "$model" all 0
 }
 
 package_companion() {
-  (cd "$root" && logged package-companion cargo deb --no-build -p castmatch-companion --output "$to/")
-  say "        $(compgen -G "$to/castmatch-companion_${version}_*.deb")"
+  local folder=$staging/$companion architecture depends unit script examples
+  architecture=$(dpkg --print-architecture)
+  install -D -m 755 "$CARGO_TARGET_DIR/release/$companion" "$folder/usr/bin/$companion"
+  strip --strip-unneeded --remove-section=.comment --remove-section=.note "$folder/usr/bin/$companion"
+  for unit in "$root"/extension/deploy/systemd/*; do
+    install -D -m 644 "$unit" "$folder/lib/systemd/system/$(basename "$unit")"
+  done
+  install -D -m 644 "$debian/$companion.default" "$folder/etc/default/$companion"
+  install -D -m 644 "$debian/$companion.1" "$folder/usr/share/man/man1/$companion.1"
+  gzip -9n "$folder/usr/share/man/man1/$companion.1"
+  documents "$folder" "$companion"
+  install -m 644 "$root/docs/companion.md" "$root/docs/alerts.md" "$root/docs/deployment.md" "$folder/usr/share/doc/$companion"
+  examples=$folder/usr/share/doc/$companion/examples
+  install -d "$examples/prometheus/rules" "$examples/grafana"
+  install -m 644 "$root/extension/deploy/prometheus/prometheus.yml" "$examples/prometheus"
+  install -m 644 "$root/extension/deploy/prometheus/rules/castmatch.rules.yml" "$examples/prometheus/rules"
+  install -m 644 "$root/extension/deploy/grafana/dashboards/castmatch.json" "$examples/grafana"
+  depends=$(shared_libraries "$folder/usr/bin/$companion")
+  control "$folder" "$companion" "$architecture" "$depends" "health and metrics of castmatch over HTTP" <<END
+Watches castmatch, the extension for matching and chat inside PostgreSQL,
+serves its health and its metrics to Prometheus, and prunes conversations. It
+needs no PostgreSQL client and runs beside the server or elsewhere.
+END
+  printf '/etc/default/%s\n' "$companion" >"$folder/DEBIAN/conffiles"
+  for script in postinst prerm postrm; do
+    install -m 755 "$debian/$companion.$script" "$folder/DEBIAN/$script"
+  done
+  deb "$folder" "$companion" "$architecture"
 }
 
 # shared_libraries FILE: the packages of the libraries that it is linked with, as Debian's own tool finds them.
@@ -124,9 +146,8 @@ step "Packages and Rust"
 install_packages
 check_rust
 for tool in dpkg-deb dpkg-shlibdeps strip; do have "$tool" || die "$tool is missing: install dpkg-dev and binutils"; done
-step "cargo-pgrx $pgrx_version, cargo-deb"
+step "cargo-pgrx $pgrx_version"
 install_cargo_pgrx
-install_cargo_deb
 step "The embedding model"
 model_fetch
 step "Building in release mode"

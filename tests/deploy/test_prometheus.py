@@ -47,8 +47,8 @@ class Prometheus(unittest.TestCase):
             self.assertEqual(notes["runbook_url"], RUNBOOK + alert["alert"].lower())
             self.assertTrue(notes["summary"].endswith(".") and notes["description"].endswith("."), alert["alert"])
             self.assertIn(alert["labels"]["severity"], ("warning", "critical"))
-        shipped = (ROOT / "crates" / "companion" / "Cargo.toml").read_text()
-        self.assertIn('["../../docs/alerts.md", "usr/share/doc/castmatch-companion/", "644"]', shipped)
+        shipped = (ROOT / "scripts" / "package.sh").read_text()
+        self.assertRegex(shipped, r'install -m 644 .*"\$root/docs/alerts.md".* "\$folder/usr/share/doc/\$companion"')
 
     def test_expressions_name_metrics_that_exist(self):
         for rule in rules():

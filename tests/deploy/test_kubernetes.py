@@ -1,14 +1,18 @@
 """The Kubernetes manifests: against the API's schemas, and what they promise each other."""
 
+import functools
 import json
 import re
 import unittest
 
 import jsonschema
 import kubernetes_validate
+import kubernetes_validate.utils
 import promql
 from place import HERE, KUBERNETES, NO_MANIFESTS, RULES, documents, manifests
 
+# The definitions of a version are 10 MB of JSON: they are read once, not for each manifest.
+kubernetes_validate.utils.schema_contents = functools.lru_cache(kubernetes_validate.utils.schema_contents)
 # The oldest that has what is used here (persistentVolumeClaimRetentionPolicy), and the newest that the schemas know.
 VERSIONS = ("1.27", "1.32", kubernetes_validate.latest_version())
 

@@ -8,15 +8,15 @@ BINDIR ?= /usr/local/bin
 BENCH ?=
 export PG_CONFIG BINDIR BENCH
 
-stages := format clippy engine companion extension regress e2e long
+stages := format clippy engine deploy companion extension regress e2e long chroot
 
-.PHONY: demo test $(addprefix test-,$(stages)) install model bench bench-quick bench-cache bench-quality bench-match bench-queue bench-chat stop clean distclean env help
+.PHONY: demo test $(addprefix test-,$(stages)) install package model bench bench-quick bench-cache bench-quality bench-match bench-queue bench-chat stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
 
-test: ## all tests: test-format, test-clippy, test-engine, test-companion, test-extension, test-regress, test-e2e
-# test-long, which test leaves out: crashes, races and memory of the index at length
+test: ## all tests: test-format, test-clippy, test-engine, test-deploy, test-companion, test-extension, test-regress, test-e2e
+# test leaves out test-long: crashes, races and memory of the index at length; and test-chroot: packages and images in systems of their own
 	@scripts/test.sh
 
 $(addprefix test-,$(stages)): test-%:
@@ -24,6 +24,9 @@ $(addprefix test-,$(stages)): test-%:
 
 install: ## the extension, the model and the companion into the server of PG_CONFIG=/path/to/pg_config
 	@scripts/install.sh all
+
+package: ## Debian packages of the extension, the model and the companion, into .castmatch/packages
+	@scripts/package.sh
 
 model: ## only the model into the server of PG_CONFIG=/path/to/pg_config
 	@scripts/install.sh model

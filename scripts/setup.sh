@@ -143,13 +143,14 @@ write_pgrx_home() {
   [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$text" ] || printf '%s\n' "$text" >"$PGRX_HOME/config.toml"
 }
 
-# find_promtool: $PROMTOOL for the tests of /metrics. The package prometheus would start a service, so its files
-# are only unpacked.
+# find_promtool: $PROMTOOL and $PROMETHEUS for the tests of /metrics and of the shipped rules. The package prometheus would start a
+# service, so its files are only unpacked.
 find_promtool() {
   local folder=$CASTMATCH_HOME/promtool
   : "${PROMTOOL:=$(command -v promtool || say "$folder/usr/bin/promtool")}"
-  export PROMTOOL
-  [ ! -x "$PROMTOOL" ] || return 0
+  : "${PROMETHEUS:=$(command -v prometheus || say "$folder/usr/bin/prometheus")}"
+  export PROMTOOL PROMETHEUS
+  [ ! -x "$PROMTOOL" ] || [ ! -x "$PROMETHEUS" ] || return 0
   rm -rf "$folder"
   mkdir -p "$folder"
   (cd "$folder" && apt-get download prometheus) >/dev/null 2>&1 || {
@@ -158,6 +159,32 @@ find_promtool() {
   }
   dpkg -x "$folder"/prometheus_*.deb "$folder" && rm -f "$folder"/*.deb
   [ -x "$PROMTOOL" ] || die "no promtool: set PROMTOOL to one"
+  [ -x "$PROMETHEUS" ] || die "no prometheus: set PROMETHEUS to one"
+}
+
+# find_deploy_python: $DEPLOY_PYTHON, a Python with the tools of the stage deploy (tests/deploy/requirements.txt, each pinned by its
+# SHA-256), and Debian's systemd-analyze.
+find_deploy_python() {
+  local folder=$CASTMATCH_HOME/deploy-tools wanted=$root/tests/deploy/requirements.txt python
+  export DEPLOY_PYTHON=$folder/bin/python
+  if ! have systemd-analyze; then
+    have apt-get || die "systemd-analyze is missing: install systemd"
+    logged apt-update as_root apt-get update
+    logged apt-systemd as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends systemd
+  fi
+  ! cmp -s "$folder/requirements.txt" "$wanted" || return 0
+  python=$(command -v python3.11 || say /usr/bin/python3)
+  "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || {
+    have apt-get || die "Python 3.11 with venv is missing: the tools of the stage deploy are wheels for it"
+    logged apt-update as_root apt-get update
+    logged apt-python as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
+    python=/usr/bin/python3
+  }
+  rm -rf "$folder"
+  "$python" -m venv "$folder" || die "cannot make a Python environment in $folder: is the disk full?"
+  logged deploy-tools "$DEPLOY_PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+    --require-hashes --requirement "$wanted"
+  cp "$wanted" "$folder/requirements.txt"
 }
 
 # owned_folder PATH: an empty or existing folder of the user that the servers run as.

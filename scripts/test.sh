@@ -8,9 +8,9 @@
 . "$(dirname "$0")/cluster.sh"
 . "$(dirname "$0")/pgbouncer.sh"
 
-all_stages=(format clippy engine companion extension regress e2e)
-# Runs only where it is named: hours rather than minutes.
-long_stages=(long)
+all_stages=(format clippy engine deploy companion extension regress e2e)
+# Run only where they are named: hours of tests of the index; a system in a folder (root and a Debian mirror are needed).
+long_stages=(long chroot)
 base=$CASTMATCH_DATA/test
 
 prepare() {
@@ -116,6 +116,15 @@ stage_e2e() {
   install_extension
   cargo test -p castmatch-e2e
 }
+
+# The files of extension/deploy, without a container engine or a cluster.
+stage_deploy() {
+  find_deploy_python
+  "$DEPLOY_PYTHON" tests/deploy/run.py
+}
+
+# Packages and the Dockerfile's own steps, in Debian systems of their own.
+stage_chroot() { python3 tests/deploy/chroot.py; }
 
 # The tests of the index and the bars of the companion in their long form. Their figures are in the log: lines that begin with [ and the id of a
 # demand. One after the other: each has sessions enough to keep the machine busy.

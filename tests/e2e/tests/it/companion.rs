@@ -17,13 +17,14 @@ use crate::setting::{SOON, attached_talents};
 
 const MATCHES: &str = "castmatch_requests_total{operation=\"match\",outcome=\"ok\"}";
 
-struct Companion {
+/// A companion of a database of the cluster, on a free port.
+pub struct Companion {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Companion {
-    fn start(cluster: &Cluster, database: &str) -> Self {
+    pub fn start(cluster: &Cluster, database: &str) -> Self {
         let log = cluster.new_folder("companion").join("log");
         let child = Command::new(required("CASTMATCH_COMPANION"))
             .args(["serve", "--listen", "127.0.0.1:0"])

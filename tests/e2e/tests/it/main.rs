@@ -44,6 +44,8 @@ mod prune_load;
 mod prune_setting;
 mod prune_use;
 mod performance;
+mod postgrest;
+mod prometheus;
 mod readme;
 mod reembed;
 mod remote_cancel;

@@ -98,7 +98,7 @@ castmatch runs. To look around:
     $(cluster_bin "$base")/psql -h $base/run -p $port -U postgres $database
     SELECT * FROM castmatch.match('talents', 'a villain with a kind face', filter => '{"age": {"gte": 50}}');
 Over TCP: 127.0.0.1:$port, user postgres, database $database, password in $base/run/password
-Companion: http://127.0.0.1:$companion_port/health, /metrics
+Dashboard: http://127.0.0.1:$companion_port/  (also /health, /performance, /metrics)
 The tour again: the psql command above with -f $root/sql/demo/tour.sql
 To stop: make stop          To remove it all: make clean
 END

@@ -31,6 +31,10 @@ fn browser() -> PathBuf {
 
 /// What the browser prints for the page when it has been open for some seconds of its own time.
 fn open(address: SocketAddr, name: &str, arguments: &[&str]) -> String {
+    open_url(&format!("http://{address}/"), name, arguments)
+}
+
+fn open_url(url: &str, name: &str, arguments: &[&str]) -> String {
     let profile = std::env::temp_dir().join(format!("castmatch-browser-{}-{name}", std::process::id()));
     let out = Command::new("timeout")
         .arg("60")
@@ -44,9 +48,11 @@ fn open(address: SocketAddr, name: &str, arguments: &[&str]) -> String {
             "--virtual-time-budget=4000",
         ])
         .args(["--enable-logging=stderr", "--v=0"])
+        // The pages print times of the day.
+        .env("TZ", "UTC")
         .arg(format!("--user-data-dir={}", profile.display()))
         .args(arguments)
-        .arg(format!("http://{address}/"))
+        .arg(url)
         .stdin(Stdio::null())
         .output()
         .unwrap();
@@ -170,6 +176,59 @@ fn page_shows_the_values_and_runs_under_its_policy() {
     assert_eq!(dom.matches("<summary>Values as a table</summary>").count(), 4);
     assert!(dom.matches("scope=\"col\"").count() > 30 && dom.contains("aria-live=\"polite\""));
     assert!(dom.contains("<path class=\"c1\" d=\"M"), "{dom}");
+}
+
+/// The page as a file, with answers put in the place of the companion's and a hand that does what a person would.
+#[test]
+fn charts_have_tables_and_follow_the_chosen_operation() {
+    let script = Script::healthy();
+    let service = service(&script);
+    let mut answer = get(service.address, "/performance").json();
+    let point = |second: u32, chat: Option<f64>| {
+        let mut point = json!({"at": format!("2026-11-23T07:00:{second:02}Z"), "match_rate": 2.0, "match_p50_ms": 1.5,
+                               "match_p95_ms": 3.0, "match_p99_ms": 4.0, "queue_pending": second});
+        if let Some(chat) = chat {
+            point["chat_rate"] = json!(0.2);
+            point["chat_p50_ms"] = json!(chat);
+        }
+        point
+    };
+    answer["at"] = json!("2026-11-23T07:00:11Z");
+    answer["history"] = json!([point(0, None), point(5, Some(612.0)), point(10, None)]);
+    let before =
+        format!("<script>window.fetch = async () => ({{ok: true, json: async () => ({answer})}});</script>");
+    let hand = "<script>setTimeout(() => {
+        document.querySelector('#latency-operation input[value=chat]').click();
+        for (const one of document.querySelectorAll('details')) one.open = true;
+        byId('pause').click();
+    }, 1000);</script>";
+    let page = get(service.address, "/").body;
+    let page = page.replace(
+        "<script>\"use strict\"",
+        &format!("{before}<script>\"use strict\""),
+    );
+    assert!(page.contains(&before), "{page}");
+    let file = std::env::temp_dir().join(format!("castmatch-page-{}.html", std::process::id()));
+    std::fs::write(&file, page.replace("</html>", &format!("{hand}</html>"))).unwrap();
+    let dom = open_url(&format!("file://{}", file.display()), "hand", &["--dump-dom"]);
+    std::fs::remove_file(&file).unwrap();
+    let said = text(&dom);
+    // One row for the minute, with what was last known in it; two tables more have none of the values.
+    for expected in [
+        "time p50 p95 p99 07:00:10 612 ms – –",
+        "time match chat 07:00:10 2 0",
+        "time waiting 07:00:10 10",
+        "Paused",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+    assert!(
+        dom.contains("aria-label=\"Latency of chat over the last 2 min; last values: p50 612 ms, p95 –"),
+        "{dom}"
+    );
+    assert!(dom.contains("aria-pressed=\"true\""), "{dom}");
+    // A point without neighbours is a dot.
+    assert!(dom.contains("<circle class=\"c3\""), "{dom}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use castmatch_e2e::http::{Response, get};
 use castmatch_e2e::place::required;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::process::signal;
-use castmatch_e2e::query::{run, value};
+use castmatch_e2e::query::run;
 
 use crate::setting::{SOON, attached_talents};
 
@@ -150,15 +150,6 @@ fn companion_serves_the_performance_of_castmatch() {
         eventually(SOON, what, attempt).0
     };
     assert_eq!(get(companion.address, "/").status, 200);
-    let exists = "SELECT pg_catalog.to_regprocedure('castmatch.performance()') IS NOT NULL";
-    if !value::<bool>(client, exists) {
-        let body = performance("a hint", &|body| body["database"]["hint"].is_string());
-        assert_eq!(
-            (&body["database"]["up"], &body["castmatch"]),
-            (&true.into(), &serde_json::Value::Null)
-        );
-        return;
-    }
     let first = performance("values", &|body| body["castmatch"].is_object());
     let matches = |body: &serde_json::Value| {
         body["castmatch"]["operations"]["match"]["requests"]

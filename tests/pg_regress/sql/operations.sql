@@ -1,7 +1,7 @@
 -- Health, metrics, performance and benchmark: what they look like, who may ask, and bad input. Numbers are the server's own.
-SELECT jsonb_object_keys(castmatch.health()) AS key ORDER BY key COLLATE "C";
-SELECT jsonb_object_keys(castmatch.health() -> 'embedder') AS key ORDER BY key COLLATE "C";
-SELECT worker, jsonb_object_keys(state) AS key FROM jsonb_each(castmatch.health() -> 'workers') AS w (worker, state) ORDER BY worker, key COLLATE "C";
+SELECT key, jsonb_typeof(value) AS type FROM jsonb_each(castmatch.health()) ORDER BY key COLLATE "C";
+SELECT key FROM jsonb_object_keys(castmatch.health() -> 'embedder') AS key ORDER BY key COLLATE "C";
+SELECT worker, key FROM jsonb_each(castmatch.health() -> 'workers') AS w (worker, state), jsonb_object_keys(state) AS key ORDER BY worker, key COLLATE "C";
 SELECT castmatch.health() -> 'in_recovery' AS in_recovery, castmatch.health() ->> 'version' AS version;
 
 SELECT key, jsonb_typeof(value) AS type FROM jsonb_each(castmatch.performance()) ORDER BY key COLLATE "C";
@@ -27,8 +27,8 @@ SELECT castmatch.drop_model('elsewhere');
 -- Samples, but for those that depend on what there is in the database.
 SELECT name, kind, help FROM (SELECT DISTINCT name, kind, help FROM castmatch.metrics()) m WHERE kind <> 'histogram' AND name NOT IN ('castmatch_index_dead_ratio', 'castmatch_model_breaker_open')
 ORDER BY name COLLATE "C";
-SELECT name, jsonb_object_keys(labels) AS label, count(DISTINCT labels) > 0 AS has_series FROM castmatch.metrics()
-WHERE kind <> 'histogram' AND name NOT IN ('castmatch_index_dead_ratio', 'castmatch_model_breaker_open') GROUP BY 1, 2 ORDER BY name COLLATE "C", label COLLATE "C";
+SELECT DISTINCT name COLLATE "C" AS name, label COLLATE "C" AS label FROM castmatch.metrics(), jsonb_object_keys(labels) AS label
+WHERE kind <> 'histogram' AND name NOT IN ('castmatch_index_dead_ratio', 'castmatch_model_breaker_open') ORDER BY 1, 2;
 
 -- Bad input.
 SELECT castmatch.benchmark(NULL);

@@ -126,17 +126,17 @@ pub(super) fn samples(counters: &StripedCounters, samples: &mut Vec<Sample>) {
         for (name, help, value) in [
             (
                 "castmatch_cache_entries",
-                "Values in the shared cache.",
+                "Values that the shared cache holds now, by kind.",
                 held.entries as f64,
             ),
             (
                 "castmatch_cache_bytes",
-                "Bytes of keys and values in the shared cache.",
+                "Bytes of keys and values that the shared cache holds now, by kind.",
                 held.bytes as f64,
             ),
             (
                 "castmatch_cache_oldest_seconds",
-                "Age of the oldest value in the shared cache.",
+                "Age in seconds of the oldest value in the shared cache.",
                 age,
             ),
         ] {

@@ -1,7 +1,8 @@
 //! The rows of this database that wait for their embedding.
 //!
-//! A queue may hold a million rows, and whoever watches asks again and again. So a long one is not counted: rows of blocks that are the
-//! same each time are, and stand for the others. Failed ones, of which each matters, have an index.
+//! A queue may hold a million rows, and whoever watches asks again and again. So of a long one the beginning is looked at only; the rest
+//! is not counted: rows of blocks that are the same each time are, and stand for the others. Failed ones, of which each matters, have an
+//! index.
 
 use super::sample::Sample;
 use crate::error::Result;
@@ -11,19 +12,30 @@ use crate::pg::value::Value;
 use core::ffi::CStr;
 use serde_json::{Value as Json, json};
 
-/// Blocks up to which the queue is counted: some ten thousands of rows, in a few milliseconds.
+/// Rows up to which the queue is counted, in a few milliseconds.
+const COUNTED_ROWS: i64 = 10_000;
+/// Blocks of a longer one that are counted.
 const COUNTED_BLOCKS: f64 = 384.0;
-/// Failed rows up to which they are counted.
+/// Failed rows of a longer one up to which they are counted.
 const COUNTED_FAILURES: i64 = 20_000;
 
 /// Without statistics, as after a bulk load, the planner would take a scan of the table for cheap.
 const BY_INDEX: [(&CStr, &CStr); 2] = [(c"enable_seqscan", c"off"), (c"enable_bitmapscan", c"off")];
 
+const BEGINNING_SQL: &str = "
+    SELECT pg_catalog.count(*),
+           pg_catalog.count(*) FILTER (WHERE w.failed_at IS NULL),
+           pg_catalog.count(*) FILTER (WHERE w.failed_at IS NULL AND w.for_next),
+           pg_catalog.count(*) FILTER (WHERE w.failed_at IS NOT NULL),
+           EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+               pg_catalog.min(w.queued_at) FILTER (WHERE w.failed_at IS NULL))::pg_catalog.float8
+    FROM (SELECT q.queued_at, q.failed_at, q.for_next FROM castmatch.queue q ORDER BY q.id LIMIT $1) w";
+
 const SIZE_SQL: &str = "
     SELECT pg_catalog.pg_relation_size('castmatch.queue'::pg_catalog.regclass)::pg_catalog.float8
         OPERATOR(pg_catalog./) pg_catalog.current_setting('block_size')::pg_catalog.float8";
 
-const COUNT_SQL: &str = "
+const SAMPLE_SQL: &str = "
     SELECT pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL),
            pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL AND q.for_next),
            pg_catalog.count(*) FILTER (WHERE q.failed_at IS NOT NULL)
@@ -31,12 +43,6 @@ const COUNT_SQL: &str = "
 
 const FAILED_SQL: &str = "
     SELECT pg_catalog.count(*) FROM (SELECT FROM castmatch.queue q WHERE q.failed_at IS NOT NULL LIMIT $1) f";
-
-/// Rows that cannot be embedded stay at the head of the queue; a queue of nothing else is not read to its end.
-const OLDEST_SQL: &str = "
-    SELECT EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.queued_at)::pg_catalog.float8
-    FROM (SELECT q.queued_at, q.failed_at FROM castmatch.queue q ORDER BY q.id LIMIT 10000) w
-    WHERE w.failed_at IS NULL LIMIT 1";
 
 const PROGRESS_SQL: &str = "
     SELECT pg_catalog.sum(p.rows_per_second) FILTER (
@@ -64,40 +70,58 @@ fn number(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
-impl Queue {
-    /// Reads it, as the owner of the tables.
-    pub(super) fn read(session: &Session) -> Result<Self> {
-        let blocks: f64 = session.run(SIZE_SQL, &[])?.require(0, 1)?;
-        let share = (COUNTED_BLOCKS / blocks.max(1.0)).min(1.0);
-        let counts = session.run(COUNT_SQL, &[Value::of((share * 100.0) as f32)])?;
-        let estimate = |column| -> Result<u64> {
-            let counted: i64 = counts.require(0, column)?;
-            Ok((number(counted) as f64 / share).round() as u64)
-        };
-        let (failed, oldest) = with_settings(&BY_INDEX, || -> Result<(i64, Option<f64>)> {
-            let failed = session.run(FAILED_SQL, &[Value::of(COUNTED_FAILURES + 1)])?;
-            let oldest = session.run(OLDEST_SQL, &[])?;
-            Ok((
-                failed.require(0, 1)?,
-                if oldest.is_empty() {
-                    None
-                } else {
-                    oldest.get(0, 1)?
-                },
-            ))
-        })?;
-        let failed = if failed > COUNTED_FAILURES {
+/// How many rows there are.
+struct Counts {
+    pending: u64,
+    for_next: u64,
+    failed: u64,
+}
+
+/// The counts of a queue that is longer than its beginning, which holds these.
+fn estimate(session: &Session, beginning: &Counts) -> Result<Counts> {
+    let blocks: f64 = session.run(SIZE_SQL, &[])?.require(0, 1)?;
+    let share = (COUNTED_BLOCKS / blocks.max(1.0)).min(1.0);
+    let sample = session.run(SAMPLE_SQL, &[Value::of((share * 100.0) as f32)])?;
+    let estimate = |column| -> Result<u64> {
+        let counted: i64 = sample.require(0, column)?;
+        Ok((number(counted) as f64 / share).round() as u64)
+    };
+    let failed = with_settings(&BY_INDEX, || {
+        session.run(FAILED_SQL, &[Value::of(COUNTED_FAILURES + 1)])
+    })?;
+    let failed: i64 = failed.require(0, 1)?;
+    Ok(Counts {
+        pending: estimate(1)?.max(beginning.pending),
+        for_next: estimate(2)?.max(beginning.for_next),
+        failed: if failed > COUNTED_FAILURES {
             estimate(3)?.max(number(failed))
         } else {
             number(failed)
+        },
+    })
+}
+
+impl Queue {
+    /// Reads it, as the owner of the tables.
+    pub(super) fn read(session: &Session) -> Result<Self> {
+        let beginning = with_settings(&BY_INDEX, || {
+            session.run(BEGINNING_SQL, &[Value::of(COUNTED_ROWS + 1)])
+        })?;
+        let count = |column| beginning.require::<i64>(0, column).map(number);
+        let mut counts = Counts {
+            pending: count(2)?,
+            for_next: count(3)?,
+            failed: count(4)?,
         };
+        let oldest: Option<f64> = beginning.get(0, 5)?;
+        if count(1)? > number(COUNTED_ROWS) {
+            counts = estimate(session, &counts)?;
+        }
         let progress = session.run(PROGRESS_SQL, &[])?;
-        // A row that waits is one at least, whatever the blocks looked at say.
-        let pending = estimate(1)?.max(u64::from(oldest.is_some()));
         Ok(Self {
-            pending,
-            for_next: estimate(2)?,
-            failed,
+            pending: counts.pending,
+            for_next: counts.for_next,
+            failed: counts.failed,
             oldest_seconds: oldest.map(|seconds| seconds.max(0.0)),
             rows_per_second: progress.get(0, 1)?,
             idle_seconds: progress.get(0, 2)?,
@@ -117,7 +141,7 @@ impl Queue {
         samples.extend([
             Sample::gauge(
                 "castmatch_queue_pending",
-                "Changes of rows in this database that wait for their embedding; estimated from a part of the queue where that is longer than some 30,000.",
+                "Changes of rows in this database that wait for their embedding; estimated from a part of the queue where it is longer than 10,000.",
                 self.pending as f64,
             ),
             Sample::gauge(

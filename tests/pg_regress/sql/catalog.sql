@@ -64,7 +64,8 @@ FROM pg_policy WHERE polrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 
 -- Who may do what.
 SELECT rolname, rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls FROM pg_roles
 WHERE rolname IN ('castmatch_user', 'castmatch_admin', 'castmatch_monitor', 'castmatch_pruner') ORDER BY 1;
-SELECT proname AS function, has_function_privilege('public', p.oid, 'EXECUTE') AS public, has_function_privilege('castmatch_user', p.oid, 'EXECUTE') AS "user"
+SELECT proname AS function, has_function_privilege('public', p.oid, 'EXECUTE') AS public, has_function_privilege('castmatch_user', p.oid, 'EXECUTE') AS "user",
+    has_function_privilege('castmatch_monitor', p.oid, 'EXECUTE') AS monitor
 FROM pg_proc p WHERE pronamespace = 'castmatch'::regnamespace ORDER BY proname COLLATE "C";
 SELECT relname, string_agg(privilege, ' ' ORDER BY place) FILTER (WHERE has_table_privilege('public', c.oid, privilege)) AS public,
     string_agg(privilege, ' ' ORDER BY place) FILTER (WHERE has_table_privilege('castmatch_user', c.oid, privilege)) AS "user"

@@ -19,6 +19,7 @@ pub fn of_text(text: &str, seed: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const BIO: &str =

@@ -46,6 +46,7 @@ pub fn parse(stat: &str, units: Units) -> Option<Process> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const UNITS: Units = Units {

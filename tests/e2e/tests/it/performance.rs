@@ -247,7 +247,7 @@ fn crowd(client: &mut Client, rows: i64) {
                 SELECT gen_random_uuid(), i, 'user', 'hello', 2 FROM generate_series(1, {rows}) i;
              -- For later, so that no worker takes them.
              INSERT INTO castmatch.queue (target, key, not_before, queued_at)
-                SELECT 'crowd1', i::text, 'infinity', now() - '1 hour'::interval FROM generate_series(1, {rows}) i;
+                SELECT 'crowd1', i::text, now() + '1 day'::interval, now() - '1 hour'::interval FROM generate_series(1, {rows}) i;
              INSERT INTO castmatch.queue (target, key, failed_at, error)
                 SELECT 'crowd1', i::text, now(), 'no' FROM generate_series(1, 3) i;
              RESET session_replication_role"

@@ -75,7 +75,7 @@ fn read<'a, T: Deserialize<'a>>(value: &'a str) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::super::operation::{CHAT, MATCH, OPERATIONS};
     use super::*;
 

@@ -74,7 +74,6 @@ struct Front {
 }
 
 /// The routes of the front.
-#[must_use]
 pub fn router(settings: Settings, instruments: Instruments) -> Router {
     let in_flight = (settings.connections * REQUESTS_PER_CONNECTION).min(MAX_IN_FLIGHT);
     let document = Bytes::from(openapi::document(&settings).to_string());

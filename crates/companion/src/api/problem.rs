@@ -31,7 +31,7 @@ pub struct Problem {
     /// The status.
     pub status: StatusCode,
     /// The body.
-    pub body: Body,
+    pub body: Box<Body>,
     /// Seconds after which to come again.
     pub retry_after: Option<u64>,
     /// What the client has to prove.
@@ -42,12 +42,12 @@ impl Problem {
     fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
-            body: Body {
+            body: Box::new(Body {
                 code: code.to_owned(),
                 message: message.into(),
                 detail: None,
                 hint: None,
-            },
+            }),
             retry_after: None,
             challenge: None,
         }

@@ -77,7 +77,7 @@ async fn listen_and_run(config: Config) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(bind_error)?;
     if !address.ip().is_loopback() {
         tracing::warn!(
-            "{address} is reachable from other machines, and /health and /metrics ask for no password"
+            "{address} is reachable from other machines, and all but the HTTP front asks for no password"
         );
     }
     tracing::info!("listening on {address}");

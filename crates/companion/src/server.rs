@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use crate::api;
 use crate::config::{Config, Timing};
@@ -31,6 +32,10 @@ const MAX_CONNECTIONS: usize = 128;
 
 /// A client that sends no complete request head within this time loses its connection, also between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client that takes nothing of an answer for so long loses its connection: whoever does not read must not keep the
+/// connections from probes and scrapes.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Request line and headers together.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -189,9 +194,11 @@ impl Connections {
     }
 
     fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let connection = self
             .protocol
-            .serve_connection(TokioIo::new(stream), self.service.clone());
+            .serve_connection(TokioIo::new(Box::pin(stream)), self.service.clone());
         let connection = self.graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

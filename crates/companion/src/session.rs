@@ -18,6 +18,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How soon the server notices that nobody waits for its answer any more.
 const ABANDONED_CHECK: &str = "1s";
 
+/// What SET ROLE answers where the role does not exist (22023), or may not be taken.
+const ROLE_CODES: [&str; 3] = ["22023", "42501", "42704"];
+
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -163,7 +166,7 @@ impl Session {
         };
         let result = match result {
             // No such role, or the login may not act as it: nothing that the caller could mend.
-            Err(CallError::Server { message, .. }) => Err(CallError::Role {
+            Err(CallError::Server { code, message, .. }) if ROLE_CODES.contains(&code.as_str()) => Err(CallError::Role {
                 role: role.to_owned(),
                 problem: message,
             }),

@@ -2,8 +2,8 @@
 //! comes with the request. Off unless asked for. No SQL comes over HTTP: the statement is made of constants and the values
 //! are bound.
 //!
-//! What a request passes, in this order: a place among those in flight (503), the token (401), its operations (403), its
-//! rate (429), the type and length of the body (415, 413, 408), its fields (400, 422), a connection (503), the database.
+//! What a request passes, in this order: the token (401), its operations (403), its rate (429), a place among those in
+//! flight (503), the type and length of the body (415, 413, 408), its fields (400, 422), a connection (503), the database.
 
 pub mod body;
 pub mod instruments;
@@ -78,6 +78,11 @@ pub fn router(settings: Settings, instruments: Instruments) -> Router {
     let in_flight = (settings.connections * REQUESTS_PER_CONNECTION).min(MAX_IN_FLIGHT);
     let document = Bytes::from(openapi::document(&settings).to_string());
     let body_limit = settings.body_limit;
+    // One is left to the others, where there are others.
+    let others = usize::from(settings.tokens.count() > 1);
+    settings
+        .tokens
+        .share_out((settings.connections as usize).saturating_sub(others).max(1));
     let front = Arc::new(Front {
         tokens: settings.tokens,
         pool: Pool::new(
@@ -164,7 +169,7 @@ impl Front {
         drop(body);
         let called = self
             .pool
-            .call(&holder.role, operation.read_only, &statement, deadline);
+            .call(holder, operation.read_only, &statement, deadline);
         match called.await {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Ok("null".to_owned()),

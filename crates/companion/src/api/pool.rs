@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::body::Statement;
+use super::tokens::Holder;
 use crate::session::{CallError, Limits, Session};
 
 const APPLICATION: &str = "castmatch-companion api";
@@ -54,22 +55,22 @@ impl Pool {
         }
     }
 
-    /// Runs a statement as that role, at most until the deadline: the server gives up a little earlier than we do.
+    /// Runs a statement as the role of that holder, at most until the deadline: the server gives up a little earlier than we do.
     ///
     /// # Errors
     /// When no connection is free or the call fails.
     pub async fn call(
         &self,
-        role: &str,
+        holder: &Holder,
         read_only: bool,
         statement: &Statement,
         deadline: Instant,
     ) -> Result<Option<String>, PoolError> {
         let allowed = deadline.saturating_duration_since(Instant::now());
         let work = async {
-            let permit = self.permit(allowed).await?;
-            let result = self.run(role, read_only, statement, deadline).await;
-            drop(permit);
+            let permits = self.permits(holder, allowed).await?;
+            let result = self.run(&holder.role, read_only, statement, deadline).await;
+            drop(permits);
             result.map_err(PoolError::Call)
         };
         let past = CallError::Deadline {
@@ -78,12 +79,17 @@ impl Pool {
         timeout(allowed, work).await.unwrap_or(Err(PoolError::Call(past)))
     }
 
-    async fn permit(&self, allowed: Duration) -> Result<SemaphorePermit<'_>, PoolError> {
-        let wait = self.queue_timeout.min(allowed);
-        match timeout(wait, self.permits.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(PoolError::Exhausted),
+    /// One of the holder's own connections first: who has them all in use keeps nobody else waiting.
+    async fn permits<'a>(
+        &'a self,
+        holder: &'a Holder,
+        allowed: Duration,
+    ) -> Result<(SemaphorePermit<'a>, SemaphorePermit<'a>), PoolError> {
+        let both = async { Ok((holder.connections.acquire().await?, self.permits.acquire().await?)) };
+        match timeout(self.queue_timeout.min(allowed), both).await {
+            Ok(Ok(permits)) => Ok(permits),
+            // The semaphores are never closed.
+            Ok(Err(AcquireError { .. })) | Err(_) => Err(PoolError::Exhausted),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::Semaphore;
 use toml::{Table, Value};
 
 use super::limiter::Limiter;
@@ -36,6 +37,8 @@ pub struct Holder {
     operations: Vec<&'static str>,
     /// How often it may come.
     pub limiter: Limiter,
+    /// Connections that it may use at once; none before [`Tokens::share_out`].
+    pub connections: Semaphore,
 }
 
 impl Holder {
@@ -98,6 +101,13 @@ impl Tokens {
         self.0.get(usize::try_from(found).ok()?)
     }
 
+    /// Says how many connections each holder may use at once.
+    pub fn share_out(&self, connections: usize) {
+        for holder in &self.0 {
+            holder.connections.add_permits(connections);
+        }
+    }
+
     /// The roles, each once.
     #[must_use]
     pub fn roles(&self) -> Vec<&str> {
@@ -152,6 +162,7 @@ fn holder(entry: &Table) -> Result<Holder, String> {
         digest,
         operations: operations(entry)?,
         limiter: Limiter::new(per_minute),
+        connections: Semaphore::new(0),
     })
 }
 

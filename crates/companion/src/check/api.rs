@@ -3,9 +3,21 @@
 use std::time::Duration;
 
 use super::connect;
+use super::database::Facts;
 use super::report::Report;
 use crate::api::Settings;
 use crate::session::{CallError, Limits, Session, within};
+
+/// The login of the front has to be granted the roles of all tokens, which whoever watches and prunes should not have.
+pub(super) fn login(report: &mut Report, settings: &Settings, facts: &Facts) {
+    if settings.database.get_username() == facts.user {
+        report.warning(
+            "api",
+            format!("the HTTP front connects as \"{}\", as the monitor does", facts.user),
+            "make a LOGIN NOINHERIT role for it, grant it the roles of the tokens, and name it with --api-database-url-file",
+        );
+    }
+}
 
 pub(super) async fn tokens(report: &mut Report, settings: &Settings, limit: Duration) {
     let opened = Session::open(&settings.database, super::APPLICATION, settings.connect_timeout).await;

@@ -176,9 +176,9 @@ pub(super) fn pruning(report: &mut Report, facts: &Facts, has_policy: bool) {
 /// What `castmatch.health()` says.
 pub(super) fn health(report: &mut Report, facts: &Facts, health: &Value) {
     if health.get("preloaded").and_then(Value::as_bool) == Some(false) {
-        report.error(
+        report.warning(
             "preload",
-            "castmatch is not in shared_preload_libraries: no background workers, no shared cache",
+            "castmatch is not in shared_preload_libraries: caches are each session's own, and workers start with their first use only",
             "add it there in postgresql.conf and restart the server",
         );
     } else {

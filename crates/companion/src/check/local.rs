@@ -23,7 +23,7 @@ pub(super) fn address(report: &mut Report, address: SocketAddr) {
         Ok(_) => report.warning(
             "address",
             format!(
-                "{address} is reachable from other machines, and /health and /metrics ask for no password"
+                "{address} is reachable from other machines, and all but the HTTP front asks for no password"
             ),
             "listen on 127.0.0.1, or have a firewall or a proxy in front",
         ),

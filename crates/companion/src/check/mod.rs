@@ -13,6 +13,7 @@ use crate::config::{self, CheckArgs, Config, ServeArgs, Sources};
 use crate::error::StartError;
 use crate::session::Session;
 use report::Report;
+use sqlx::postgres::PgConnectOptions;
 
 const APPLICATION: &str = "castmatch-companion check";
 
@@ -110,22 +111,28 @@ async fn server(report: &mut Report, config: &Config) {
             pruning(report, &facts, config).await;
         }
         if let Some(settings) = &config.api {
+            api::login(report, settings, &facts);
             api::tokens(report, settings, QUESTION_LIMIT).await;
         }
     }
     session.close().await;
 }
 
-/// The pruner may have a login of its own.
+/// The pruner may have a login of its own, even at another server: the primary of the standby that is watched.
 async fn pruning(report: &mut Report, facts: &database::Facts, config: &Config) {
     let prune = &config.prune;
-    database::pruning(report, facts, prune.policy.is_some());
-    if prune.database.get_username() == config.database.get_username() {
-        return;
+    let same = |of: fn(&PgConnectOptions) -> String| of(&prune.database) == of(&config.database);
+    if same(|options| options.get_username().to_owned())
+        && same(|options| options.get_host().to_owned())
+        && same(|options| options.get_port().to_string())
+        && same(|options| options.get_database().unwrap_or_default().to_owned())
+    {
+        return database::pruning(report, facts, prune.policy.is_some());
     }
     match Session::open(&prune.database, APPLICATION, prune.connect_timeout).await {
         Ok(mut session) => match database::facts(&mut session, QUESTION_LIMIT).await {
             Ok(facts) => {
+                database::pruning(report, &facts, prune.policy.is_some());
                 database::prune_privilege(report, &facts);
             }
             Err(error) => report.error("pruning", error.to_string(), "see the log of the server"),

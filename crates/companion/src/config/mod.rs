@@ -136,6 +136,7 @@ fn prune_settings(
         ("prune.max_request_age", &limits.max_request_age),
     ];
     let mut policy = whole;
+    let policy_origin = sources.origin("prune.policy", args.policy.is_some())?;
     for (key, flag) in single {
         let parse = |text: &str| policy::value(key, text);
         let flag = flag.as_deref().map(parse).transpose();
@@ -143,7 +144,11 @@ fn prune_settings(
             origin: format!("--{}", key.trim_start_matches("prune.").replace('_', "-")),
             problem,
         })?;
-        if let Some(value) = sources.value(key, flag, parse)? {
+        // A policy that was given stands: a limit of the file does not come into one of the command line.
+        let origin = sources.origin(key, flag.is_some())?;
+        if let Some(value) = sources.value(key, flag, parse)?
+            && origin >= policy_origin
+        {
             policy = Some(policy::with(policy, key, value));
         }
     }

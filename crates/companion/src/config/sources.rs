@@ -54,6 +54,17 @@ pub fn variable(key: &str) -> String {
     )
 }
 
+/// Where a setting was found; the greater one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The file.
+    File,
+    /// The environment.
+    Environment,
+    /// A flag.
+    Flag,
+}
+
 /// Environment and file.
 pub struct Sources<'a> {
     environment: &'a dyn Fn(&str) -> Option<OsString>,
@@ -92,6 +103,20 @@ impl<'a> Sources<'a> {
     #[must_use]
     pub fn file_path(&self) -> Option<&Path> {
         self.file.as_ref().map(|file| file.path.as_path())
+    }
+
+    /// Where a setting is taken from, if it is set anywhere.
+    ///
+    /// # Errors
+    /// When its variable is not UTF-8.
+    pub fn origin(&self, key: &str, has_flag: bool) -> Result<Option<Origin>, StartError> {
+        if has_flag {
+            return Ok(Some(Origin::Flag));
+        }
+        if self.environment(key)?.is_some() {
+            return Ok(Some(Origin::Environment));
+        }
+        Ok(self.of_file(key).map(|_| Origin::File))
     }
 
     /// A setting, if it is set anywhere. A flag has been parsed already.

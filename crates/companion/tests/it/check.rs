@@ -222,7 +222,7 @@ fn what_castmatch_lacks_is_named_with_its_remedy() {
         "error",
         &["model.safetensors is not there", "make model"],
     );
-    is_found(&ended, "preload", "error", &["shared_preload_libraries"]);
+    is_found(&ended, "preload", "warning", &["shared_preload_libraries"]);
     is_found(&ended, "health", "warning", &["queue: it grows; wait"]);
     is_found(
         &ended,

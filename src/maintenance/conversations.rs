@@ -19,7 +19,8 @@ const PAGE: usize = 500;
 /// Messages deleted by one statement: some milliseconds, after which the clock is looked at.
 const PORTION: usize = 1_000;
 
-/// Facts of the conversations `c` that a sub-select gives; the first and last message only if the last parameter asks for them.
+/// Facts of the conversations `c` that a sub-select gives. First and last message are looked for if a parameter asks for them, and from a
+/// number on.
 macro_rules! facts_of {
     ($conversations:literal, $asked:literal) => {
         concat!(
@@ -41,19 +42,26 @@ macro_rules! facts_of {
         )
     };
 }
-const PAGE_SQL: &str = facts_of!("c.id OPERATOR(pg_catalog.>=) $1 ORDER BY c.id LIMIT $2", "$3");
-const ONE_SQL: &str = facts_of!("c.id OPERATOR(pg_catalog.=) $1", "true");
+const PAGE_SQL: &str = facts_of!(
+    "c.id OPERATOR(pg_catalog.>=) $1 ORDER BY c.id LIMIT $2",
+    "$3 AND m.seq OPERATOR(pg_catalog.>=) CASE WHEN c.id OPERATOR(pg_catalog.=) $1 THEN $4 ELSE '-9223372036854775808'::pg_catalog.int8 END"
+);
+const ONE_SQL: &str = facts_of!(
+    "c.id OPERATOR(pg_catalog.=) $1",
+    "m.seq OPERATOR(pg_catalog.>=) $2"
+);
 
 /// The newest message that is too many.
 const SURPLUS_SQL: &str = "
-    SELECT m.seq FROM castmatch.messages m WHERE m.conversation_id OPERATOR(pg_catalog.=) $1
+    SELECT m.seq FROM castmatch.messages m WHERE m.conversation_id OPERATOR(pg_catalog.=) $1 AND m.seq OPERATOR(pg_catalog.>=) $3
     ORDER BY m.seq DESC OFFSET $2 LIMIT 1";
 
 /// Among the oldest so many messages: how many go, and the last of them. Ages follow numbers, so the first message that is young enough
 /// keeps itself and all after it.
 const EXTENT_SQL: &str = "
     WITH oldest AS MATERIALIZED (
-        SELECT m.seq, m.created_at FROM castmatch.messages m WHERE m.conversation_id OPERATOR(pg_catalog.=) $1
+        SELECT m.seq, m.created_at FROM castmatch.messages m
+        WHERE m.conversation_id OPERATOR(pg_catalog.=) $1 AND m.seq OPERATOR(pg_catalog.>=) $6
         ORDER BY m.seq LIMIT $2
     ), edge AS (
         SELECT pg_catalog.min(o.seq) FILTER (WHERE ($3 OPERATOR(pg_catalog.<=) o.created_at) IS NOT FALSE) AS young FROM oldest o
@@ -64,7 +72,7 @@ const EXTENT_SQL: &str = "
 const DELETE_MESSAGES_SQL: &str = "
     DELETE FROM castmatch.messages d WHERE d.ctid OPERATOR(pg_catalog.=) ANY (ARRAY(
         SELECT m.ctid FROM castmatch.messages m
-        WHERE m.conversation_id OPERATOR(pg_catalog.=) $1 AND m.seq OPERATOR(pg_catalog.<=) $2
+        WHERE m.conversation_id OPERATOR(pg_catalog.=) $1 AND m.seq OPERATOR(pg_catalog.>=) $4 AND m.seq OPERATOR(pg_catalog.<=) $2
         ORDER BY m.seq LIMIT $3 FOR UPDATE SKIP LOCKED))";
 const DELETE_REQUESTS_SQL: &str = "
     DELETE FROM castmatch.requests d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY(
@@ -89,8 +97,8 @@ const HAS_REQUESTS_SQL: &str = "
 enum Left {
     /// Done with, for this pass.
     Done,
-    /// In the middle: the batch is full.
-    Half,
+    /// In the middle: the batch is full. The first number that is not done.
+    Half(i64),
 }
 
 /// Where a page ended.
@@ -99,29 +107,38 @@ enum Reached {
     End,
     /// At its own end; the next page begins there.
     Next(Id),
-    /// Where the batch is over; none if there is no more.
-    Over(Option<Id>),
+    /// Where the batch is over, and at which message of that conversation; none if there is no more.
+    Over(Option<(Id, Option<i64>)>),
 }
 
-/// Walks through the conversations from an id on; gives the id where the batch ended, none at the end.
+/// Before the number of any message.
+const FIRST: i64 = i64::MIN;
+
+/// Walks through the conversations from an id on, of the first from a message on; gives where the batch ended, none at the end.
 ///
 /// # Errors
 /// As the statements raise them.
-pub fn walk(batch: &mut Batch, mut from: Id) -> Result<Option<Id>> {
+pub fn walk(batch: &mut Batch, mut from: Id, seq: Option<i64>) -> Result<Option<(Id, Option<i64>)>> {
+    let mut seq = seq.unwrap_or(FIRST);
     loop {
         pgrx::check_for_interrupts!();
         // A session for each page, so that what its statements returned is freed.
-        match session(batch.access(), |session| page(session, batch, from))? {
+        match session(batch.access(), |session| page(session, batch, from, seq))? {
             Reached::End => return Ok(None),
-            Reached::Next(next) => from = next,
+            Reached::Next(next) => (from, seq) = (next, FIRST),
             Reached::Over(next) => return Ok(next),
         }
     }
 }
 
-fn page(session: &Session, batch: &mut Batch, from: Id) -> Result<Reached> {
+fn page(session: &Session, batch: &mut Batch, from: Id, seq: i64) -> Result<Reached> {
     let asks_messages = batch.plan.needs_messages();
-    let values = [uuid(from), Value::of(count(PAGE)), Value::of(asks_messages)];
+    let values = [
+        uuid(from),
+        Value::of(count(PAGE)),
+        Value::of(asks_messages),
+        Value::of(seq),
+    ];
     let rows = session.run(PAGE_SQL, &values)?;
     let mut next = None;
     for row in 0..rows.len() {
@@ -132,19 +149,20 @@ fn page(session: &Session, batch: &mut Batch, from: Id) -> Result<Reached> {
             continue;
         }
         pgrx::check_for_interrupts!();
+        let seq = if facts.id == from { seq } else { FIRST };
         if batch.dry_run {
-            Doomed::new(session, batch, owner, facts, fate)?.count(session, batch)?;
-        } else if prune_one(session, batch, facts.id)? == Left::Half {
-            return Ok(Reached::Over(Some(facts.id)));
+            Doomed::new(session, batch, (owner, facts), fate, seq)?.count(session, batch)?;
+        } else if let Left::Half(seq) = prune_one(session, batch, facts.id, seq)? {
+            return Ok(Reached::Over(Some((facts.id, Some(seq)))));
         }
         // After one conversation at least: every call gets on.
         if batch.is_over() {
-            return Ok(Reached::Over(next));
+            return Ok(Reached::Over(next.map(|next| (next, None))));
         }
     }
     Ok(match next.filter(|_| rows.len() == PAGE) {
         None => Reached::End,
-        Some(next) if batch.is_over() => Reached::Over(Some(next)),
+        Some(next) if batch.is_over() => Reached::Over(Some((next, None))),
         Some(next) => Reached::Next(next),
     })
 }
@@ -168,7 +186,7 @@ fn facts(rows: &Rows, row: usize) -> Result<(pg_sys::Oid, Facts)> {
 }
 
 /// Deletes what may go of a conversation, unless somebody is using it.
-fn prune_one(session: &Session, batch: &mut Batch, id: Id) -> Result<Left> {
+fn prune_one(session: &Session, batch: &mut Batch, id: Id, seq: i64) -> Result<Left> {
     if !store::try_lock(session, &Uuid::from_bytes(id.0))? {
         batch.tally.skipped += 1;
         return Ok(Left::Done);
@@ -176,7 +194,7 @@ fn prune_one(session: &Session, batch: &mut Batch, id: Id) -> Result<Left> {
     batch.locks += 1;
     let is_locked = !session.run(LOCK_SQL, &[uuid(id)])?.is_empty();
     // Read under the locks: a turn may have ended just before.
-    let rows = session.run(ONE_SQL, &[uuid(id)])?;
+    let rows = session.run(ONE_SQL, &[uuid(id), Value::of(seq)])?;
     if rows.is_empty() {
         return Ok(Left::Done);
     }
@@ -185,7 +203,7 @@ fn prune_one(session: &Session, batch: &mut Batch, id: Id) -> Result<Left> {
     if fate == Fate::Stays {
         return Ok(Left::Done);
     }
-    let doomed = Doomed::new(session, batch, owner, facts, fate)?;
+    let doomed = Doomed::new(session, batch, (owner, facts), fate, seq)?;
     if !is_locked || doomed.has_open_requests {
         batch.tally.skipped += 1;
         return Ok(Left::Done);
@@ -196,6 +214,8 @@ fn prune_one(session: &Session, batch: &mut Batch, id: Id) -> Result<Left> {
 /// A conversation of which something may go.
 struct Doomed {
     facts: Facts,
+    /// The first number that is not done.
+    seq: i64,
     /// All of it.
     is_whole: bool,
     /// Messages before that moment.
@@ -207,19 +227,26 @@ struct Doomed {
 }
 
 impl Doomed {
-    fn new(session: &Session, batch: &Batch, owner: pg_sys::Oid, facts: Facts, fate: Fate) -> Result<Self> {
+    fn new(
+        session: &Session,
+        batch: &Batch,
+        (owner, facts): (pg_sys::Oid, Facts),
+        fate: Fate,
+        seq: i64,
+    ) -> Result<Self> {
         let bounds = batch.plan.bounds(owner);
         let is_whole = fate == Fate::Goes;
         let surplus = match bounds.messages.filter(|_| !is_whole) {
             None => None,
             Some(limit) => {
-                let rows = session.run(SURPLUS_SQL, &[uuid(facts.id), Value::of(limit)])?;
+                let rows = session.run(SURPLUS_SQL, &[uuid(facts.id), Value::of(limit), Value::of(seq)])?;
                 if rows.is_empty() { None } else { rows.get(0, 1)? }
             }
         };
         let rows = session.run(HAS_REQUESTS_SQL, &[uuid(facts.id)])?;
         Ok(Self {
             facts,
+            seq,
             is_whole,
             age: bounds.age,
             surplus,
@@ -239,6 +266,7 @@ impl Doomed {
                 self.age.map_or(none(pg_sys::TIMESTAMPTZOID), moment),
                 self.surplus.map_or(none(pg_sys::INT8OID), Value::of),
                 Value::of(self.is_whole),
+                Value::of(self.seq),
             ],
         )?;
         let messages: i64 = rows.require(0, 1)?;
@@ -273,7 +301,7 @@ impl Doomed {
             // One row is kept for the conversation.
             let room = PORTION.min(batch.rows_left.saturating_sub(1));
             if room == 0 {
-                return Ok(Left::Half);
+                return Ok(Left::Half(self.seq));
             }
             let (messages, through) = self.extent(session, Some(room))?;
             let ends = self.ends_with(through);
@@ -285,7 +313,7 @@ impl Doomed {
                     return Ok(Left::Done);
                 }
                 if batch.is_over() {
-                    return Ok(Left::Half);
+                    return Ok(Left::Half(self.seq));
                 }
                 // There is less room now.
                 continue;
@@ -294,6 +322,7 @@ impl Doomed {
                 batch.tally.skipped += 1;
                 return Ok(Left::Done);
             }
+            self.seq = through.map_or(self.seq, |through| through.saturating_add(1));
             if ends {
                 return self.delete_conversation(session, batch);
             }
@@ -301,7 +330,7 @@ impl Doomed {
                 return Ok(Left::Done);
             }
             if batch.is_over() {
-                return Ok(Left::Half);
+                return Ok(Left::Half(self.seq));
             }
         }
     }
@@ -317,6 +346,7 @@ impl Doomed {
             uuid(self.facts.id),
             Value::of(through.unwrap_or(i64::MIN)),
             Value::of(count(room)),
+            Value::of(self.seq),
         ];
         let deleted = session.run(DELETE_MESSAGES_SQL, &values)?.len();
         batch.tally.messages += batch.spend(deleted);

@@ -103,21 +103,30 @@ fn call(session: &Session, policy: &Json, dry_run: bool, started: Instant) -> Re
     let position = match plan.resume.take() {
         Some(cursor) => {
             plan.set_cutoffs(session, cursor.cutoffs)?;
-            (cursor.phase, cursor.from)
+            Position {
+                phase: cursor.phase,
+                from: cursor.from,
+                seq: cursor.seq,
+            }
         }
         None => {
             let cutoffs = size::cutoffs(session, &plan)?;
             plan.set_cutoffs(session, cutoffs)?;
-            (Phase::Conversations, Id::default())
+            Position {
+                phase: Phase::Conversations,
+                from: Id::default(),
+                seq: None,
+            }
         }
     };
     use_indexes();
     let mut batch = Batch::new(&plan, dry_run, started);
     let position = walk(session, &mut batch, position, begins)?;
-    let next = position.map(|(phase, from)| Cursor {
+    let next = position.map(|position| Cursor {
         as_of: plan.as_of_text.clone(),
-        phase,
-        from,
+        phase: position.phase,
+        from: position.from,
+        seq: position.seq,
         cutoffs: plan.cutoffs.clone(),
     });
     let tally = batch.tally;
@@ -131,34 +140,40 @@ fn call(session: &Session, policy: &Json, dry_run: bool, started: Instant) -> Re
     })
 }
 
+/// Where a pass stands.
+struct Position {
+    phase: Phase,
+    from: Id,
+    seq: Option<i64>,
+}
+
 /// Walks on from a position; gives the one where the batch ended, none at the end of the pass.
-fn walk(
-    session: &Session,
-    batch: &mut Batch,
-    (phase, from): (Phase, Id),
-    begins: bool,
-) -> Result<Option<(Phase, Id)>> {
-    let mut requests_from = from;
-    if phase == Phase::Conversations {
+fn walk(session: &Session, batch: &mut Batch, at: Position, begins: bool) -> Result<Option<Position>> {
+    let mut requests_from = at.from;
+    if at.phase == Phase::Conversations {
         if batch.plan.limits_conversations {
             // Measuring may have taken the time of a batch by itself.
             if begins && batch.is_over() {
-                return Ok(Some((phase, from)));
+                return Ok(Some(at));
             }
-            if let Some(from) = conversations::walk(batch, from)? {
-                return Ok(Some((phase, from)));
+            if let Some((from, seq)) = conversations::walk(batch, at.from, at.seq)? {
+                return Ok(Some(Position { from, seq, ..at }));
             }
         }
         requests_from = Id::default();
-        if batch.plan.requests_before.is_some() && batch.is_over() {
-            return Ok(Some((Phase::Requests, requests_from)));
-        }
     }
+    let left = |from| Position {
+        phase: Phase::Requests,
+        from,
+        seq: None,
+    };
     let Some(finished_before) = batch.plan.requests_before else {
         return Ok(None);
     };
-    let left = requests::walk(session, batch, requests_from, finished_before)?;
-    Ok(left.map(|from| (Phase::Requests, from)))
+    if at.phase == Phase::Conversations && batch.is_over() {
+        return Ok(Some(left(requests_from)));
+    }
+    Ok(requests::walk(session, batch, requests_from, finished_before)?.map(left))
 }
 
 /// No lock of a table is waited for longer than a batch may take.

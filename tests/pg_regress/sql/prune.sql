@@ -76,13 +76,14 @@ SELECT p AS policy, failure(format('SELECT castmatch.prune(%L)', p)) FROM unnest
     '{"roles": []}', '{"roles": {"regress_prune_app": 5}}', '{"roles": {"regress_prune_app": {"max_agee": 1}}}',
     '{"roles": {"regress_prune_app": {"max_idle": "-1 s"}}}', '{"roles": {"regress_nobody": {}}}', '{"roles": {"": {}}}',
     '{"resume": 5}', '{"resume": {}}',
-    '{"resume": {"as_of": "yesterday or so", "phase": "conversations", "from": "00000000-0000-0000-0000-000000000000", "cutoffs": []}}',
-    '{"resume": {"as_of": "2026-01-01", "phase": "everything", "from": "00000000-0000-0000-0000-000000000000", "cutoffs": []}}',
-    '{"resume": {"as_of": "2026-01-01", "phase": "requests", "from": "1", "cutoffs": []}}',
-    '{"resume": {"as_of": "2026-01-01", "phase": "requests", "from": "00000000-0000-0000-0000-000000000000", "cutoffs": [{"role": null, "last_message_at": "never", "conversation": "00000000-0000-0000-0000-000000000000"}]}}'
+    '{"resume": {"as_of": "yesterday or so", "phase": "conversations", "from": "00000000-0000-0000-0000-000000000000", "seq": null, "cutoffs": []}}',
+    '{"resume": {"as_of": "2026-01-01", "phase": "everything", "from": "00000000-0000-0000-0000-000000000000", "seq": null, "cutoffs": []}}',
+    '{"resume": {"as_of": "2026-01-01", "phase": "requests", "from": "00000000-0000-0000-0000-000000000000", "seq": "1", "cutoffs": []}}',
+    '{"resume": {"as_of": "2026-01-01", "phase": "requests", "from": "1", "seq": null, "cutoffs": []}}',
+    '{"resume": {"as_of": "2026-01-01", "phase": "requests", "from": "00000000-0000-0000-0000-000000000000", "seq": null, "cutoffs": [{"role": null, "last_message_at": "never", "conversation": "00000000-0000-0000-0000-000000000000"}]}}'
 ]) p;
 -- A moment in the future is now; the last id of all has none after it.
-SELECT pruned('{"max_idle": "1 day", "resume": {"as_of": "infinity", "phase": "conversations", "from": "ffffffff-ffff-ffff-ffff-ffffffffffff", "cutoffs": []}}');
+SELECT pruned('{"max_idle": "1 day", "resume": {"as_of": "infinity", "phase": "conversations", "from": "ffffffff-ffff-ffff-ffff-ffffffffffff", "seq": null, "cutoffs": []}}');
 
 -- The setting.
 SET castmatch.prune_policy = '{"max_idle": "1 day"';

@@ -1,5 +1,5 @@
-//! Where a pass stands between two calls. It goes through the hands of the caller, so it is read as data from outside: nothing in it can
-//! do more than the policy, at a moment that is not in the future.
+//! Where a pass stands between two calls. It goes through the hands of the caller, so it is read as data from outside. Who may prune may
+//! give any policy, so it needs no seal; a moment in the future is the glue's to refuse.
 
 use serde_json::{Map, Value, json};
 
@@ -49,6 +49,9 @@ pub struct Cursor {
     pub phase: Phase,
     /// The first id that is not done.
     pub from: Id,
+    /// Of that conversation, the number of the first message that is not done. What lies before it is not looked at: as long as any
+    /// session may still see them, the index holds the rows that were deleted.
+    pub seq: Option<i64>,
     /// What the measurement at the beginning of the pass has found.
     pub cutoffs: Vec<SizeCutoff>,
 }
@@ -68,6 +71,7 @@ impl Cursor {
             "as_of": self.as_of,
             "phase": self.phase.name(),
             "from": self.from.to_string(),
+            "seq": self.seq,
             "cutoffs": self.cutoffs.iter().map(cutoff).collect::<Vec<Value>>(),
         })
     }
@@ -75,14 +79,19 @@ impl Cursor {
     /// Reads what [`Self::to_json`] wrote; `None` for anything else.
     #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
-        let given = exactly(value, &["as_of", "phase", "from", "cutoffs"])?;
+        let given = exactly(value, &["as_of", "phase", "from", "seq", "cutoffs"])?;
         let phase = given.get("phase")?.as_str()?;
         let (_, phase) = Phase::NAMES.into_iter().find(|(name, _)| *name == phase)?;
+        let seq = match given.get("seq")? {
+            Value::Null => None,
+            seq => Some(seq.as_i64()?),
+        };
         let cutoffs = given.get("cutoffs")?.as_array()?;
         Some(Self {
             as_of: short_text(given.get("as_of")?)?,
             phase,
             from: Id::parse(given.get("from")?.as_str()?)?,
+            seq,
             cutoffs: cutoffs.iter().map(SizeCutoff::parse).collect::<Option<_>>()?,
         })
     }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use super::{Bounds, Cursor, Facts, Fate, Id, MAX_BATCH_ROWS, Phase, Size, SizeCutoff, parse};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -141,6 +143,7 @@ fn cursor() -> Cursor {
         as_of: "2026-11-23T12:00:00+00:00".to_owned(),
         phase: Phase::Conversations,
         from: Id([7; 16]),
+        seq: Some(5001),
         cutoffs: vec![
             SizeCutoff {
                 role: None,
@@ -161,7 +164,9 @@ fn cursor_comes_back_as_it_was() {
     let cursor = cursor();
     assert_eq!(Cursor::parse(&cursor.to_json()), Some(cursor.clone()));
     let policy = parse(&json!({ "resume": cursor.to_json() })).unwrap();
-    assert_eq!(policy.resume, Some(cursor));
+    assert_eq!(policy.resume, Some(cursor.clone()));
+    let between = Cursor { seq: None, ..cursor };
+    assert_eq!(Cursor::parse(&between.to_json()), Some(between));
 }
 
 #[test]
@@ -176,6 +181,8 @@ fn cursor_with_anything_else_is_none() {
         ("from", json!("0707070707070707-0707-0707-070707070")),
         ("from", json!("éé070707-0707-0707-0707-070707070707")),
         ("from", json!(null)),
+        ("seq", json!(1.5)),
+        ("seq", json!("1")),
         ("cutoffs", json!(null)),
         ("cutoffs", json!([{}])),
         (

@@ -44,10 +44,10 @@ fn each_policy_leaves_what_it_says() {
     let cluster = Cluster::start(&Options::default());
     let client = &mut cluster.database("prune");
     run(client, "CREATE ROLE app; CREATE ROLE other");
-    fill(client, "postgres", 1..=40, 30);
-    fill(client, "app", 41..=60, 7);
-    fill(client, "other", 61..=65, 3);
-    for batch_rows in [5_000, 23, 2] {
+    fill(client, "postgres", 1..=30, 12);
+    fill(client, "app", 31..=45, 7);
+    fill(client, "other", 46..=50, 3);
+    for batch_rows in [5_000, 23] {
         let policy = |mut policy: Value| {
             policy["batch_rows"] = batch_rows.into();
             policy
@@ -69,6 +69,10 @@ fn each_policy_leaves_what_it_says() {
         );
     }
     for (policy, condition) in [
+        (
+            json!({"max_idle": "40 days", "batch_rows": 2}),
+            "c.last_message_at >= now() - '40 days'::interval",
+        ),
         (json!({"max_messages": 0}), "false"),
         (json!({"max_age": "0 days"}), "false"),
         (json!({"max_idle": "0 days"}), "false"),
@@ -319,6 +323,7 @@ fn one_conversation_of_many_messages_goes_over_several_calls() {
     let deleted = first["messages"].as_i64().unwrap();
     let least: i64 = value(client, "SELECT min(seq) FROM castmatch.messages WHERE seq > 2");
     assert_eq!(least, deleted + 1);
+    assert_eq!(first["next"]["seq"], deleted + 1);
     let (rest, calls) = pass(client, &policy);
     assert!(calls >= 2, "{calls}");
     assert_eq!(rest.conversations, 3);

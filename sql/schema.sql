@@ -52,7 +52,7 @@ CREATE TABLE castmatch.queue (
     not_before timestamp with time zone NOT NULL DEFAULT '-infinity',
     error text,
     failed_at timestamp with time zone,
-    queued_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
+    queued_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON COLUMN castmatch.queue.for_next IS 'whether only the vector of the model that castmatch.reembed is switching to is wanted';
 CREATE INDEX queue_target ON castmatch.queue (target);

@@ -109,7 +109,7 @@ pub fn register() {
         c"What castmatch.prune deletes where a call gives no policy, as JSON.",
         c"Empty means nothing: such a call is refused. Who may call castmatch.prune may give it any policy.",
         &PRUNE_POLICY,
-        GucContext::Userset,
+        GucContext::Suset,
         GucFlags::empty(),
     );
     crate::pg::signals::reserve_setting_prefix();

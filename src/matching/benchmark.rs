@@ -253,9 +253,15 @@ fn uncached() -> Json {
 /// Queries out of rows that have an embedding: the same rows and words each time, wherever the rows lie.
 fn texts(attachment: &Attachment, queries: i32) -> Result<Vec<String>> {
     let key = attachment.key.text("t");
+    // The texts of the chosen rows only: a sort of the table would carry all of them along.
     let sql = format!(
-        "SELECT {content} FROM {table} t WHERE t.{embedding} IS NOT NULL
-         ORDER BY pg_catalog.hashtextextended({key}, {SEED}), {key} LIMIT {queries}",
+        "SELECT c.content FROM (
+             SELECT t.tableoid AS part, t.ctid AS place, pg_catalog.hashtextextended({key}, {SEED}) AS hash, {key} AS key
+             FROM {table} t WHERE t.{embedding} IS NOT NULL ORDER BY 3, 4 LIMIT {queries}) p
+         CROSS JOIN LATERAL (
+             SELECT {content} AS content FROM {table} t
+             WHERE t.ctid OPERATOR(pg_catalog.=) p.place AND t.tableoid OPERATOR(pg_catalog.=) p.part) c
+         ORDER BY p.hash, p.key",
         content = attachment.content_expression(),
         table = attachment.table,
         embedding = attachment.embedding,

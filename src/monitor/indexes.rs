@@ -145,7 +145,8 @@ impl Indexes {
     }
 }
 
-/// Names of indexes of castmatch that no search uses because their build came to nothing; one that is being built is none of them.
+/// Names of indexes of castmatch that no search uses because their build came to nothing; one whose table has an index built just now may be that
+/// one, or its predecessor.
 pub(super) fn invalid_indexes(session: &Session, most: i64) -> Result<Vec<String>> {
     session
         .run(
@@ -154,8 +155,11 @@ pub(super) fn invalid_indexes(session: &Session, most: i64) -> Result<Vec<String
              JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.relam
              JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
              WHERE m.amname::text OPERATOR(pg_catalog.=) ANY ($1) AND NOT i.indisvalid
+               AND c.relkind::text OPERATOR(pg_catalog.=) 'i'
                AND c.relpersistence::text OPERATOR(pg_catalog.<>) 't' AND NOT EXISTS (
-                SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid OPERATOR(pg_catalog.=) c.oid)
+                SELECT FROM pg_catalog.pg_stat_progress_create_index p
+                JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) p.datid
+                WHERE p.relid OPERATOR(pg_catalog.=) i.indrelid AND d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
              ORDER BY c.oid LIMIT $2",
             &[Value::of(METHODS.map(str::to_owned).to_vec()), Value::of(most)],
         )?

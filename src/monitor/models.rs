@@ -32,7 +32,6 @@ pub(super) struct Models {
     /// Name, whether it can be used, and why not.
     local: Vec<(String, Condition, String)>,
     registered: Vec<Definition>,
-    pub(super) truncated: bool,
 }
 
 impl Models {
@@ -54,11 +53,7 @@ impl Models {
             // One of a later version, say: whoever uses it is told.
             registered.extend(Definition::new(&name, &task, &provider, &options).ok());
         }
-        Ok(Self {
-            truncated: registered.len() > MOST_SERIES,
-            local,
-            registered,
-        })
+        Ok(Self { local, registered })
     }
 
     fn condition(&self, folder: &str) -> Option<Condition> {
@@ -127,8 +122,8 @@ impl Models {
         }
     }
 
-    /// The models for `castmatch.performance()`.
-    pub(super) fn report(&self, shared: &Shared) -> Json {
+    /// The models for `castmatch.performance()`, and whether there are more than are listed.
+    pub(super) fn report(&self, shared: &Shared) -> (Json, bool) {
         let mut models = Vec::new();
         let is_registered = |folder: &str| {
             self.registered.iter().any(|definition| {
@@ -179,8 +174,9 @@ impl Models {
                 }
             });
         }
+        let truncated = models.len() > MOST_SERIES || self.registered.len() > MOST_SERIES;
         models.truncate(MOST_SERIES);
-        Json::Array(models)
+        (Json::Array(models), truncated)
     }
 }
 

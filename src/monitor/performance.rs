@@ -36,6 +36,7 @@ fn performance() -> Result<JsonB> {
         let models = Models::read(session, shared)?;
         let indexes = Indexes::read(session)?;
         let conversations = Conversations::read(session)?;
+        let (listed_models, models_are_cut) = models.report(shared);
         Ok(JsonB(json!({
             "since": times.next(),
             "at": times.next(),
@@ -50,9 +51,9 @@ fn performance() -> Result<JsonB> {
             "bucket_bounds_ms": operations::bounds_ms(),
             "caches": caches::report(shared),
             "queue": queue.report(),
-            "models": models.report(shared),
+            "models": listed_models,
             "indexes": indexes.report(),
-            "truncated": models.truncated || indexes.truncated,
+            "truncated": models_are_cut || indexes.truncated,
             "conversations": conversations.report(),
             "embedder": Embedder::read(shared).report(),
             "memory": {

@@ -38,7 +38,9 @@ const SIZE_SQL: &str = "
 const SAMPLE_SQL: &str = "
     SELECT pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL),
            pg_catalog.count(*) FILTER (WHERE q.failed_at IS NULL AND q.for_next),
-           pg_catalog.count(*) FILTER (WHERE q.failed_at IS NOT NULL)
+           pg_catalog.count(*) FILTER (WHERE q.failed_at IS NOT NULL),
+           EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-)
+               pg_catalog.min(q.queued_at) FILTER (WHERE q.failed_at IS NULL))::pg_catalog.float8
     FROM castmatch.queue q TABLESAMPLE SYSTEM ($1) REPEATABLE (1)";
 
 const FAILED_SQL: &str = "
@@ -75,6 +77,8 @@ struct Counts {
     pending: u64,
     for_next: u64,
     failed: u64,
+    /// How long the first row that waits has done so.
+    oldest_seconds: Option<f64>,
 }
 
 /// The counts of a queue that is longer than its beginning, which holds these.
@@ -98,6 +102,11 @@ fn estimate(session: &Session, beginning: &Counts) -> Result<Counts> {
         } else {
             number(failed)
         },
+        // Where the beginning holds failed rows only, the first that waits is some way behind it.
+        oldest_seconds: match beginning.oldest_seconds {
+            None => sample.get(0, 4)?,
+            oldest => oldest,
+        },
     })
 }
 
@@ -112,8 +121,8 @@ impl Queue {
             pending: count(2)?,
             for_next: count(3)?,
             failed: count(4)?,
+            oldest_seconds: beginning.get(0, 5)?,
         };
-        let oldest: Option<f64> = beginning.get(0, 5)?;
         if count(1)? > number(COUNTED_ROWS) {
             counts = estimate(session, &counts)?;
         }
@@ -122,7 +131,7 @@ impl Queue {
             pending: counts.pending,
             for_next: counts.for_next,
             failed: counts.failed,
-            oldest_seconds: oldest.map(|seconds| seconds.max(0.0)),
+            oldest_seconds: counts.oldest_seconds.map(|seconds| seconds.max(0.0)),
             rows_per_second: progress.get(0, 1)?,
             idle_seconds: progress.get(0, 2)?,
         })

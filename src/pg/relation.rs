@@ -1,5 +1,6 @@
 //! Open relations, as the server hands them to the callbacks of an access method.
 
+use super::snapshot::in_recovery;
 use core::ptr::NonNull;
 use pgrx::pg_sys;
 
@@ -286,7 +287,8 @@ impl Drop for OpenTables {
     }
 }
 
-/// Blocks of a relation's main fork now; `None` if somebody holds it locked against readers, or it is gone: nobody waits here.
+/// Blocks of a relation's main fork now; `None` if somebody holds it locked against readers, or it is gone: nobody waits here. `None` too
+/// for an unlogged relation of a standby, which has no such fork.
 pub fn blocks_without_waiting(relation: pg_sys::Oid) -> Option<u32> {
     let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
     // SAFETY: takes a lock by number or not; there need be no such relation.
@@ -295,8 +297,9 @@ pub fn blocks_without_waiting(relation: pg_sys::Oid) -> Option<u32> {
     }
     // SAFETY: locked above; gives null for a relation that is gone.
     let opened = unsafe { pg_sys::try_relation_open(relation, pg_sys::NoLock as pg_sys::LOCKMODE) };
-    let blocks = NonNull::new(opened).map(|opened| {
-        let blocks = Relation(opened).blocks();
+    let blocks = NonNull::new(opened).and_then(|opened| {
+        let relation = Relation(opened);
+        let blocks = (!relation.is_unlogged() || !in_recovery()).then(|| relation.blocks());
         // SAFETY: opened above.
         unsafe { pg_sys::relation_close(opened.as_ptr(), pg_sys::NoLock as pg_sys::LOCKMODE) };
         blocks

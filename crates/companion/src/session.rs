@@ -166,10 +166,12 @@ impl Session {
         };
         let result = match result {
             // No such role, or the login may not act as it: nothing that the caller could mend.
-            Err(CallError::Server { code, message, .. }) if ROLE_CODES.contains(&code.as_str()) => Err(CallError::Role {
-                role: role.to_owned(),
-                problem: message,
-            }),
+            Err(CallError::Server { code, message, .. }) if ROLE_CODES.contains(&code.as_str()) => {
+                Err(CallError::Role {
+                    role: role.to_owned(),
+                    problem: message,
+                })
+            }
             Err(error) => Err(error),
             Ok(rows) => match rows.first().map(|row| row.try_get::<String, _>(0)) {
                 None => Ok(()),

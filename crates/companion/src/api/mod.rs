@@ -167,9 +167,7 @@ impl Front {
         let body = self.body(request).await?;
         let statement = body::decode(operation, &body)?;
         drop(body);
-        let called = self
-            .pool
-            .call(holder, operation.read_only, &statement, deadline);
+        let called = self.pool.call(holder, operation.read_only, &statement, deadline);
         match called.await {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Ok("null".to_owned()),

@@ -115,8 +115,7 @@ pub struct Operation {
 const K: &str = "How many rows at most.";
 const FILTER: &str = "Hard conditions on the table's columns: a row that fails one is never returned.";
 const PREFER: &str = "Soft preferences: they move the score.";
-const TABLE: &str =
-    "The attached table, with its schema where the search_path of the front's login does not find it: settings of the token's role do not apply.";
+const TABLE: &str = "The attached table, with its schema where the search_path of the front's login does not find it: settings of the token's role do not apply.";
 
 /// `castmatch.match`.
 pub static MATCH: Operation = Operation {

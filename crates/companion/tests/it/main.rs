@@ -2,19 +2,19 @@
 //! database; the others run the binary against a private PostgreSQL cluster with a stand-in for the extension.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod bars;
-mod clock;
 mod api;
 mod api_faults;
 mod api_setting;
+mod bars;
 mod check;
+mod clock;
 mod cluster;
 mod dashboard;
 mod http;
 mod live;
+mod openapi;
 mod openmetrics;
 mod performance;
-mod openapi;
 mod pooler;
 mod program;
 mod prune;

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::id::Id;
-use super::policy::short_text;
+use super::policy::{MAX_ROLES, short_text};
 
 /// What a pass walks through, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,10 @@ impl Cursor {
             seq => Some(seq.as_i64()?),
         };
         let cutoffs = given.get("cutoffs")?.as_array()?;
+        // One for each role that has a limit of its own, and one for all others.
+        if cutoffs.len() > MAX_ROLES + 1 {
+            return None;
+        }
         Some(Self {
             as_of: short_text(given.get("as_of")?)?,
             phase,

@@ -39,6 +39,8 @@ fn report(pass: &Pass) -> Value {
 fn describe(pass: &Pass) -> String {
     let what = match (pass.outcome, pass.dry_run) {
         (Outcome::Busy, _) => return "another session prunes; nothing done\n".to_owned(),
+        // The log says why.
+        (Outcome::Failed, _) if pass.batches == 0 => return "failed; nothing done\n".to_owned(),
         (_, true) => "would go",
         (_, false) => "gone",
     };

@@ -12,6 +12,7 @@ mod cancel;
 mod chats;
 mod companion;
 mod companion_api;
+mod companion_prune;
 mod crash;
 mod dump;
 mod dynamic;

@@ -285,9 +285,18 @@ fn a_policy_is_put_together_from_its_sources() {
         &["--policy", r#"{"max_bytes": "1GB"}"#, "--max-messages", "5"],
         &[("CASTMATCH_COMPANION_PRUNE_MAX_IDLE", "8 days")],
     );
+    // What ranks below the policy stays out of it.
+    assert_eq!(flags, json!({"max_bytes": "1GB", "max_messages": 5}));
+    let variables = settings(
+        &["--max-messages", "5"],
+        &[
+            ("CASTMATCH_COMPANION_PRUNE_POLICY", r#"{"max_bytes": "1GB"}"#),
+            ("CASTMATCH_COMPANION_PRUNE_MAX_AGE", "9 days"),
+        ],
+    );
     assert_eq!(
-        flags,
-        json!({"max_bytes": "1GB", "max_messages": 5, "max_idle": "8 days"})
+        variables,
+        json!({"max_bytes": "1GB", "max_messages": 5, "max_age": "9 days"})
     );
 }
 

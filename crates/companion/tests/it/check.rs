@@ -313,7 +313,8 @@ fn roles_of_tokens_that_cannot_be_taken_are_named() {
     let ended = check(&url(&cluster), &["--api", "--api-token-file", tokens.name()]);
     is_found(&ended, "api", "error", &["\"foreigner\"", "granted to \"front\""]);
     is_found(&ended, "api", "error", &["\"mighty\"", "superuser"]);
-    assert_eq!(found(&ended, "api").len(), 2, "{}", ended.said);
+    is_found(&ended, "api", "warning", &["as the monitor does", "NOINHERIT"]);
+    assert_eq!(found(&ended, "api").len(), 3, "{}", ended.said);
     cluster.psql("ALTER ROLE mighty NOSUPERUSER; GRANT foreigner TO front");
     let ended = check(&url(&cluster), &["--api", "--api-token-file", tokens.name()]);
     is_found(&ended, "api", "ok", &["5 tokens"]);

@@ -64,6 +64,17 @@ def build() -> dict:
     return Builder(ROOT / "extension/deploy/Dockerfile", ROOT, WORK, bases, caches, say).build()
 
 
+def until(what: str, attempt, seconds: float = 120):
+    """The first result of attempt that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = attempt()
+        if result:
+            return result
+        time.sleep(0.2)
+    raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+
+
 class Running:
     """The entry point of a stage in its system, with the environment and the user of the image; ended with its process space."""
 
@@ -78,17 +89,17 @@ class Running:
             [*words, *json.loads(stage.configuration["ENTRYPOINT"]), *arguments], stdin=subprocess.DEVNULL, stdout=self.log.open("w"),
             stderr=subprocess.STDOUT)
 
-    def until(self, what: str, attempt, seconds: float = 120):
-        """The first result of attempt that is true."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
-            result = attempt()
-            if result:
-                return result
-            time.sleep(0.2)
-        raise AssertionError(f"{what}:\n{self.log.read_text()[-3000:]}")
+    def until(self, what: str, attempt):
+        """As the function, while the process runs."""
+
+        def alive():
+            assert self.process.poll() is None, f"{what}: it has ended\n{self.log.read_text()[-3000:]}"
+            return attempt()
+
+        try:
+            return until(what, alive)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from error
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -182,7 +193,9 @@ def check_servers(stages: dict) -> None:
         for each in reversed(running):
             each.process.terminate()
             each.process.wait(60)
-        assert "database system is shut down" in primary.log.read_text(), primary.log.read_text()[-2000:]
+        # The process space ends after its keeper, which was told first.
+        until("both servers go down well", lambda: all(
+            "database system is shut down" in each.log.read_text().splitlines()[-1] for each in (primary, standby)))
     finally:
         for each in reversed(running):
             each.stop()

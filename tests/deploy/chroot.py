@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from dockerfile import Builder, Mounts, chroot  # noqa: E402
+from dockerfile import Builder, Mounts, enter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ["CASTMATCH_DATA"]).resolve()
@@ -80,10 +80,8 @@ class Running:
 
     def __init__(self, stage, root: Path, environment: dict, arguments: list):
         self.root, self.mounts = root, Mounts()
-        self.mounts.special("proc", root / "proc")
         self.mounts.bind(Path("/dev"), root / "dev")
-        words = ["unshare", "--pid", "--fork", "--kill-child=SIGINT", "chroot", f"--userspec={stage.user}", str(root), "env", "-i"]
-        words += [f"{name}={value}" for name, value in {**stage.environment, **environment}.items()]
+        words = enter(root, {**stage.environment, **environment}, stage.user, "SIGINT")
         self.log = root / "tmp/log"
         self.process = subprocess.Popen(
             [*words, *json.loads(stage.configuration["ENTRYPOINT"]), *arguments], stdin=subprocess.DEVNULL, stdout=self.log.open("w"),

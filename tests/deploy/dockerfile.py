@@ -60,7 +60,6 @@ def chroot(root: Path, command: list, environment: dict, user: str = "0:0", fold
     shutil.copyfile(bundle, root / CERTIFICATES[1:])
     trust = {name: CERTIFICATES for name in ("PIP_CERT", "CARGO_HTTP_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE")}
     with Mounts() as mounts:
-        mounts.bind(Path("/dev"), root / "dev")
         for target, source in (caches or {}).items():
             source.mkdir(parents=True, exist_ok=True)
             mounts.bind(source, root / target[1:])

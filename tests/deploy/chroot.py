@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from dockerfile import Builder, Mounts, chroot  # noqa: E402
+from dockerfile import Builder, enter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ["CASTMATCH_DATA"]).resolve()
@@ -64,37 +65,46 @@ def build() -> dict:
     return Builder(ROOT / "extension/deploy/Dockerfile", ROOT, WORK, bases, caches, say).build()
 
 
+def until(what: str, attempt, seconds: float = 120):
+    """The first result of attempt that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = attempt()
+        if result:
+            return result
+        time.sleep(0.2)
+    raise TimeoutError(f"not within {seconds:.0f} s: {what}")
+
+
 class Running:
-    """The entry point of a stage in its system, with the environment and the user of the image; ended with its process space."""
+    """The entry point of a stage in its system, with the environment and the user of the image."""
 
     def __init__(self, stage, root: Path, environment: dict, arguments: list):
-        self.root, self.mounts = root, Mounts()
-        self.mounts.special("proc", root / "proc")
-        self.mounts.bind(Path("/dev"), root / "dev")
-        words = ["unshare", "--pid", "--fork", "--kill-child=SIGINT", "chroot", f"--userspec={stage.user}", str(root), "env", "-i"]
-        words += [f"{name}={value}" for name, value in {**stage.environment, **environment}.items()]
+        words = enter(root, {**stage.environment, **environment}, stage.user, "SIGINT")
         self.log = root / "tmp/log"
         self.process = subprocess.Popen(
             [*words, *json.loads(stage.configuration["ENTRYPOINT"]), *arguments], stdin=subprocess.DEVNULL, stdout=self.log.open("w"),
             stderr=subprocess.STDOUT)
 
-    def until(self, what: str, attempt, seconds: float = 120):
-        """The first result of attempt that is true."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
-            result = attempt()
-            if result:
-                return result
-            time.sleep(0.2)
-        raise AssertionError(f"{what}:\n{self.log.read_text()[-3000:]}")
+    def until(self, what: str, attempt):
+        """As the function, while the process runs."""
+
+        def alive():
+            assert self.process.poll() is None, f"{what}: it has ended\n{self.log.read_text()[-3000:]}"
+            return attempt()
+
+        try:
+            return until(what, alive)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from error
 
     def stop(self) -> None:
+        """As an engine stops the container: the image's signal to its first process, and the end of that is the end of all."""
         if self.process.poll() is None:
-            self.process.terminate()
+            # unshare itself passes no signal on.
+            first = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+            os.kill(int(first[0]), signal.SIGINT)
             self.process.wait(60)
-        self.mounts.__exit__()
 
 
 def healthy(stage, root: Path) -> bool:
@@ -180,9 +190,10 @@ def check_servers(stages: dict) -> None:
         server.until("the companion has metrics", lambda: "castmatch_up 1" in (read("/metrics") or ""))
         say("the companion serves")
         for each in reversed(running):
-            each.process.terminate()
-            each.process.wait(60)
-        assert "database system is shut down" in primary.log.read_text(), primary.log.read_text()[-2000:]
+            each.stop()
+            assert each.process.returncode == 0, f"exit status {each.process.returncode}\n{each.log.read_text()[-2000:]}"
+        for each in (primary, standby):
+            assert "database system is shut down" in each.log.read_text().splitlines()[-1], each.log.read_text()[-2000:]
     finally:
         for each in reversed(running):
             each.stop()

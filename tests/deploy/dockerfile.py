@@ -39,13 +39,16 @@ class Mounts:
         subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
         self.targets.append(target)
 
-    def special(self, kind: str, target: Path) -> None:
-        subprocess.run(["mount", "-t", kind, kind, str(target)], check=True)
-        self.targets.append(target)
-
     def __exit__(self, *_):
         while self.targets:
             subprocess.run(["umount", str(self.targets.pop())], check=True)
+
+
+def enter(root: Path, environment: dict, user: str, end: str = "SIGKILL") -> list:
+    """The words before a command that is to run in a system: in a process space of its own, all of which ends with that signal when the
+    first of the words ends, so that no process of it outlives its mounts."""
+    words = ["unshare", "--pid", "--fork", f"--kill-child={end}", f"--mount-proc={root}/proc", "chroot", f"--userspec={user}", str(root)]
+    return [*words, "env", "-i", *(f"{name}={value}" for name, value in environment.items())]
 
 
 def chroot(root: Path, command: list, environment: dict, user: str = "0:0", folder: str = "/", caches: dict | None = None, **options):
@@ -57,14 +60,10 @@ def chroot(root: Path, command: list, environment: dict, user: str = "0:0", fold
     shutil.copyfile(bundle, root / CERTIFICATES[1:])
     trust = {name: CERTIFICATES for name in ("PIP_CERT", "CARGO_HTTP_CAINFO", "SSL_CERT_FILE", "CURL_CA_BUNDLE")}
     with Mounts() as mounts:
-        mounts.special("proc", root / "proc")
-        mounts.bind(Path("/dev"), root / "dev")
         for target, source in (caches or {}).items():
             source.mkdir(parents=True, exist_ok=True)
             mounts.bind(source, root / target[1:])
-        # A server of ours must end before the mounts do, so the command has a process space of its own.
-        words = ["unshare", "--pid", "--fork", "--kill-child", "chroot", f"--userspec={user}", str(root)]
-        words += ["env", "-i", *(f"{name}={value}" for name, value in {**trust, **environment}.items())]
+        words = enter(root, {**trust, **environment}, user)
         words += ["sh", "-c", 'cd "$0" && exec "$@"', folder, *command]
         return subprocess.run(words, stdin=subprocess.DEVNULL, **options)
 

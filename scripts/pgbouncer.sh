@@ -4,7 +4,7 @@
 
 pgbouncer_packages=(pgbouncer libevent-2.1-7 libc-ares2)
 
-# find_pgbouncer: $PGBOUNCER, or nothing with a warning where there is none to have; its tests are left out then.
+# find_pgbouncer: $PGBOUNCER, or nothing with a warning where there is no apt-get; its tests are left out then.
 find_pgbouncer() {
   local folder=$CASTMATCH_HOME/pgbouncer
   : "${PGBOUNCER:=$(command -v pgbouncer || say "$folder/pgbouncer")}"

@@ -19,6 +19,7 @@ need_secret() {
   local file=${!1}
   [ -r "$file" ] || die "$1 names $file, which cannot be read: mount a file with the password there"
   [ -s "$file" ] || die "the password in $file is empty"
+  [ "$(cat "$file")" != REPLACE-ME ] || die "the password in $file is the template's: give one of your own"
 }
 
 make_primary() {

@@ -78,11 +78,13 @@ pub fn router(settings: Settings, instruments: Instruments) -> Router {
     let in_flight = (settings.connections * REQUESTS_PER_CONNECTION).min(MAX_IN_FLIGHT);
     let document = Bytes::from(openapi::document(&settings).to_string());
     let body_limit = settings.body_limit;
-    // One is left to the others, where there are others.
-    let others = usize::from(settings.tokens.count() > 1);
-    settings
-        .tokens
-        .share_out((settings.connections as usize).saturating_sub(others).max(1));
+    // One connection, and what is in flight for it, is left to the others, where there are others.
+    let others = u32::from(settings.tokens.count() > 1);
+    let share = |all: u32, one: u32| all.saturating_sub(others * one).max(one) as usize;
+    settings.tokens.share_out(
+        share(settings.connections, 1),
+        share(in_flight, REQUESTS_PER_CONNECTION),
+    );
     let front = Arc::new(Front {
         tokens: settings.tokens,
         pool: Pool::new(
@@ -162,6 +164,7 @@ impl Front {
         id: &str,
         request: Request,
     ) -> Result<String, Problem> {
+        let _own_place = holder.in_flight.try_acquire().map_err(|_| Problem::busy())?;
         let _place = self.in_flight.try_acquire().map_err(|_| Problem::busy())?;
         let deadline = Instant::now() + self.deadline;
         let body = self.body(request).await?;

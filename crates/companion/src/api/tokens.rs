@@ -37,8 +37,10 @@ pub struct Holder {
     operations: Vec<&'static str>,
     /// How often it may come.
     pub limiter: Limiter,
-    /// Connections that it may use at once; none before [`Tokens::share_out`].
+    /// Connections that it may use at once; none before [`Tokens::share_out`], as of the requests.
     pub connections: Semaphore,
+    /// Requests that it may have in flight.
+    pub in_flight: Semaphore,
 }
 
 impl Holder {
@@ -101,10 +103,11 @@ impl Tokens {
         self.0.get(usize::try_from(found).ok()?)
     }
 
-    /// Says how many connections each holder may use at once.
-    pub fn share_out(&self, connections: usize) {
+    /// Says how many connections each holder may use at once, and how many requests it may have in flight.
+    pub fn share_out(&self, connections: usize, in_flight: usize) {
         for holder in &self.0 {
             holder.connections.add_permits(connections);
+            holder.in_flight.add_permits(in_flight);
         }
     }
 
@@ -163,6 +166,7 @@ fn holder(entry: &Table) -> Result<Holder, String> {
         operations: operations(entry)?,
         limiter: Limiter::new(per_minute),
         connections: Semaphore::new(0),
+        in_flight: Semaphore::new(0),
     })
 }
 

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/model.sh"
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/pgvector.sh"
+. "$(dirname "$0")/unpack.sh"
 . "$(dirname "$0")/redis.sh"
 
 work=$CASTMATCH_DATA/bench

@@ -143,21 +143,15 @@ write_pgrx_home() {
   [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$text" ] || printf '%s\n' "$text" >"$PGRX_HOME/config.toml"
 }
 
-# find_promtool: $PROMTOOL and $PROMETHEUS for the tests of /metrics and of the shipped rules. The package prometheus would start a
-# service, so its files are only unpacked.
+# find_promtool: $PROMTOOL and $PROMETHEUS for the tests of /metrics and of the shipped rules.
 find_promtool() {
-  local folder=$CASTMATCH_HOME/promtool
-  : "${PROMTOOL:=$(command -v promtool || say "$folder/usr/bin/promtool")}"
-  : "${PROMETHEUS:=$(command -v prometheus || say "$folder/usr/bin/prometheus")}"
+  local folder=$CASTMATCH_HOME/prometheus
+  : "${PROMTOOL:=$(command -v promtool || say "$folder/root/usr/bin/promtool")}"
+  : "${PROMETHEUS:=$(command -v prometheus || say "$folder/root/usr/bin/prometheus")}"
   export PROMTOOL PROMETHEUS
   [ ! -x "$PROMTOOL" ] || [ ! -x "$PROMETHEUS" ] || return 0
-  rm -rf "$folder"
-  mkdir -p "$folder"
-  (cd "$folder" && apt-get download prometheus) >/dev/null 2>&1 || {
-    logged apt-update as_root apt-get update
-    (cd "$folder" && logged promtool-download apt-get download prometheus)
-  }
-  dpkg -x "$folder"/prometheus_*.deb "$folder" && rm -f "$folder"/*.deb
+  have apt-get || die "no promtool and prometheus: set PROMTOOL and PROMETHEUS to them"
+  unpack_packages "$folder" prometheus
   [ -x "$PROMTOOL" ] || die "no promtool: set PROMTOOL to one"
   [ -x "$PROMETHEUS" ] || die "no prometheus: set PROMETHEUS to one"
 }

@@ -4,6 +4,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/environment.sh"
 . "$(dirname "$0")/model.sh"
+. "$(dirname "$0")/unpack.sh"
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/cluster.sh"
 . "$(dirname "$0")/pgbouncer.sh"

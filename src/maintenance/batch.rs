@@ -68,6 +68,11 @@ impl<'a> Batch<'a> {
         is_spent && !self.dry_run
     }
 
+    /// Whether nothing has been deleted yet.
+    pub fn is_fresh(&self) -> bool {
+        self.rows_left == self.plan.batch_rows
+    }
+
     /// Takes deleted rows off what is left; their number as it is counted.
     pub fn spend(&mut self, rows: usize) -> i64 {
         self.rows_left = self.rows_left.saturating_sub(rows);

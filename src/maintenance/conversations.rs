@@ -295,7 +295,27 @@ impl Doomed {
         Ok(())
     }
 
+    /// Whether it goes whole, and with the next batch, but does not fit what is left of this one.
+    fn had_better_wait(&self, session: &Session, batch: &Batch) -> Result<bool> {
+        // Numbers may be missing in between, so this is the most that there can be; one more row is the conversation.
+        let most = match (self.facts.first, self.facts.last) {
+            (Some((first, _)), Some(last)) => last.saturating_sub(first).saturating_add(2),
+            _ => 1,
+        };
+        if !self.is_whole || batch.is_fresh() || most <= count(batch.rows_left) {
+            return Ok(false);
+        }
+        let fits = |rows: usize| -> Result<bool> {
+            let (_, through) = self.extent(session, Some(rows.saturating_sub(1)))?;
+            Ok(self.ends_with(through))
+        };
+        Ok(!fits(batch.rows_left)? && fits(batch.plan.batch_rows)?)
+    }
+
     fn delete(mut self, session: &Session, batch: &mut Batch) -> Result<Left> {
+        if self.had_better_wait(session, batch)? {
+            return Ok(Left::Half(self.seq));
+        }
         loop {
             pgrx::check_for_interrupts!();
             // One row is kept for the conversation.

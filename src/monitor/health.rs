@@ -89,8 +89,6 @@ struct Examination<'a> {
     shared: &'a Shared,
     preloaded: bool,
     in_recovery: bool,
-    /// Time since the counters began, with the server.
-    up_seconds: f64,
     embedder: Embedder,
     queue: Queue,
     models: Models,
@@ -188,19 +186,12 @@ impl Examination<'_> {
                     ),
                     "Nothing, if many rows were written at once. castmatch.embedding_threads lets the worker use more processors.",
                 ),
-                // Nothing either where the server has only just been started.
-                None if queue.idle_seconds.is_some_and(|idle| idle < LATELY_SECONDS)
-                    || self.up_seconds < LATELY_SECONDS =>
-                {
-                    Problem::new(
-                        "queue",
-                        Severity::Warning,
-                        format!(
-                            "{pending} rows wait for their embedding, the first one for {minutes} minutes"
-                        ),
-                        "Nothing, if many rows were written at once. castmatch.embedding_threads lets the worker use more processors.",
-                    )
-                }
+                None if queue.idle_seconds.is_some_and(|idle| idle < LATELY_SECONDS) => Problem::new(
+                    "queue",
+                    Severity::Warning,
+                    format!("{pending} rows wait for their embedding, the first one for {minutes} minutes"),
+                    "Nothing, if many rows were written at once. castmatch.embedding_threads lets the worker use more processors.",
+                ),
                 None => Problem::new(
                     "queue",
                     Severity::Error,
@@ -278,7 +269,6 @@ fn health() -> Result<JsonB> {
             shared,
             preloaded: shared.preloaded.load(Ordering::Acquire) == 1,
             in_recovery: in_recovery(),
-            up_seconds: unix_ms().saturating_sub(shared.since_ms.load(Ordering::Acquire)) as f64 / 1e3,
             embedder: Embedder::read(shared),
             queue: Queue::read(session)?,
             models: Models::read(session, shared)?,

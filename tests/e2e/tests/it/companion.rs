@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,14 +22,21 @@ const MATCHES: &str = "castmatch_requests_total{operation=\"match\",outcome=\"ok
 pub struct Companion {
     child: Child,
     pub address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Companion {
     pub fn start(cluster: &Cluster, database: &str) -> Self {
+        Self::start_with(cluster, &cluster.url(database), &[])
+    }
+
+    /// With that URL, and with further arguments.
+    pub fn start_with(cluster: &Cluster, url: &str, arguments: &[&str]) -> Self {
         let log = cluster.new_folder("companion").join("log");
         let child = Command::new(required("CASTMATCH_COMPANION"))
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .env("DATABASE_URL", cluster.url(database))
+            .args(arguments)
+            .env("DATABASE_URL", url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
@@ -40,7 +48,12 @@ impl Companion {
                 .find_map(|line| line.split_once("listening on ")?.1.parse().ok())
         };
         let (address, _) = eventually(SOON, "the companion listens", announced);
-        Self { child, address }
+        Self { child, address, log }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
     }
 }
 

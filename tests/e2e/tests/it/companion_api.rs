@@ -1,19 +1,18 @@
 //! The companion's HTTP front, check and settings against castmatch itself.
 
-use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::http::{Response, get, post};
 use castmatch_e2e::place::required;
-use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{column, run, value};
 use serde_json::{Value, json};
 
-use crate::setting::{SOON, attached_talents};
+use crate::companion::Companion;
+use crate::setting::attached_talents;
 
 const SHOP: &str = "token-of-the-shop-0123456789";
 const READER: &str = "token-of-the-reader-0123456789";
@@ -29,20 +28,17 @@ const ROLES: &str = "
     CREATE POLICY everything ON talents TO shop USING (true);
     CREATE POLICY pune ON talents TO reader USING (city = 'Pune');";
 
-struct Front {
-    child: Child,
-    address: SocketAddr,
-    log: PathBuf,
+struct Front(Companion);
+
+fn front_url(cluster: &Cluster, database: &str) -> String {
+    cluster.url(database).replace("postgres@", "front@")
 }
 
 fn companion(cluster: &Cluster, database: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(required("CASTMATCH_COMPANION"));
     command
         .args(arguments)
-        .env(
-            "DATABASE_URL",
-            cluster.url(database).replace("postgres@", "front@"),
-        )
+        .env("DATABASE_URL", front_url(cluster, database))
         .stdin(Stdio::null());
     command
 }
@@ -63,29 +59,13 @@ fn token_file(folder: &Path) -> PathBuf {
 
 impl Front {
     fn start(cluster: &Cluster, database: &str) -> Self {
-        let folder = cluster.new_folder("companion");
-        let log = folder.join("log");
-        let tokens = token_file(&folder);
-        let arguments = [
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--api",
-            "--api-token-file",
-            tokens.to_str().unwrap(),
-        ];
-        let child = companion(cluster, database, &arguments)
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        let announced = || {
-            let text = fs::read_to_string(&log).unwrap();
-            text.lines()
-                .find_map(|line| line.split_once("listening on ")?.1.parse().ok())
-        };
-        let (address, _) = eventually(SOON, "the companion listens", announced);
-        Self { child, address, log }
+        let tokens = token_file(&cluster.new_folder("tokens"));
+        let arguments = ["--api", "--api-token-file", tokens.to_str().unwrap()];
+        Self(Companion::start_with(
+            cluster,
+            &front_url(cluster, database),
+            &arguments,
+        ))
     }
 
     fn post(&self, path: &str, token: &str, body: &Value) -> Response {
@@ -93,26 +73,13 @@ impl Front {
             "content-type: application/json".to_owned(),
             format!("authorization: Bearer {token}"),
         ];
-        post(self.address, path, &headers, body.to_string().as_bytes()).unwrap()
+        post(self.0.address, path, &headers, body.to_string().as_bytes()).unwrap()
     }
 
     fn ok(&self, path: &str, token: &str, body: &Value) -> Value {
         let answer = self.post(path, token, body);
-        assert_eq!(
-            answer.status,
-            200,
-            "{}\n{}",
-            answer.body,
-            fs::read_to_string(&self.log).unwrap()
-        );
+        assert_eq!(answer.status, 200, "{}\n{}", answer.body, self.0.log());
         answer.json()
-    }
-}
-
-impl Drop for Front {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -253,10 +220,10 @@ fn match_and_chat_over_http_are_those_of_sql_under_the_rights_of_the_token() {
         "not_allowed",
     );
 
-    let metrics = get(front.address, "/metrics");
+    let metrics = get(front.0.address, "/metrics");
     let series = "castmatch_companion_api_requests_total{operation=\"chat\",status=\"200\"}";
     assert_eq!(metrics.sample(series), Some(2.0), "{}", metrics.body);
-    let log = fs::read_to_string(&front.log).unwrap();
+    let log = front.0.log();
     assert!(!log.contains("dancer") && !log.contains(SHOP), "{log}");
 }
 
@@ -267,7 +234,7 @@ fn parameters_of_the_http_front_are_the_arguments_of_the_functions() {
     attached_talents(client);
     run(client, ROLES);
     let front = Front::start(&cluster, "described");
-    let document = get(front.address, "/openapi.json").json();
+    let document = get(front.0.address, "/openapi.json").json();
     for function in ["match", "chat", "benchmark"] {
         let rows = client
             .query(

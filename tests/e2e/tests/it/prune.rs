@@ -272,7 +272,14 @@ fn who_may_prune_and_what_row_security_hides() {
     // The setting, for a call without a policy.
     let error = failure(cleaner, "SELECT castmatch.prune()");
     assert_eq!(error.message(), "castmatch.prune has no policy");
-    run(cleaner, "SET castmatch.prune_policy = '{\"max_messages\": 1}'");
+    // Who may prune for others, by a function of theirs say, does not choose for them.
+    let error = failure(cleaner, "SET castmatch.prune_policy = '{}'");
+    assert_eq!(error.code().code(), "42501");
+    run(
+        admin,
+        "ALTER DATABASE prune SET castmatch.prune_policy = '{\"max_messages\": 1}'",
+    );
+    let cleaner = &mut cluster.connect("prune", "cleaner");
     let result: Value = value(cleaner, "SELECT castmatch.prune()");
     assert_eq!(result["messages"], 12, "{result}");
 }

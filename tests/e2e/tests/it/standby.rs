@@ -13,6 +13,11 @@ fn standby_matches_what_the_primary_embedded() {
     let primary = Cluster::start(&Options::default());
     let client = &mut primary.database("original");
     attached_talents(client);
+    // An unlogged index has nothing to be looked at on a standby.
+    run(
+        client,
+        "CREATE UNLOGGED TABLE fleeting (e vector(2)); CREATE INDEX ON fleeting USING castmatch_hnsw (e vector_l2_ops)",
+    );
     let mut standby = primary.standby();
     let reader = &mut standby.connect("original", "postgres");
     let question = "policeman on horseback";

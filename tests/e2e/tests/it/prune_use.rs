@@ -174,6 +174,7 @@ fn pruner_that_dies_leaves_whole_batches() {
         let mut pruner = cluster.connect("prune", "postgres");
         let pid: i32 = value(&mut pruner, "SELECT pg_backend_pid()");
         let before = noted(&mut client);
+        let limit = Duration::from_secs(30);
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut policy = policy.clone();
@@ -184,13 +185,18 @@ fn pruner_that_dies_leaves_whole_batches() {
                     policy["resume"] = result["next"].clone();
                 }
             });
-            let limit = Duration::from_secs(30);
             eventually(limit, "some batches", || {
                 (noted(&mut client).rows() > before.rows()).then_some(())
             });
             thread::sleep(Duration::from_millis(3 * round as u64));
             signal(name, &[pid.unsigned_abs()]);
         });
+        if name == "KILL" {
+            // Until the server has noticed it, sessions are let in that end with all others.
+            eventually(limit, "the crash", || {
+                client.batch_execute("SELECT 1").is_err().then_some(())
+            });
+        }
         let connected = || {
             let mut client = cluster.try_connect("prune", "postgres").ok()?;
             client.batch_execute("SELECT 1").ok().map(|()| client)

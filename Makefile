@@ -16,7 +16,7 @@ demo: ## a private server with the extension, demo data, matches, a chat and the
 	@scripts/demo.sh
 
 test: ## all tests: test-format, test-clippy, test-engine, test-deploy, test-companion, test-extension, test-regress, test-e2e
-# test leaves out test-long: crashes, races and memory of the index at length; and test-chroot: packages and images in systems of their own
+# test leaves out test-long: the index, pruning and the companion at length; and test-chroot: packages and images in systems of their own
 	@scripts/test.sh
 
 $(addprefix test-,$(stages)): test-%:

@@ -44,7 +44,7 @@ print_environment() {
 }
 
 case ${1-} in
-  stop) stop_all; say "castmatch: nothing of this checkout runs" ;;
+  stop) stop_all; say "castmatch: stopped; nothing of this checkout runs any more" ;;
   clean) clean ;;
   distclean) distclean ;;
   env) print_environment ;;

@@ -127,11 +127,11 @@ stage_deploy() {
 # Packages and the Dockerfile's own steps, in Debian systems of their own.
 stage_chroot() { python3 tests/deploy/chroot.py; }
 
-# The tests of the index and the bars of the companion in their long form. Their figures are in the log: lines that begin with [ and the id of a
+# The tests of the index, pruning beside chat and the bars of the companion in their long form. Their figures are in the log: lines that begin with [ and the id of a
 # demand. One after the other: each has sessions enough to keep the machine busy.
 stage_long() {
   install_extension
-  CASTMATCH_TEST_LONG=1 cargo test -p castmatch-e2e --test it -- index_ --nocapture --test-threads=1
+  CASTMATCH_TEST_LONG=1 cargo test -p castmatch-e2e --test it -- index_ prune_load --nocapture --test-threads=1
   # The binary as make install builds it.
   cargo build --release -p castmatch-companion
   CASTMATCH_TEST_LONG=1 CASTMATCH_COMPANION_RELEASE=$CARGO_TARGET_DIR/release/castmatch-companion \

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 use serde_json::{Value, json};
 
 use crate::exposition::{self, gauge};
-use crate::monitor::Snapshot;
+use crate::monitor::{Health, Snapshot};
 use crate::process::Usage;
 
 const UP: &str = "castmatch_up";
@@ -19,6 +19,7 @@ const BUILD_INFO: &str = "castmatch_build_info";
 const SCRAPE_DURATION: &str = "castmatch_scrape_duration_seconds";
 const SCRAPE_TIMESTAMP: &str = "castmatch_last_scrape_success_timestamp_seconds";
 const SCRAPE_ERRORS: &str = "castmatch_scrape_errors_total";
+const COLLECTOR_SUCCESS: &str = "castmatch_scrape_collector_success";
 
 /// `/metrics` is due within 50 ms, everything else within a few; slower ones say that the machine is busy.
 const DURATION_BUCKETS: [f64; 7] = [0.0005, 0.001, 0.005, 0.02, 0.05, 0.1, 1.0];
@@ -27,7 +28,14 @@ const DURATION_BUCKETS: [f64; 7] = [0.0005, 0.001, 0.005, 0.02, 0.05, 0.1, 1.0];
 /// format of OpenMetrics a counter's family is named without `_total`.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    let own = [UP, BUILD_INFO, SCRAPE_DURATION, SCRAPE_TIMESTAMP, SCRAPE_ERRORS];
+    let own = [
+        UP,
+        BUILD_INFO,
+        SCRAPE_DURATION,
+        SCRAPE_TIMESTAMP,
+        SCRAPE_ERRORS,
+        COLLECTOR_SUCCESS,
+    ];
     own.iter()
         .any(|own| *own == name || own.strip_suffix("_total") == Some(name))
         || name.starts_with("castmatch_companion_")
@@ -54,6 +62,7 @@ pub struct Instruments {
     durations: HistogramVec,
     read_errors: IntCounter,
     dropped_rows: IntCounter,
+    collectors: GaugeVec,
 }
 
 impl Instruments {
@@ -98,6 +107,14 @@ impl Instruments {
         registry.register(Box::new(read_errors.clone()))?;
         registry.register(Box::new(dropped_rows.clone()))?;
         registry.register(Box::new(build_info))?;
+        let collectors = GaugeVec::new(
+            Opts::new(
+                COLLECTOR_SUCCESS,
+                "1 if the last question to the database was answered, else 0, by collector: health is castmatch.health(), metrics is castmatch.metrics().",
+            ),
+            &["collector"],
+        )?;
+        registry.register(Box::new(collectors.clone()))?;
         Ok(Self {
             registry,
             started: SystemTime::now(),
@@ -106,6 +123,7 @@ impl Instruments {
             durations,
             read_errors,
             dropped_rows,
+            collectors,
         })
     }
 
@@ -188,6 +206,11 @@ impl Instruments {
     /// The companion's own.
     fn families(&self, snapshot: &Snapshot) -> Vec<MetricFamily> {
         let read_at = snapshot.values.as_deref().map(|values| values.read_at);
+        let is_well = matches!(snapshot.health, Health::Ok(_) | Health::Degraded(_));
+        for (collector, succeeded) in [("health", is_well), ("metrics", snapshot.up)] {
+            let sample = self.collectors.with_label_values(&[collector]);
+            sample.set(f64::from(u8::from(succeeded)));
+        }
         let mut families = self.registry.gather();
         families.extend(Usage::of_self().families(self.started));
         families.push(gauge(

@@ -18,6 +18,14 @@ fn health_when(service: &Service, accept: impl Fn(&Value) -> bool) -> Response {
     eventually(SOON, "expected health", attempt).0
 }
 
+/// Whether the last questions for health and for the metrics were answered.
+fn collectors(answer: &Response) -> [Option<f64>; 2] {
+    ["health", "metrics"].map(|collector| {
+        let series = format!("castmatch_scrape_collector_success{{collector=\"{collector}\"}}");
+        answer.sample(&series)
+    })
+}
+
 #[test]
 fn healthy_and_degraded_are_200_with_the_report_of_the_extension() {
     for status in ["ok", "degraded"] {
@@ -105,6 +113,7 @@ fn metrics_hold_the_rows_of_the_database_and_the_companions_own() {
     let up =
         || Some(get(service.address, "/metrics")).filter(|answer| answer.sample("castmatch_up") == Some(1.0));
     let (answer, _) = eventually(SOON, "castmatch_up 1", up);
+    assert_eq!(collectors(&answer), [Some(1.0), Some(1.0)]);
     assert_eq!(answer.status, 200);
     assert!(
         answer.head.contains("content-type: text/plain; version=0.0.4"),
@@ -154,6 +163,7 @@ fn last_good_values_are_served_with_up_0_when_the_database_goes_away() {
     health_when(&service, |body| body["database"] == "down");
     let answer = get(service.address, "/metrics");
     assert_eq!((answer.status, answer.sample("castmatch_up")), (200, Some(0.0)));
+    assert_eq!(collectors(&answer), [Some(0.0), Some(0.0)]);
     assert_eq!(answer.sample(HITS), Some(7.0));
     script.set(Reply::Now(report("ok")), Reply::Now(vec![hits(9.0)]));
     let back = || {
@@ -187,7 +197,8 @@ fn failing_metrics_are_counted_and_leave_the_health_alone() {
         let answer = get(service.address, "/metrics");
         (answer.sample("castmatch_up") == Some(0.0)).then_some(answer)
     };
-    eventually(SOON, "castmatch_up 0", failed);
+    let (answer, _) = eventually(SOON, "castmatch_up 0", failed);
+    assert_eq!(collectors(&answer), [Some(1.0), Some(0.0)]);
     let answer = get(service.address, "/metrics");
     assert!(answer.sample("castmatch_scrape_errors_total").unwrap() >= 1.0);
     let (before, start) = (script.reads.load(Ordering::SeqCst), Instant::now());

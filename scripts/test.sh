@@ -152,8 +152,14 @@ tally() {
   say "$good $bad"
 }
 
+# What failed tests of a stage said, in few lines: logs of servers follow them in the stage's own output, pages long.
+reasons() {
+  local log=$CASTMATCH_DATA/log/test-$1.log
+  grep -aE -A4 "^thread '.*' .*panicked at|^error(\[E[0-9]+\])?: |^not ok |\.\.\. FAILED" "$log" | cut -c-400 | head -n 60 || true
+}
+
 main() {
-  local stage rc word started good bad passed=0 failed=0 table=''
+  local stage rc word started good bad passed=0 failed=0 table='' said=''
   local -a stages=("$@")
   [ $# -gt 0 ] || stages=("${all_stages[@]}")
   for stage in "${stages[@]}"; do
@@ -173,12 +179,15 @@ main() {
     (set -e; "stage_$stage") 9>&- 2>&1 | tee "$CASTMATCH_DATA/log/test-$stage.log"
     rc=${PIPESTATUS[0]}
     set -e
-    [ "$rc" = 0 ] || word=FAILED
+    if [ "$rc" != 0 ]; then
+      word=FAILED
+      said+=$(printf '== %s: what failed ==\n%s' "$stage" "$(reasons "$stage")")$'\n\n'
+    fi
     read -r good bad < <(tally "$stage" "$rc")
     passed=$((passed + good)) failed=$((failed + bad))
     table+=$(printf '%-10s %-6s %6d s  %5d passed %5d failed' "$stage" "$word" $((SECONDS - started)) "$good" "$bad")$'\n'
   done
-  printf '\n%s\nlogs: %s\n%d passed, %d failed\n' "$table" "$CASTMATCH_DATA/log" "$passed" "$failed"
+  printf '\n%s%s\nlogs: %s\n%d passed, %d failed\n' "$said" "$table" "$CASTMATCH_DATA/log" "$passed" "$failed"
   [ "$failed" = 0 ]
 }
 

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -174,8 +174,7 @@ impl Cluster {
         if let Some(account) = &place.account {
             chown(&data, Some(account.ids.0), Some(account.ids.1)).unwrap();
         }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = free_port();
         Self {
             place,
             folder,
@@ -446,6 +445,24 @@ impl Cluster {
         };
         self.log().lines().filter(alarming).map(str::to_owned).collect()
     }
+}
+
+/// A port for a server that may go down and come back to it: below those that the system gives to outgoing connections
+/// (`ip_local_port_range`), one of which could hold it when the server returns, and given to no other cluster of this process.
+fn free_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    (0..COUNT)
+        .find_map(|_| {
+            // Processes that test at the same time begin at different ports.
+            let number = TAKEN
+                .fetch_add(1, Ordering::SeqCst)
+                .wrapping_add(std::process::id().wrapping_mul(97));
+            let port = FIRST + u16::try_from(number % COUNT).unwrap();
+            TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+        })
+        .expect("a free port")
 }
 
 impl Drop for Cluster {

@@ -151,7 +151,7 @@ fn assert_sound(cluster: &Cluster, index: &Index, build: &Index, what: &str) {
     index.assert_verified(client);
     run(client, &format!("DELETE FROM {} WHERE id > 1000000", index.table));
     index.assert_exhaustive(client, &index.query(1));
-    let recall = index.recall(client, 0..20, 10);
+    let recall = index.recall(client, 0..100, 10);
     assert!(recall >= RECALL_FLOOR, "{what}: recall {recall}");
 }
 

@@ -4,6 +4,8 @@ use super::blocked::Blocked;
 use super::{Outcome, Row, Work, entries};
 use crate::error::Result;
 use crate::matching::attachment::{Attachment, EmbedMode};
+use crate::matching::trigger::CHANGE_TRIGGER;
+use crate::pg::catalog;
 use crate::pg::spi::Session;
 use crate::pg::value::Value;
 use pgrx::pg_sys;
@@ -13,6 +15,10 @@ use std::time::Duration;
 
 /// Queue entries of one batch.
 const BATCH_ENTRIES: i64 = 256;
+/// The longest that entries of a registered table wait for its triggers, and those of a table for its registration, which is restored soon after
+/// the queue. Later somebody has taken them away.
+const RESTORE_HOURS: f64 = 24.0;
+const REGISTRATION_HOURS: f64 = 0.25;
 
 /// What is due.
 pub enum Collected {
@@ -30,7 +36,7 @@ struct Entries {
 }
 
 /// Entries that are due and not taken yet, of tables that are not `busy`, each table's together, with the texts of their rows. Entries of rows that are gone and of
-/// tables that are not attached are settled here.
+/// tables that are not attached are settled here; those of a table that is being restored wait.
 ///
 /// # Errors
 /// As the statements on the queue raise them.
@@ -101,14 +107,43 @@ fn next_due(
     Ok(wait.into_iter().chain(blocked.soonest()).min())
 }
 
+/// Whether the table has the trigger that every attached table has. It comes last of what pg_restore restores of a table: the queue may be
+/// there long before the registrations and the rows.
+fn is_complete(session: &Session, target: pg_sys::Oid) -> Result<bool> {
+    let found = session.run(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
+             WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND tgname OPERATOR(pg_catalog.=) $2)",
+        &[Value::of(target), Value::of(CHANGE_TRIGGER.to_owned())],
+    )?;
+    found.require(0, 1)
+}
+
 /// Reads the texts of the keys; settles the entries of rows that are gone and of tables that are not attached.
 fn read_table(
     session: &Session,
     target: pg_sys::Oid,
-    keys: BTreeMap<String, Entries>,
+    mut keys: BTreeMap<String, Entries>,
 ) -> Result<Option<Work>> {
-    let embedded_here = |attachment: &Rc<Attachment>| attachment.embed_mode != EmbedMode::Off;
-    let Some(attachment) = Attachment::find(target)?.filter(embedded_here) else {
+    let attachment = Attachment::find(target)?;
+    let is_off = |attachment: &Rc<Attachment>| attachment.embed_mode == EmbedMode::Off;
+    let is_gone = attachment.is_none() && catalog::relation_name(target).is_none();
+    if !is_gone && !attachment.as_ref().is_some_and(is_off) && !is_complete(session, target)? {
+        let ids = keys.values().flat_map(|entries| &entries.ids).copied().collect();
+        let limit = if attachment.is_some() {
+            RESTORE_HOURS
+        } else {
+            REGISTRATION_HOURS
+        };
+        let waiting = entries::await_restore(session, ids, limit)?;
+        keys.retain(|_, entries| {
+            entries.ids.retain(|id| !waiting.contains(id));
+            !entries.ids.is_empty()
+        });
+        if keys.is_empty() {
+            return Ok(None);
+        }
+    }
+    let Some(attachment) = attachment.filter(|attachment| !is_off(attachment)) else {
         entries::settle(session, keys.into_values().flat_map(|entries| entries.ids))?;
         return Ok(None);
     };

@@ -8,6 +8,7 @@ use crate::pg::value::Value;
 use crate::stats;
 use castmatch_engine::retry;
 use core::sync::atomic::Ordering;
+use std::collections::HashSet;
 
 /// Takes entries that are done out of the queue.
 ///
@@ -47,6 +48,35 @@ pub fn settle_missing(session: &Session, entries: Vec<i64>) -> Result<()> {
         &values,
     )?;
     Ok(())
+}
+
+/// What is noted with an entry whose table is not there in full.
+const UNRESTORED: &str = "the table is not attached, or not restored in full yet";
+
+/// Has entries of a table wait that is being restored, for a quarter of the time that they have waited so far, at most 30 seconds. Returns them, without those that
+/// have waited for so many hours.
+///
+/// # Errors
+/// As the statement raises them.
+pub fn await_restore(session: &Session, entries: Vec<i64>, hours: f64) -> Result<HashSet<i64>> {
+    // Their age in another database says nothing: it counts from when they are first met here.
+    let waiting = session.run(
+        "UPDATE castmatch.queue SET error = $2,
+             queued_at = CASE WHEN error OPERATOR(pg_catalog.=) $2 THEN queued_at ELSE pg_catalog.clock_timestamp() END,
+             not_before = pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) CASE WHEN error OPERATOR(pg_catalog.=) $2
+                 THEN LEAST(GREATEST((pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) queued_at) OPERATOR(pg_catalog./) 4, '1 second'::interval), '30 seconds'::interval)
+                 ELSE '1 second'::interval END
+         WHERE id OPERATOR(pg_catalog.=) ANY ($1)
+           AND (error IS DISTINCT FROM $2
+                OR queued_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.make_interval(secs => $3)))
+         RETURNING id",
+        &[
+            Value::of(entries),
+            Value::of(UNRESTORED.to_owned()),
+            Value::of(hours * 3600.0),
+        ],
+    )?;
+    (0..waiting.len()).map(|row| waiting.require(row, 1)).collect()
 }
 
 /// Has entries whose rows are locked wait a moment.

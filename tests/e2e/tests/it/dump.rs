@@ -8,6 +8,55 @@ use crate::setting::{
     RECOVERY, attached_talents, best_match, embedded_by_itself, missing, out_of_step, queued, sync,
 };
 
+/// The queue is restored before the registrations, the rows and the triggers of the tables: what waited in the dump must not be taken for
+/// entries of tables that are not attached, or of rows that are gone.
+#[test]
+fn rows_that_waited_in_a_dump_are_embedded_however_long_the_restore_takes() {
+    let cluster = Cluster::start(&Options::default());
+    let client = &mut cluster.database("original");
+    attached_talents(client);
+    let embedder = cluster.titled("castmatch embedder");
+    castmatch_e2e::process::signal("STOP", &embedder);
+    run(
+        client,
+        "INSERT INTO talents VALUES (6, 'A violinist'), (7, 'A cellist')",
+    );
+    let folder = cluster.new_folder("dumps");
+    let file = folder.join("original.dump").display().to_string();
+    cluster.program(
+        "pg_dump",
+        &["--format=custom", "--file", &file, &cluster.url("original")],
+    );
+    castmatch_e2e::process::signal("CONT", &embedder);
+    let admin = &mut cluster.connect("postgres", "postgres");
+    run(admin, "CREATE DATABASE slow TEMPLATE template0");
+    let url = cluster.url("slow");
+    let restore = |what: &[&str]| {
+        let fixed = ["--exit-on-error", "--dbname", &url];
+        cluster.program("pg_restore", &[&fixed, what, &[&file]].concat());
+    };
+    let copy = &mut cluster.connect("slow", "postgres");
+    let met = |copy: &mut _| {
+        eventually(RECOVERY, "the worker has met the entries", || {
+            let sql = "SELECT count(*) = 2 AND bool_and(error IS NOT NULL) FROM castmatch.queue";
+            value::<bool>(copy, sql).then_some(())
+        });
+    };
+    restore(&["--section=pre-data"]);
+    restore(&["--data-only", "--schema=castmatch", "--table=queue"]);
+    met(copy);
+    run(
+        copy,
+        "UPDATE castmatch.queue SET error = NULL, not_before = '-infinity'",
+    );
+    restore(&["--data-only", "--schema=castmatch", "--table=registrations"]);
+    met(copy);
+    restore(&["--data-only", "--schema=public"]);
+    restore(&["--section=post-data"]);
+    embedded_by_itself(copy, "talents", RECOVERY);
+    assert_eq!((queued(copy), out_of_step(copy, "talents", "bio")), (0, 0));
+}
+
 #[test]
 fn restored_database_matches_and_goes_on_embedding() {
     let cluster = Cluster::start(&Options::default());

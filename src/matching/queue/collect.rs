@@ -15,10 +15,10 @@ use std::time::Duration;
 
 /// Queue entries of one batch.
 const BATCH_ENTRIES: i64 = 256;
-/// The longest that entries of a registered table wait for its triggers, and those of a table for its registration, which is restored soon after
-/// the queue. Later somebody has taken them away.
-const RESTORE_HOURS: f64 = 24.0;
-const REGISTRATION_HOURS: f64 = 0.25;
+/// The longest that entries wait for the triggers of a registered table, and for the registration of another, which pg_restore brings right after the
+/// queue. After that nobody is restoring: the triggers were dropped, or the table was detached.
+const TRIGGERS_LIMIT: Duration = Duration::from_secs(24 * 3600);
+const REGISTRATION_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What is due.
 pub enum Collected {
@@ -107,15 +107,42 @@ fn next_due(
     Ok(wait.into_iter().chain(blocked.soonest()).min())
 }
 
-/// Whether the table has the trigger that every attached table has. It comes last of what pg_restore restores of a table: the queue may be
-/// there long before the registrations and the rows.
-fn is_complete(session: &Session, target: pg_sys::Oid) -> Result<bool> {
+/// Whether the table has the trigger that every attached table has, which is the last that pg_restore brings of one: the queue comes long before
+/// the registrations and the rows.
+fn has_trigger(session: &Session, target: pg_sys::Oid) -> Result<bool> {
     let found = session.run(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_trigger
              WHERE tgrelid OPERATOR(pg_catalog.=) $1 AND tgname OPERATOR(pg_catalog.=) $2)",
-        &[Value::of(target), Value::of(CHANGE_TRIGGER.to_owned())],
+        &[Value::oid(target), Value::of(CHANGE_TRIGGER)],
     )?;
     found.require(0, 1)
+}
+
+/// Has the entries of a table wait that is being restored, and leaves those that have waited too long.
+fn await_restore(
+    session: &Session,
+    target: pg_sys::Oid,
+    is_registered: bool,
+    keys: &mut BTreeMap<String, Entries>,
+) -> Result<()> {
+    let limit = if is_registered {
+        if has_trigger(session, target)? {
+            return Ok(());
+        }
+        TRIGGERS_LIMIT
+    } else if catalog::relation_name(target).is_some() {
+        // Also with the triggers: parallel jobs of pg_restore may bring them first.
+        REGISTRATION_LIMIT
+    } else {
+        return Ok(());
+    };
+    let ids = keys.values().flat_map(|entries| &entries.ids).copied().collect();
+    let waiting = entries::await_restore(session, ids, limit)?;
+    keys.retain(|_, entries| {
+        entries.ids.retain(|id| !waiting.contains(id));
+        !entries.ids.is_empty()
+    });
+    Ok(())
 }
 
 /// Reads the texts of the keys; settles the entries of rows that are gone and of tables that are not attached.
@@ -126,19 +153,8 @@ fn read_table(
 ) -> Result<Option<Work>> {
     let attachment = Attachment::find(target)?;
     let is_off = |attachment: &Rc<Attachment>| attachment.embed_mode == EmbedMode::Off;
-    let is_gone = attachment.is_none() && catalog::relation_name(target).is_none();
-    if !is_gone && !attachment.as_ref().is_some_and(is_off) && !is_complete(session, target)? {
-        let ids = keys.values().flat_map(|entries| &entries.ids).copied().collect();
-        let limit = if attachment.is_some() {
-            RESTORE_HOURS
-        } else {
-            REGISTRATION_HOURS
-        };
-        let waiting = entries::await_restore(session, ids, limit)?;
-        keys.retain(|_, entries| {
-            entries.ids.retain(|id| !waiting.contains(id));
-            !entries.ids.is_empty()
-        });
+    if !attachment.as_ref().is_some_and(is_off) {
+        await_restore(session, target, attachment.is_some(), &mut keys)?;
         if keys.is_empty() {
             return Ok(None);
         }

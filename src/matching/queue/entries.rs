@@ -9,6 +9,7 @@ use crate::stats;
 use castmatch_engine::retry;
 use core::sync::atomic::Ordering;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Takes entries that are done out of the queue.
 ///
@@ -53,12 +54,12 @@ pub fn settle_missing(session: &Session, entries: Vec<i64>) -> Result<()> {
 /// What is noted with an entry whose table is not there in full.
 const UNRESTORED: &str = "the table is not attached, or not restored in full yet";
 
-/// Has entries of a table wait that is being restored, for a quarter of the time that they have waited so far, at most 30 seconds. Returns them, without those that
-/// have waited for so many hours.
+/// Has entries of a table wait that is being restored, each time for a quarter of the time that they have waited so far, at most 30 seconds. Returns
+/// them, without those that have waited for longer than `limit`.
 ///
 /// # Errors
 /// As the statement raises them.
-pub fn await_restore(session: &Session, entries: Vec<i64>, hours: f64) -> Result<HashSet<i64>> {
+pub fn await_restore(session: &Session, entries: Vec<i64>, limit: Duration) -> Result<HashSet<i64>> {
     // Their age in another database says nothing: it counts from when they are first met here.
     let waiting = session.run(
         "UPDATE castmatch.queue SET error = $2,
@@ -72,8 +73,8 @@ pub fn await_restore(session: &Session, entries: Vec<i64>, hours: f64) -> Result
          RETURNING id",
         &[
             Value::of(entries),
-            Value::of(UNRESTORED.to_owned()),
-            Value::of(hours * 3600.0),
+            Value::of(UNRESTORED),
+            Value::of(limit.as_secs_f64()),
         ],
     )?;
     (0..waiting.len()).map(|row| waiting.require(row, 1)).collect()

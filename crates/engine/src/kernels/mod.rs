@@ -18,6 +18,7 @@ pub mod code;
 mod exact;
 mod portable;
 mod prefetch;
+pub mod scan;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -13,7 +13,8 @@ const ROW_LANES: usize = 16;
 /// Bits that are packed at once.
 pub(super) const PACK: usize = 16;
 
-/// Expands to the kernels that are compiled from this file for one instruction set. The macro's caller has `sums` and `pack`.
+/// Expands to the kernels that are compiled from this file for one instruction set. The macro's caller
+/// has `sums`, `sign_lanes` and `pack`.
 macro_rules! body_kernels {
     ($(#[$features:meta])*) => {
         use $crate::kernels::scan::{KeyForm, SignSums};
@@ -31,7 +32,7 @@ macro_rules! body_kernels {
         }
         $(#[$features])*
         fn sign_code(x: &[f32], c: &[f32], bits: &mut [u8]) -> SignSums {
-            body::sign_code(x, c, bits, |x, c| pack(x, c))
+            body::sign_code(x, c, bits, |x, c| sign_lanes(x, c), |x, c| pack(x, c))
         }
         $(#[$features])*
         fn nearest_row(x: &[f32], rows: &[f32], dims: usize) -> (usize, f32) {
@@ -121,58 +122,73 @@ fn padded<T: Copy + Default, const N: usize>(slice: &[T]) -> [T; N] {
     array
 }
 
+/// Lanes that the sums of a sign code are made in.
+pub(super) const WIDE: usize = 8;
+
+/// The lanes of the sums of a sign code: `|r|`, `r * r`, `u * c` and `r * c`.
+pub(super) type SignLanes = [[f64; WIDE]; 4];
+
+/// Adds to the lanes of the sums of a sign code.
+#[inline(always)]
+pub(super) fn add_signs(lanes: &mut SignLanes, x: &[f32; WIDE], c: &[f32; WIDE]) {
+    let [absolute, norm, code_center, product] = lanes;
+    let sums = absolute.iter_mut().zip(norm).zip(code_center).zip(product);
+    for ((((absolute, norm), code_center), product), (x, c)) in sums.zip(x.iter().zip(c)) {
+        let (r, wide) = (f64::from(x - c), f64::from(*c));
+        *absolute += r.abs();
+        *norm += r * r;
+        *code_center += if x > c { wide } else { -wide };
+        *product += r * wide;
+    }
+}
+
+/// The lanes of the sums of a sign code.
+#[inline(always)]
+pub(super) fn sign_lanes(x: &[[f32; WIDE]], c: &[[f32; WIDE]]) -> SignLanes {
+    let mut lanes = [[0.0; WIDE]; 4];
+    for (x, c) in x.iter().zip(c) {
+        add_signs(&mut lanes, x, c);
+    }
+    lanes
+}
+
 #[inline(always)]
 pub(super) fn sign_code(
     x: &[f32],
     c: &[f32],
     bits: &mut [u8],
+    sign_lanes: impl Fn(&[[f32; WIDE]], &[[f32; WIDE]]) -> SignLanes,
     pack: impl Fn(&[f32; PACK], &[f32; PACK]) -> u16,
 ) -> SignSums {
-    const WIDE: usize = 8;
     let dims = x.len().min(c.len());
     let (x, c) = (x.split_at(dims).0, c.split_at(dims).0);
-    let [mut absolute, mut norm, mut code_center, mut product] = [[0.0_f64; WIDE]; 4];
-    let mut add = |x: &[f32; WIDE], c: &[f32; WIDE]| {
-        let sums = absolute
-            .iter_mut()
-            .zip(&mut norm)
-            .zip(&mut code_center)
-            .zip(&mut product);
-        for ((((absolute, norm), code_center), product), (x, c)) in sums.zip(x.iter().zip(c)) {
-            let r = f64::from(x - c);
-            let wide = f64::from(*c);
-            *absolute += r.abs();
-            *norm += r * r;
-            *code_center += if x > c { wide } else { -wide };
-            *product += r * wide;
-        }
-    };
-    let ((xs, x_tail), (cs, c_tail)) = (x.as_chunks::<WIDE>(), c.as_chunks::<WIDE>());
-    xs.iter().zip(cs).for_each(|(x, c)| add(x, c));
+    let ((xs, x_tail), (cs, c_tail)) = (x.as_chunks(), c.as_chunks());
+    let mut lanes = sign_lanes(xs, cs);
     if !x_tail.is_empty() {
-        add(&padded(x_tail), &padded(c_tail));
+        add_signs(&mut lanes, &padded(x_tail), &padded(c_tail));
     }
 
     let ((xs, x_tail), (cs, c_tail)) = (x.as_chunks::<PACK>(), c.as_chunks::<PACK>());
-    let mut places = bits.chunks_mut(PACK / 8);
-    let mut put = |bits: u16| {
-        if let Some(place) = places.next() {
-            place
-                .iter_mut()
-                .zip(bits.to_le_bytes())
-                .for_each(|(place, byte)| *place = byte);
-        }
-    };
-    xs.iter().zip(cs).for_each(|(x, c)| put(pack(x, c)));
-    if !x_tail.is_empty() {
-        put(pack(&padded(x_tail), &padded(c_tail)));
+    let (places, odd) = bits.as_chunks_mut::<{ PACK / 8 }>();
+    for ((x, c), place) in xs.iter().zip(cs).zip(places.iter_mut()) {
+        *place = pack(x, c).to_le_bytes();
     }
-    places.for_each(|place| place.fill(0));
+    if let ([place], Some(x), Some(c)) = (odd, xs.get(places.len()), cs.get(places.len())) {
+        [*place, _] = pack(x, c).to_le_bytes();
+    }
+    if let Some(rest) = bits.get_mut(PACK / 8 * xs.len()..) {
+        let tail = pack(&padded(x_tail), &padded(c_tail));
+        rest.fill(0);
+        rest.iter_mut()
+            .zip(tail.to_le_bytes())
+            .for_each(|(place, byte)| *place = byte);
+    }
+    let [absolute, norm_squared, code_center, center_product] = lanes.map(|lanes| lanes.into_iter().sum());
     SignSums {
-        absolute: absolute.into_iter().sum(),
-        norm_squared: norm.into_iter().sum(),
-        code_center: code_center.into_iter().sum(),
-        center_product: product.into_iter().sum(),
+        absolute,
+        norm_squared,
+        code_center,
+        center_product,
     }
 }
 

@@ -172,7 +172,7 @@ pub fn scan_kernels() -> &'static ScanKernels {
 
 /// The kernels as the compiler makes them for the target's baseline: the reference for the others.
 mod portable {
-    use super::body::{self, body_kernels, pack, sums};
+    use super::body::{self, body_kernels, pack, sign_lanes, sums};
     use super::{BLOCK_ROWS, Level, Line, ScanKernels};
 
     pub(super) static KERNELS: ScanKernels = ScanKernels {

@@ -1,17 +1,20 @@
 //! AVX2 and F16C.
 
 use std::arch::x86_64::{
-    __m256, __m256i, _CMP_GT_OQ, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_and_si256, _mm256_castsi128_si256, _mm256_cmp_ps, _mm256_cvtph_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_movemask_ps, _mm256_mul_ps, _mm256_permute2x128_si256,
-    _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_setzero_ps, _mm256_setzero_si256,
+    __m128, __m256, __m256i, _CMP_GT_OQ, _mm_castps_si128, _mm_cmp_ps, _mm_loadl_epi64, _mm_loadu_ps,
+    _mm_loadu_si128, _mm_sub_ps, _mm256_add_epi16, _mm256_add_epi32, _mm256_add_pd, _mm256_add_ps,
+    _mm256_and_si256, _mm256_andnot_pd, _mm256_castsi128_si256, _mm256_castsi256_pd, _mm256_cmp_ps,
+    _mm256_cvtepi32_epi64, _mm256_cvtph_ps, _mm256_cvtps_pd, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_movemask_ps, _mm256_mul_pd, _mm256_mul_ps, _mm256_permute2x128_si256, _mm256_permute4x64_epi64,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_set1_pd, _mm256_set1_ps,
+    _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_setzero_si256,
     _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_srlv_epi32,
-    _mm256_srlv_epi64, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_sub_ps,
+    _mm256_srlv_epi64, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi16,
+    _mm256_sub_ps, _mm256_xor_pd,
 };
 
 use crate::kernels::Level;
-use crate::kernels::scan::body::{self, LANES, PACK, body_kernels};
+use crate::kernels::scan::body::{self, LANES, PACK, SignLanes, WIDE, body_kernels};
 use crate::kernels::scan::tables::Line;
 use crate::kernels::scan::{BLOCK_ROWS, ScanKernels};
 
@@ -42,6 +45,13 @@ fn load(source: &[u8; 32]) -> __m256i {
 fn load_floats(source: &[f32; 8]) -> __m256 {
     // SAFETY: the reference is to 32 readable bytes, and the instruction needs no alignment.
     unsafe { _mm256_loadu_ps(source.as_ptr()) }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+fn load_four(source: &[f32; 4]) -> __m128 {
+    // SAFETY: the reference is to 16 readable bytes, and the instruction needs no alignment.
+    unsafe { _mm_loadu_ps(source.as_ptr()) }
 }
 
 #[target_feature(enable = "avx2,f16c")]
@@ -166,6 +176,41 @@ fn sums(lines: &[Line], codes: &[u8], lanes: usize) -> [i32; BLOCK_ROWS] {
         }
     }
     sums
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+fn sign_lanes(x: &[[f32; WIDE]], c: &[[f32; WIDE]]) -> SignLanes {
+    let mut sums = [[_mm256_setzero_pd(); 2]; 4];
+    let sign = _mm256_set1_pd(-0.0);
+    for (x, c) in x.iter().zip(c) {
+        let halves = x.as_chunks().0.iter().zip(c.as_chunks().0);
+        for (half, (x, c)) in halves.enumerate() {
+            let (x, c) = (load_four(x), load_four(c));
+            let (r, wide) = (_mm256_cvtps_pd(_mm_sub_ps(x, c)), _mm256_cvtps_pd(c));
+            let positive = _mm256_cvtepi32_epi64(_mm_castps_si128(_mm_cmp_ps::<_CMP_GT_OQ>(x, c)));
+            let flips = _mm256_andnot_pd(_mm256_castsi256_pd(positive), sign);
+            let terms = [
+                _mm256_andnot_pd(sign, r),
+                _mm256_mul_pd(r, r),
+                _mm256_xor_pd(wide, flips),
+                _mm256_mul_pd(r, wide),
+            ];
+            for (sums, term) in sums.iter_mut().zip(terms) {
+                if let Some(sum) = sums.get_mut(half) {
+                    *sum = _mm256_add_pd(*sum, term);
+                }
+            }
+        }
+    }
+    let mut lanes = [[0.0; WIDE]; 4];
+    for (lanes, sums) in lanes.iter_mut().zip(sums) {
+        for (place, sum) in lanes.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
+            // SAFETY: the reference is to 32 writable bytes, and the instruction needs no alignment.
+            unsafe { _mm256_storeu_pd(place.as_mut_ptr(), sum) };
+        }
+    }
+    lanes
 }
 
 #[target_feature(enable = "avx2,f16c")]

@@ -1,17 +1,19 @@
 //! AVX-512 F, BW, VL and DQ.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm256_loadu_si256, _mm512_add_epi16, _mm512_add_epi32,
+    __m256, __m512, __m512i, _CMP_GT_OQ, _mm_loadu_si128, _mm256_cmp_ps_mask, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_sub_ps, _mm512_abs_pd, _mm512_add_epi16, _mm512_add_epi32, _mm512_add_pd,
     _mm512_add_ps, _mm512_and_si512, _mm512_castsi128_si512, _mm512_castsi256_si512, _mm512_cmp_ps_mask,
-    _mm512_cvtph_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_permutexvar_epi32,
-    _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_set4_epi32,
-    _mm512_setr_epi32, _mm512_setr_epi64, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8,
-    _mm512_shuffle_i32x4, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_srlv_epi32,
-    _mm512_srlv_epi64, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps,
+    _mm512_cvtph_ps, _mm512_cvtps_pd, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_xor_pd, _mm512_mul_pd,
+    _mm512_mul_ps, _mm512_permutexvar_epi32, _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_set1_pd, _mm512_set1_ps, _mm512_set4_epi32, _mm512_setr_epi32, _mm512_setr_epi64,
+    _mm512_setzero_pd, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_i32x4,
+    _mm512_slli_epi16, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_srlv_epi32, _mm512_srlv_epi64,
+    _mm512_storeu_pd, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
 use crate::kernels::Level;
-use crate::kernels::scan::body::{self, LANES, PACK, body_kernels};
+use crate::kernels::scan::body::{self, LANES, PACK, SignLanes, WIDE, body_kernels};
 use crate::kernels::scan::tables::Line;
 use crate::kernels::scan::{BLOCK_ROWS, ScanKernels};
 
@@ -42,6 +44,13 @@ fn load(source: &[u8; 64]) -> __m512i {
 fn load_floats(source: &[f32; 16]) -> __m512 {
     // SAFETY: the reference is to 64 readable bytes, and the instruction needs no alignment.
     unsafe { _mm512_loadu_ps(source.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+#[inline]
+fn load_eight(source: &[f32; WIDE]) -> __m256 {
+    // SAFETY: the reference is to 32 readable bytes, and the instruction needs no alignment.
+    unsafe { _mm256_loadu_ps(source.as_ptr()) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
@@ -157,6 +166,32 @@ fn sums(lines: &[Line], codes: &[u8], lanes: usize) -> [i32; BLOCK_ROWS] {
         unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), total) };
     }
     sums
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+#[inline]
+fn sign_lanes(x: &[[f32; WIDE]], c: &[[f32; WIDE]]) -> SignLanes {
+    let mut sums = [_mm512_setzero_pd(); 4];
+    for (x, c) in x.iter().zip(c) {
+        let (x, c) = (load_eight(x), load_eight(c));
+        let (r, wide) = (_mm512_cvtps_pd(_mm256_sub_ps(x, c)), _mm512_cvtps_pd(c));
+        let negative = !_mm256_cmp_ps_mask::<_CMP_GT_OQ>(x, c);
+        let terms = [
+            _mm512_abs_pd(r),
+            _mm512_mul_pd(r, r),
+            _mm512_mask_xor_pd(wide, negative, wide, _mm512_set1_pd(-0.0)),
+            _mm512_mul_pd(r, wide),
+        ];
+        for (sum, term) in sums.iter_mut().zip(terms) {
+            *sum = _mm512_add_pd(*sum, term);
+        }
+    }
+    let mut lanes = [[0.0; WIDE]; 4];
+    for (place, sum) in lanes.iter_mut().zip(sums) {
+        // SAFETY: the reference is to 64 writable bytes, and the instruction needs no alignment.
+        unsafe { _mm512_storeu_pd(place.as_mut_ptr(), sum) };
+    }
+    lanes
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]

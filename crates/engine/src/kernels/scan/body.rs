@@ -3,7 +3,7 @@
 //! Floats are summed in a fixed number of lanes and nothing is fused, so that each level gives the same bits.
 
 use super::layout::{BLOCK_ROWS, code_bytes};
-use super::tables::Line;
+use super::tables::{LINE_DIMS, Line};
 use super::{KeyForm, SignSums};
 
 /// Lanes that products with centroids are summed in, two registers of AVX-512.
@@ -54,7 +54,7 @@ pub(super) fn keys(
     sums: impl Fn(&[Line], &[u8], usize) -> [i32; BLOCK_ROWS],
 ) {
     *out = [f32::INFINITY; BLOCK_ROWS];
-    let Some(codes) = codes.get(..code_bytes(16 * lines.len(), lanes)) else {
+    let Some(codes) = codes.get(..code_bytes(LINE_DIMS * lines.len(), lanes)) else {
         return;
     };
     match lanes {

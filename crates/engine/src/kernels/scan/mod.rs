@@ -51,6 +51,7 @@ struct KeyForm {
 }
 
 type Keys = unsafe fn(&[Line], &[u8], &[u8], usize, KeyForm, &mut [f32; BLOCK_ROWS]);
+type NearestRow = unsafe fn(&[f32], &[f32], usize) -> (usize, f32);
 
 /// The kernels of one level.
 ///
@@ -64,7 +65,7 @@ pub struct ScanKernels {
     centroid_l2_squared: unsafe fn(&[f32], &[u8], f32) -> f32,
     centroid_inner_product: unsafe fn(&[f32], &[u8], f32) -> f32,
     decode_centroid: unsafe fn(&[u8], f32, &mut [f32]),
-    nearest_row: unsafe fn(&[f32], &[f32], usize) -> (usize, f32),
+    nearest_row: NearestRow,
 }
 
 impl ScanKernels {

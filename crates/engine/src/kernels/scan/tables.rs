@@ -6,6 +6,8 @@ use super::layout::{DIMS_ALIGN, GROUP};
 const ENTRIES: usize = 1 << GROUP;
 /// Tables in a [`Line`].
 const TABLES: usize = 4;
+/// Dimensions that the tables of a [`Line`] are for.
+pub(super) const LINE_DIMS: usize = TABLES * GROUP;
 /// The greatest entry.
 const TOP: f64 = 255.0;
 /// Adding this to a number between 0 and 2^22 leaves the nearest integer in the low bits.
@@ -44,7 +46,7 @@ impl Tables {
             ..Tables::default()
         };
         self.lines.clear();
-        let lines = values.len().next_multiple_of(DIMS_ALIGN) / (TABLES * GROUP);
+        let lines = values.len().next_multiple_of(DIMS_ALIGN) / LINE_DIMS;
         if self.lines.try_reserve_exact(lines).is_err() {
             return Err(lines.saturating_mul(size_of::<Line>()));
         }
@@ -81,7 +83,7 @@ impl Tables {
     /// Dimensions of the codes that these tables are for.
     #[must_use]
     pub fn dims(&self) -> usize {
-        self.lines.len() * TABLES * GROUP
+        self.lines.len() * LINE_DIMS
     }
 
     /// The inner product with a code all of whose entries are 0: minus the sum of the query's absolute values.

@@ -48,6 +48,9 @@ pub trait PageRead {
     /// Those of the storage.
     fn peek(&mut self, places: &[Place], length: usize, out: &mut [u8]) -> Result<(), IndexError>;
 
+    /// Says that the page will be read soon.
+    fn prefetch(&mut self, _block: u32) {}
+
     /// Shows the page, under a shared lock, to `look`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 pub mod build;
 mod hash;
-mod idset;
+pub(in crate::index) mod idset;
 mod index;
 pub mod insert;
 mod level;

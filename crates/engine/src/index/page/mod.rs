@@ -11,7 +11,7 @@
 //! |      0 |    24 | PostgreSQL's page header; neither read nor written here                     |
 //! |     24 |  8160 | body                                                                       |
 //! |   8184 |     4 | magic [`MAGIC`]                                                            |
-//! |   8188 |     1 | kind: 1 meta, 2 center, 3 node, 4 upper                                    |
+//! |   8188 |     1 | kind: 1 meta, 2 center, 3 node, 4 upper; 5 to 10: [`super::ivf::page`]     |
 //! |   8189 |     1 | format version [`FORMAT`]                                                  |
 //! |   8190 |     2 | zero                                                                       |
 //!
@@ -78,7 +78,7 @@
     clippy::cast_possible_truncation
 )]
 
-mod bytes;
+pub(in crate::index) mod bytes;
 mod center;
 mod check;
 mod entries;
@@ -152,6 +152,18 @@ pub enum PageKind {
     Node = 3,
     /// Neighbour lists of the upper levels.
     Upper = 4,
+    /// Block 0 of an inverted file, see [`super::ivf::page`], as are those that follow.
+    ListMeta = 5,
+    /// The lists of an inverted file.
+    Directory = 6,
+    /// The centroids of lists.
+    Centroids = 7,
+    /// Rows of a list.
+    Posting = 8,
+    /// Longer codes of the rows of a posting page.
+    Refine = 9,
+    /// In no use.
+    Unused = 10,
 }
 
 impl PageKind {
@@ -163,6 +175,12 @@ impl PageKind {
             2 => Some(Self::Center),
             3 => Some(Self::Node),
             4 => Some(Self::Upper),
+            5 => Some(Self::ListMeta),
+            6 => Some(Self::Directory),
+            7 => Some(Self::Centroids),
+            8 => Some(Self::Posting),
+            9 => Some(Self::Refine),
+            10 => Some(Self::Unused),
             _ => None,
         }
     }
@@ -275,7 +293,7 @@ fn whole(bytes: &[u8]) -> Result<&PageBytes, PageError> {
 }
 
 /// The bytes as a written page of this kind.
-fn written(bytes: &[u8], kind: PageKind) -> Result<&PageBytes, PageError> {
+pub(in crate::index) fn written(bytes: &[u8], kind: PageKind) -> Result<&PageBytes, PageError> {
     match check_page(bytes, kind)? {
         PageState::New => Err(NOT_WRITTEN),
         PageState::Ok => whole(bytes),
@@ -283,7 +301,7 @@ fn written(bytes: &[u8], kind: PageKind) -> Result<&PageBytes, PageError> {
 }
 
 /// The bytes as a written page of this kind, to be changed.
-fn written_mut(bytes: &mut [u8], kind: PageKind) -> Result<&mut PageBytes, PageError> {
+pub(in crate::index) fn written_mut(bytes: &mut [u8], kind: PageKind) -> Result<&mut PageBytes, PageError> {
     match check_page(bytes, kind)? {
         PageState::New => Err(NOT_WRITTEN),
         PageState::Ok => bytes.try_into().map_err(|_| WRONG_LENGTH),

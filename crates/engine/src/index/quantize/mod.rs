@@ -28,6 +28,7 @@ pub use center::CenterBuilder;
 pub use factors::{CodeRef, Factors};
 pub use quantizer::Quantizer;
 pub use query::Query;
+pub(in crate::index) use rotation::SplitMix;
 
 use super::Metric;
 use crate::vector::Element;

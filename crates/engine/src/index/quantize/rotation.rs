@@ -109,10 +109,10 @@ fn window_start(round: usize, dims: usize, window: usize) -> usize {
 
 /// The generator splitmix64 (Steele, Lea, Flood 2014).
 #[derive(Debug)]
-pub(super) struct SplitMix(pub(super) u64);
+pub(in crate::index) struct SplitMix(pub(in crate::index) u64);
 
 impl SplitMix {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::index) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -11,6 +11,9 @@ pub trait HeapRows {
     /// Whether the table has the block that such a row would be in. A scan asks before anything is done with a row.
     fn contains(&mut self, tid: HeapTid) -> bool;
 
+    /// Says that the row will be fetched soon.
+    fn prefetch(&mut self, _tid: HeapTid) {}
+
     /// The exact key between the query and the row, by [`crate::index::quantize::exact_key`]; none if the snapshot sees no row
     /// there.
     ///

@@ -65,13 +65,13 @@ impl Verification {
 
 /// Counted findings, the first of them in words.
 #[derive(Debug, Default)]
-struct Findings {
+pub(in crate::index) struct Findings {
     count: u64,
     first: Vec<String>,
 }
 
 impl Findings {
-    fn add(&mut self, finding: impl FnOnce() -> String) {
+    pub(in crate::index) fn add(&mut self, finding: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < SHOWN {
             self.first.push(finding());
@@ -79,7 +79,7 @@ impl Findings {
     }
 
     /// The check that fails if there are findings.
-    fn check(&self, name: &'static str, summary: &str) -> Check {
+    pub(in crate::index) fn check(&self, name: &'static str, summary: &str) -> Check {
         Check {
             name,
             ok: self.count == 0,

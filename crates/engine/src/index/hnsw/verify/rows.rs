@@ -30,7 +30,7 @@ fn pack(tid: HeapTid) -> u64 {
 
 impl IndexedRows {
     /// Adds a row with its keys, in any order.
-    pub(super) fn push(&mut self, tid: HeapTid, keys: &[u8]) -> Result<(), IndexError> {
+    pub(in crate::index) fn push(&mut self, tid: HeapTid, keys: &[u8]) -> Result<(), IndexError> {
         reserve(&mut self.tids, 1, "rows of an index")?;
         self.tids.push(pack(tid));
         if !keys.is_empty() {
@@ -44,7 +44,7 @@ impl IndexedRows {
     ///
     /// # Errors
     /// [`IndexError::OutOfMemory`], and those of `go_on`.
-    pub(super) fn sorted(
+    pub(in crate::index) fn sorted(
         mut self,
         go_on: impl FnMut() -> Result<(), IndexError>,
     ) -> Result<(Self, Check), IndexError> {

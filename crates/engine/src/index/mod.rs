@@ -7,6 +7,7 @@
 //! distance of the normalised vectors, which is twice the cosine distance; inner product: its negative; L1: the taxicab distance.
 
 pub mod hnsw;
+pub mod ivf;
 pub mod key;
 pub mod page;
 pub mod quantize;

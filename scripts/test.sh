@@ -93,7 +93,7 @@ stage_regress() {
     [ -e "$file" ] || { warn "no tests in tests/pg_regress/sql"; return 1; }
     file=$(basename "$file" .sql)
     [ "$file" = setup ] || tests+=("$file")
-    [[ $file != index_* ]] || of_index+=("$file")
+    [[ $file != @(index|ivf)_* ]] || of_index+=("$file")
   done
   install_extension
   cluster_stop "$base"

@@ -7,7 +7,14 @@ COMMENT ON FUNCTION castmatch.hnsw_handler(internal) IS 'handler of access metho
 CREATE ACCESS METHOD castmatch_hnsw TYPE INDEX HANDLER castmatch.hnsw_handler;
 COMMENT ON ACCESS METHOD castmatch_hnsw IS 'graph index for nearest neighbours of vectors';
 
--- Support function 1 of an operator class tells the access method the metric and the element type as one number.
+CREATE FUNCTION castmatch.ivf_handler(internal) RETURNS index_am_handler
+    LANGUAGE c AS 'MODULE_PATHNAME', 'castmatch_ivf_handler_wrapper';
+COMMENT ON FUNCTION castmatch.ivf_handler(internal) IS 'handler of access method castmatch_ivf';
+
+CREATE ACCESS METHOD castmatch_ivf TYPE INDEX HANDLER castmatch.ivf_handler;
+COMMENT ON ACCESS METHOD castmatch_ivf IS 'inverted file for nearest neighbours of vectors';
+
+-- Support function 1 of an operator class tells either access method the metric and the element type as one number.
 CREATE FUNCTION castmatch.index_vector_l2() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_vector_l2_wrapper';
 CREATE FUNCTION castmatch.index_vector_ip() RETURNS integer
@@ -33,33 +40,7 @@ COMMENT ON FUNCTION castmatch.index_halfvec_ip() IS 'support function of halfvec
 COMMENT ON FUNCTION castmatch.index_halfvec_cosine() IS 'support function of halfvec_cosine_ops: halfvec, cosine distance';
 COMMENT ON FUNCTION castmatch.index_halfvec_l1() IS 'support function of halfvec_l1_ops: halfvec, taxicab distance';
 
-CREATE OPERATOR CLASS @extschema@.vector_l2_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_vector_l2();
-CREATE OPERATOR CLASS @extschema@.vector_ip_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<#> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_vector_ip();
-CREATE OPERATOR CLASS @extschema@.vector_cosine_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_vector_cosine();
-CREATE OPERATOR CLASS @extschema@.vector_l1_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_vector_l1();
-CREATE OPERATOR CLASS @extschema@.halfvec_l2_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_halfvec_l2();
-CREATE OPERATOR CLASS @extschema@.halfvec_ip_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<#> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_halfvec_ip();
-CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_halfvec_cosine();
-CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
-    OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
-    FUNCTION 1 castmatch.index_halfvec_l1();
-
--- Filter columns, the key columns after the vector. Support function 1 of these classes tells the type as a number; strategies 1 to 5 are those of
--- a btree, 6 and 7 are && and @>. They are defaults, so that an index names its columns only.
+-- Support function 1 of the classes of filter columns, the key columns after the vector, tells the type as a number.
 CREATE FUNCTION castmatch.index_key_bool() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_key_bool_wrapper';
 CREATE FUNCTION castmatch.index_key_int2() RETURNS integer
@@ -118,94 +99,133 @@ COMMENT ON FUNCTION castmatch.index_key_int4_array() IS 'support function of int
 COMMENT ON FUNCTION castmatch.index_key_int8_array() IS 'support function of int8_array_ops: filter column of type bigint[]';
 COMMENT ON FUNCTION castmatch.index_key_text_array() IS 'support function of text_array_ops: filter column of type text[]';
 
--- One family for integers, one for floats and one for times, so that a constant of another of their types reaches the index: 38 is an
--- integer and 3000000000 a bigint. Times with and without zone are compared by the session's zone; that is sound for a value that is converted once
--- (a timestamptz column and a timestamp), not for a column (a timestamp column and a timestamptz), whose values it would order anew.
-CREATE OPERATOR FAMILY @extschema@.integer_ops USING castmatch_hnsw;
-CREATE OPERATOR FAMILY @extschema@.float_ops USING castmatch_hnsw;
-CREATE OPERATOR FAMILY @extschema@.datetime_ops USING castmatch_hnsw;
+-- The classes that both methods have. An operator class belongs to one method, so each statement is run for either.
+DO LANGUAGE plpgsql $do$
+DECLARE
+    method text;
+BEGIN
+    FOREACH method IN ARRAY ARRAY['castmatch_hnsw', 'castmatch_ivf'] LOOP
+        EXECUTE pg_catalog.replace($classes$
+            CREATE OPERATOR CLASS @extschema@.vector_l2_ops FOR TYPE @extschema@.vector USING method AS
+                OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_vector_l2();
+            CREATE OPERATOR CLASS @extschema@.vector_ip_ops FOR TYPE @extschema@.vector USING method AS
+                OPERATOR 1 @extschema@.<#> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_vector_ip();
+            CREATE OPERATOR CLASS @extschema@.vector_cosine_ops FOR TYPE @extschema@.vector USING method AS
+                OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_vector_cosine();
+            CREATE OPERATOR CLASS @extschema@.halfvec_l2_ops FOR TYPE @extschema@.halfvec USING method AS
+                OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_halfvec_l2();
+            CREATE OPERATOR CLASS @extschema@.halfvec_ip_ops FOR TYPE @extschema@.halfvec USING method AS
+                OPERATOR 1 @extschema@.<#> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_halfvec_ip();
+            CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE @extschema@.halfvec USING method AS
+                OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_halfvec_cosine();
 
-CREATE OPERATOR CLASS @extschema@.bool_ops DEFAULT FOR TYPE boolean USING castmatch_hnsw AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_bool();
-CREATE OPERATOR CLASS @extschema@.int2_ops DEFAULT FOR TYPE smallint USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_int2();
-CREATE OPERATOR CLASS @extschema@.int4_ops DEFAULT FOR TYPE integer USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_int4();
-CREATE OPERATOR CLASS @extschema@.int8_ops DEFAULT FOR TYPE bigint USING castmatch_hnsw FAMILY @extschema@.integer_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_int8();
-CREATE OPERATOR CLASS @extschema@.float4_ops DEFAULT FOR TYPE real USING castmatch_hnsw FAMILY @extschema@.float_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_float4();
-CREATE OPERATOR CLASS @extschema@.float8_ops DEFAULT FOR TYPE double precision USING castmatch_hnsw FAMILY @extschema@.float_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_float8();
-CREATE OPERATOR CLASS @extschema@.numeric_ops DEFAULT FOR TYPE numeric USING castmatch_hnsw AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_numeric();
-CREATE OPERATOR CLASS @extschema@.date_ops DEFAULT FOR TYPE date USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_date();
-CREATE OPERATOR CLASS @extschema@.timestamp_ops DEFAULT FOR TYPE timestamp USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_timestamp();
-CREATE OPERATOR CLASS @extschema@.timestamptz_ops DEFAULT FOR TYPE timestamp with time zone USING castmatch_hnsw FAMILY @extschema@.datetime_ops AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_timestamptz();
-CREATE OPERATOR CLASS @extschema@.oid_ops DEFAULT FOR TYPE oid USING castmatch_hnsw AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_oid();
-CREATE OPERATOR CLASS @extschema@.uuid_ops DEFAULT FOR TYPE uuid USING castmatch_hnsw AS
-    OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
-    FUNCTION 1 castmatch.index_key_uuid();
-CREATE OPERATOR CLASS @extschema@.enum_ops DEFAULT FOR TYPE anyenum USING castmatch_hnsw AS
-    OPERATOR 3 pg_catalog.=,
-    FUNCTION 1 castmatch.index_key_enum();
-CREATE OPERATOR CLASS @extschema@.text_ops DEFAULT FOR TYPE text USING castmatch_hnsw AS
-    OPERATOR 3 pg_catalog.=,
-    FUNCTION 1 castmatch.index_key_text();
-CREATE OPERATOR CLASS @extschema@.bpchar_ops DEFAULT FOR TYPE bpchar USING castmatch_hnsw AS
-    OPERATOR 3 pg_catalog.=,
-    FUNCTION 1 castmatch.index_key_bpchar();
-CREATE OPERATOR CLASS @extschema@.int2_array_ops DEFAULT FOR TYPE smallint[] USING castmatch_hnsw AS
-    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
-    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
-    FUNCTION 1 castmatch.index_key_int2_array();
-CREATE OPERATOR CLASS @extschema@.int4_array_ops DEFAULT FOR TYPE integer[] USING castmatch_hnsw AS
-    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
-    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
-    FUNCTION 1 castmatch.index_key_int4_array();
-CREATE OPERATOR CLASS @extschema@.int8_array_ops DEFAULT FOR TYPE bigint[] USING castmatch_hnsw AS
-    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
-    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
-    FUNCTION 1 castmatch.index_key_int8_array();
-CREATE OPERATOR CLASS @extschema@.text_array_ops DEFAULT FOR TYPE text[] USING castmatch_hnsw AS
-    OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
-    OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
-    FUNCTION 1 castmatch.index_key_text_array();
-ALTER OPERATOR FAMILY @extschema@.integer_ops USING castmatch_hnsw ADD
-    OPERATOR 1 pg_catalog.< (smallint, integer), OPERATOR 2 pg_catalog.<= (smallint, integer), OPERATOR 3 pg_catalog.= (smallint, integer), OPERATOR 4 pg_catalog.>= (smallint, integer), OPERATOR 5 pg_catalog.> (smallint, integer),
-    OPERATOR 1 pg_catalog.< (smallint, bigint), OPERATOR 2 pg_catalog.<= (smallint, bigint), OPERATOR 3 pg_catalog.= (smallint, bigint), OPERATOR 4 pg_catalog.>= (smallint, bigint), OPERATOR 5 pg_catalog.> (smallint, bigint),
-    OPERATOR 1 pg_catalog.< (integer, smallint), OPERATOR 2 pg_catalog.<= (integer, smallint), OPERATOR 3 pg_catalog.= (integer, smallint), OPERATOR 4 pg_catalog.>= (integer, smallint), OPERATOR 5 pg_catalog.> (integer, smallint),
-    OPERATOR 1 pg_catalog.< (integer, bigint), OPERATOR 2 pg_catalog.<= (integer, bigint), OPERATOR 3 pg_catalog.= (integer, bigint), OPERATOR 4 pg_catalog.>= (integer, bigint), OPERATOR 5 pg_catalog.> (integer, bigint),
-    OPERATOR 1 pg_catalog.< (bigint, smallint), OPERATOR 2 pg_catalog.<= (bigint, smallint), OPERATOR 3 pg_catalog.= (bigint, smallint), OPERATOR 4 pg_catalog.>= (bigint, smallint), OPERATOR 5 pg_catalog.> (bigint, smallint),
-    OPERATOR 1 pg_catalog.< (bigint, integer), OPERATOR 2 pg_catalog.<= (bigint, integer), OPERATOR 3 pg_catalog.= (bigint, integer), OPERATOR 4 pg_catalog.>= (bigint, integer), OPERATOR 5 pg_catalog.> (bigint, integer);
-ALTER OPERATOR FAMILY @extschema@.float_ops USING castmatch_hnsw ADD
-    OPERATOR 1 pg_catalog.< (real, double precision), OPERATOR 2 pg_catalog.<= (real, double precision), OPERATOR 3 pg_catalog.= (real, double precision), OPERATOR 4 pg_catalog.>= (real, double precision), OPERATOR 5 pg_catalog.> (real, double precision),
-    OPERATOR 1 pg_catalog.< (double precision, real), OPERATOR 2 pg_catalog.<= (double precision, real), OPERATOR 3 pg_catalog.= (double precision, real), OPERATOR 4 pg_catalog.>= (double precision, real), OPERATOR 5 pg_catalog.> (double precision, real);
-ALTER OPERATOR FAMILY @extschema@.datetime_ops USING castmatch_hnsw ADD
-    OPERATOR 1 pg_catalog.< (date, timestamp), OPERATOR 2 pg_catalog.<= (date, timestamp), OPERATOR 3 pg_catalog.= (date, timestamp), OPERATOR 4 pg_catalog.>= (date, timestamp), OPERATOR 5 pg_catalog.> (date, timestamp),
-    OPERATOR 1 pg_catalog.< (timestamp, date), OPERATOR 2 pg_catalog.<= (timestamp, date), OPERATOR 3 pg_catalog.= (timestamp, date), OPERATOR 4 pg_catalog.>= (timestamp, date), OPERATOR 5 pg_catalog.> (timestamp, date),
-    OPERATOR 1 pg_catalog.< (timestamptz, timestamp), OPERATOR 2 pg_catalog.<= (timestamptz, timestamp), OPERATOR 3 pg_catalog.= (timestamptz, timestamp), OPERATOR 4 pg_catalog.>= (timestamptz, timestamp), OPERATOR 5 pg_catalog.> (timestamptz, timestamp),
-    OPERATOR 1 pg_catalog.< (timestamptz, date), OPERATOR 2 pg_catalog.<= (timestamptz, date), OPERATOR 3 pg_catalog.= (timestamptz, date), OPERATOR 4 pg_catalog.>= (timestamptz, date), OPERATOR 5 pg_catalog.> (timestamptz, date);
+            -- Filter columns: strategies 1 to 5 are those of a btree, 6 and 7 are && and @>. The classes are defaults, so that an index names its columns only.
+            -- One family for integers, one for floats and one for times, so that a constant of another of their types reaches the index: 38 is an
+            -- integer and 3000000000 a bigint. Times with and without zone are compared by the session's zone; that is sound for a value that is converted once
+            -- (a timestamptz column and a timestamp), not for a column (a timestamp column and a timestamptz), whose values it would order anew.
+            CREATE OPERATOR FAMILY @extschema@.integer_ops USING method;
+            CREATE OPERATOR FAMILY @extschema@.float_ops USING method;
+            CREATE OPERATOR FAMILY @extschema@.datetime_ops USING method;
+
+            CREATE OPERATOR CLASS @extschema@.bool_ops DEFAULT FOR TYPE boolean USING method AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_bool();
+            CREATE OPERATOR CLASS @extschema@.int2_ops DEFAULT FOR TYPE smallint USING method FAMILY @extschema@.integer_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_int2();
+            CREATE OPERATOR CLASS @extschema@.int4_ops DEFAULT FOR TYPE integer USING method FAMILY @extschema@.integer_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_int4();
+            CREATE OPERATOR CLASS @extschema@.int8_ops DEFAULT FOR TYPE bigint USING method FAMILY @extschema@.integer_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_int8();
+            CREATE OPERATOR CLASS @extschema@.float4_ops DEFAULT FOR TYPE real USING method FAMILY @extschema@.float_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_float4();
+            CREATE OPERATOR CLASS @extschema@.float8_ops DEFAULT FOR TYPE double precision USING method FAMILY @extschema@.float_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_float8();
+            CREATE OPERATOR CLASS @extschema@.numeric_ops DEFAULT FOR TYPE numeric USING method AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_numeric();
+            CREATE OPERATOR CLASS @extschema@.date_ops DEFAULT FOR TYPE date USING method FAMILY @extschema@.datetime_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_date();
+            CREATE OPERATOR CLASS @extschema@.timestamp_ops DEFAULT FOR TYPE timestamp USING method FAMILY @extschema@.datetime_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_timestamp();
+            CREATE OPERATOR CLASS @extschema@.timestamptz_ops DEFAULT FOR TYPE timestamp with time zone USING method FAMILY @extschema@.datetime_ops AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_timestamptz();
+            CREATE OPERATOR CLASS @extschema@.oid_ops DEFAULT FOR TYPE oid USING method AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_oid();
+            CREATE OPERATOR CLASS @extschema@.uuid_ops DEFAULT FOR TYPE uuid USING method AS
+                OPERATOR 1 pg_catalog.<, OPERATOR 2 pg_catalog.<=, OPERATOR 3 pg_catalog.=, OPERATOR 4 pg_catalog.>=, OPERATOR 5 pg_catalog.>,
+                FUNCTION 1 castmatch.index_key_uuid();
+            CREATE OPERATOR CLASS @extschema@.enum_ops DEFAULT FOR TYPE anyenum USING method AS
+                OPERATOR 3 pg_catalog.=,
+                FUNCTION 1 castmatch.index_key_enum();
+            CREATE OPERATOR CLASS @extschema@.text_ops DEFAULT FOR TYPE text USING method AS
+                OPERATOR 3 pg_catalog.=,
+                FUNCTION 1 castmatch.index_key_text();
+            CREATE OPERATOR CLASS @extschema@.bpchar_ops DEFAULT FOR TYPE bpchar USING method AS
+                OPERATOR 3 pg_catalog.=,
+                FUNCTION 1 castmatch.index_key_bpchar();
+            CREATE OPERATOR CLASS @extschema@.int2_array_ops DEFAULT FOR TYPE smallint[] USING method AS
+                OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+                OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+                FUNCTION 1 castmatch.index_key_int2_array();
+            CREATE OPERATOR CLASS @extschema@.int4_array_ops DEFAULT FOR TYPE integer[] USING method AS
+                OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+                OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+                FUNCTION 1 castmatch.index_key_int4_array();
+            CREATE OPERATOR CLASS @extschema@.int8_array_ops DEFAULT FOR TYPE bigint[] USING method AS
+                OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+                OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+                FUNCTION 1 castmatch.index_key_int8_array();
+            CREATE OPERATOR CLASS @extschema@.text_array_ops DEFAULT FOR TYPE text[] USING method AS
+                OPERATOR 6 pg_catalog.&& (anyarray, anyarray),
+                OPERATOR 7 pg_catalog.@> (anyarray, anyarray),
+                FUNCTION 1 castmatch.index_key_text_array();
+            ALTER OPERATOR FAMILY @extschema@.integer_ops USING method ADD
+                OPERATOR 1 pg_catalog.< (smallint, integer), OPERATOR 2 pg_catalog.<= (smallint, integer), OPERATOR 3 pg_catalog.= (smallint, integer), OPERATOR 4 pg_catalog.>= (smallint, integer), OPERATOR 5 pg_catalog.> (smallint, integer),
+                OPERATOR 1 pg_catalog.< (smallint, bigint), OPERATOR 2 pg_catalog.<= (smallint, bigint), OPERATOR 3 pg_catalog.= (smallint, bigint), OPERATOR 4 pg_catalog.>= (smallint, bigint), OPERATOR 5 pg_catalog.> (smallint, bigint),
+                OPERATOR 1 pg_catalog.< (integer, smallint), OPERATOR 2 pg_catalog.<= (integer, smallint), OPERATOR 3 pg_catalog.= (integer, smallint), OPERATOR 4 pg_catalog.>= (integer, smallint), OPERATOR 5 pg_catalog.> (integer, smallint),
+                OPERATOR 1 pg_catalog.< (integer, bigint), OPERATOR 2 pg_catalog.<= (integer, bigint), OPERATOR 3 pg_catalog.= (integer, bigint), OPERATOR 4 pg_catalog.>= (integer, bigint), OPERATOR 5 pg_catalog.> (integer, bigint),
+                OPERATOR 1 pg_catalog.< (bigint, smallint), OPERATOR 2 pg_catalog.<= (bigint, smallint), OPERATOR 3 pg_catalog.= (bigint, smallint), OPERATOR 4 pg_catalog.>= (bigint, smallint), OPERATOR 5 pg_catalog.> (bigint, smallint),
+                OPERATOR 1 pg_catalog.< (bigint, integer), OPERATOR 2 pg_catalog.<= (bigint, integer), OPERATOR 3 pg_catalog.= (bigint, integer), OPERATOR 4 pg_catalog.>= (bigint, integer), OPERATOR 5 pg_catalog.> (bigint, integer);
+            ALTER OPERATOR FAMILY @extschema@.float_ops USING method ADD
+                OPERATOR 1 pg_catalog.< (real, double precision), OPERATOR 2 pg_catalog.<= (real, double precision), OPERATOR 3 pg_catalog.= (real, double precision), OPERATOR 4 pg_catalog.>= (real, double precision), OPERATOR 5 pg_catalog.> (real, double precision),
+                OPERATOR 1 pg_catalog.< (double precision, real), OPERATOR 2 pg_catalog.<= (double precision, real), OPERATOR 3 pg_catalog.= (double precision, real), OPERATOR 4 pg_catalog.>= (double precision, real), OPERATOR 5 pg_catalog.> (double precision, real);
+            ALTER OPERATOR FAMILY @extschema@.datetime_ops USING method ADD
+                OPERATOR 1 pg_catalog.< (date, timestamp), OPERATOR 2 pg_catalog.<= (date, timestamp), OPERATOR 3 pg_catalog.= (date, timestamp), OPERATOR 4 pg_catalog.>= (date, timestamp), OPERATOR 5 pg_catalog.> (date, timestamp),
+                OPERATOR 1 pg_catalog.< (timestamp, date), OPERATOR 2 pg_catalog.<= (timestamp, date), OPERATOR 3 pg_catalog.= (timestamp, date), OPERATOR 4 pg_catalog.>= (timestamp, date), OPERATOR 5 pg_catalog.> (timestamp, date),
+                OPERATOR 1 pg_catalog.< (timestamptz, timestamp), OPERATOR 2 pg_catalog.<= (timestamptz, timestamp), OPERATOR 3 pg_catalog.= (timestamptz, timestamp), OPERATOR 4 pg_catalog.>= (timestamptz, timestamp), OPERATOR 5 pg_catalog.> (timestamptz, timestamp),
+                OPERATOR 1 pg_catalog.< (timestamptz, date), OPERATOR 2 pg_catalog.<= (timestamptz, date), OPERATOR 3 pg_catalog.= (timestamptz, date), OPERATOR 4 pg_catalog.>= (timestamptz, date), OPERATOR 5 pg_catalog.> (timestamptz, date);
+        $classes$, 'USING method', pg_catalog.concat('USING ', method));
+    END LOOP;
+END;
+$do$;
+
+-- Codes of one bit a dimension, those of castmatch_ivf, say nothing of a taxicab distance.
+CREATE OPERATOR CLASS @extschema@.vector_l1_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_vector_l1();
+CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_halfvec_l1();
 
 -- Each checks that the caller owns the index or belongs to pg_monitor.
 CREATE FUNCTION castmatch.verify_index(index regclass) RETURNS TABLE (check_name text, ok boolean, detail text)
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000 ROWS 12 AS 'MODULE_PATHNAME', 'verify_index_wrapper';
-COMMENT ON FUNCTION castmatch.verify_index(regclass) IS 'check a castmatch index against its format, its graph and its table';
+COMMENT ON FUNCTION castmatch.verify_index(regclass) IS 'check a castmatch index against its format, its own structure and its table';
 
 CREATE FUNCTION castmatch.prewarm(index regclass) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 10000 AS 'MODULE_PATHNAME', 'prewarm_wrapper';

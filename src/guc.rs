@@ -16,6 +16,8 @@ static WINDOW_MESSAGES: GucSetting<i32> = GucSetting::<i32>::new(10);
 static WINDOW_TOKENS: GucSetting<i32> = GucSetting::<i32>::new(3000);
 /// Candidates that a search of a graph index keeps.
 static EF_SEARCH: GucSetting<i32> = GucSetting::<i32>::new(40);
+/// Lists that a search of an inverted file looks at before its first row.
+static PROBES: GucSetting<i32> = GucSetting::<i32>::new(0);
 /// How sure a scan is that it returns rows in the order of their distance.
 static RERANK_CONFIDENCE: GucSetting<f64> = GucSetting::<f64>::new(3.0);
 /// Memory of the cache that all backends share, MiB.
@@ -91,6 +93,16 @@ pub fn register() {
         &EF_SEARCH,
         1,
         MAX_EF_SEARCH as i32,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+    GucRegistry::define_int_guc(
+        c"castmatch.probes",
+        c"Number of lists that a search of a castmatch_ivf index looks at before its first row.",
+        c"0 goes by the lists' distances from the query. A statement that asks for more rows has further lists looked at.",
+        &PROBES,
+        0,
+        MAX_PROBES as i32,
         GucContext::Userset,
         GucFlags::empty(),
     );
@@ -288,6 +300,14 @@ pub const MAX_EF_SEARCH: usize = 10_000;
 /// `castmatch.ef_search`.
 pub fn ef_search() -> usize {
     usize::try_from(EF_SEARCH.get()).unwrap_or(40)
+}
+
+/// The largest value of `castmatch.probes`: that of the option `lists`.
+const MAX_PROBES: usize = 65_536;
+
+/// `castmatch.probes`; 0 leaves the choice to the scan.
+pub fn probes() -> usize {
+    usize::try_from(PROBES.get()).unwrap_or(0)
 }
 
 /// `castmatch.rerank_confidence`.

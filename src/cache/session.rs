@@ -5,7 +5,7 @@ use castmatch_engine::cache::Kind;
 use castmatch_engine::cache::key::Key;
 
 /// Settings that results of searches depend on: how values are written, which plan finds the rows, how hard the index looks.
-const SETTINGS: [&core::ffi::CStr; 17] = [
+const SETTINGS: [&core::ffi::CStr; 18] = [
     c"TimeZone",
     c"DateStyle",
     c"IntervalStyle",
@@ -16,6 +16,7 @@ const SETTINGS: [&core::ffi::CStr; 17] = [
     c"lc_numeric",
     c"lc_time",
     c"castmatch.ef_search",
+    c"castmatch.probes",
     c"castmatch.rerank_confidence",
     c"enable_indexscan",
     c"enable_bitmapscan",

@@ -131,7 +131,8 @@ pub fn semantic(
         filter = filter.compiled.sql,
     );
     let query = Value::datum(types.vector, Some(vector_datum(query)?));
-    // An index that keeps fewer candidates than rows are wanted finds them in several rounds, which cost more.
+    // A graph index that keeps fewer candidates than rows are wanted finds them in several rounds, which cost more. An inverted file goes on
+    // to further lists by itself.
     let kept = limit.min(guc::MAX_EF_SEARCH);
     let rows = if kept > guc::ef_search() {
         let kept = CString::new(kept.to_string()).unwrap_or_default();

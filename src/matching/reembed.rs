@@ -60,6 +60,7 @@ fn begin(attachment: &Attachment, model: &str) -> Result<()> {
     let model = resolve_model(Some(model))?;
     // Asked for before anything is changed.
     let dimensions = client::dimensions(&model)?;
+    vector_index::check_dimensions(&attachment.index_method, dimensions)?;
     let version = client::version_text(&model)?;
     let types = catalog::extension_types()?;
     let column = session(Access::ReadWrite, |session| {

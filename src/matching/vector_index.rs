@@ -12,8 +12,12 @@ use crate::pg::value::Value;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+/// The inverted file.
+const IVF: &str = "castmatch_ivf";
 /// Access methods that a vector index of an attached table can have.
-pub const METHODS: [&str; 2] = ["castmatch_hnsw", "castmatch_ivf"];
+pub const METHODS: [&str; 2] = ["castmatch_hnsw", IVF];
+/// Most dimensions of a vector in an index of [`IVF`]; the other method takes as many as the type has.
+const IVF_DIMENSIONS: usize = 4_000;
 /// A table with fewer rows to embed gets its index at once.
 pub const BACKLOG: i64 = 1_000;
 /// Part of the name of every index that castmatch makes.
@@ -36,7 +40,7 @@ pub struct Definition<'a> {
 /// The access method of that name.
 ///
 /// # Errors
-/// 22023 for a name that is none of [`METHODS`], 0A000 for one that this version does not have.
+/// 22023 for a name that is none of [`METHODS`], 0A000 for one that the extension in this database is too old to have.
 pub fn check_method(name: &str) -> Result<pg_sys::Oid> {
     if !METHODS.contains(&name) {
         return Err(
@@ -48,8 +52,25 @@ pub fn check_method(name: &str) -> Result<pg_sys::Oid> {
         crate::error::unsupported(format!(
             "index method \"{name}\" is not available in this version"
         ))
-        .set_hint("Use castmatch_hnsw.")
+        .set_hint("Update the extension: ALTER EXTENSION castmatch UPDATE;")
     })
+}
+
+/// Refuses vectors that no index of the method holds, before rows are embedded for it.
+///
+/// # Errors
+/// 54000 with both numbers.
+pub fn check_dimensions(method: &str, dimensions: usize) -> Result<()> {
+    if method == IVF && dimensions > IVF_DIMENSIONS {
+        return Err(error(
+            PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            format!(
+                "the model has {dimensions} dimensions, and an index of {IVF} takes at most {IVF_DIMENSIONS}"
+            ),
+        )
+        .set_hint("Attach the table with index_method => 'castmatch_hnsw'."));
+    }
+    Ok(())
 }
 
 impl Definition<'_> {

@@ -13,7 +13,7 @@ pub use steps::{queue_all, queue_rows};
 use crate::embed::{client, resolve_model};
 use crate::error::{Result, error, invalid_argument, null_argument};
 use crate::matching::attachment::{Attachment, relation_name};
-use crate::matching::target;
+use crate::matching::{target, vector_index};
 use crate::pg::catalog;
 use crate::pg::role::current;
 use crate::pg::spi::{Access, session};
@@ -95,6 +95,7 @@ fn attach(
     })?;
     // The model's width decides the column's; asked for before anything is changed.
     let dimensions = client::dimensions(&plan.model)?;
+    vector_index::check_dimensions(&plan.index_method, dimensions)?;
     let version = client::version_text(&plan.model)?;
     steps::carry_out(&plan, dimensions, &version)?;
     Ok(())

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use postgres::{Client, Row};
 
+use crate::method::Method;
 use crate::opclass::OperatorClass;
 use crate::query::{column, run, value};
 use crate::vectors;
@@ -19,6 +20,8 @@ pub type Rows = BTreeMap<i64, i32>;
 pub struct Index {
     /// Name of the table.
     pub table: String,
+    /// Access method of the index.
+    pub method: Method,
     /// Operator class of the index.
     pub class: OperatorClass,
     /// Dimensions of the vectors.
@@ -49,11 +52,19 @@ impl Index {
         });
         Self {
             table: table.to_owned(),
+            method: Method::Hnsw,
             class,
             dims,
             seed,
             filters: "",
         }
+    }
+
+    /// With an index of that method; without, it is castmatch_hnsw.
+    #[must_use]
+    pub fn by(mut self, method: Method) -> Self {
+        self.method = method;
+        self
     }
 
     /// With the version and the number of touches as filter columns: a touch is then a new entry of the index.
@@ -126,7 +137,8 @@ impl Index {
             format!("WITH ({with})")
         };
         let (name, table, class, filters) = (self.name(), &self.table, self.class.name, self.filters);
-        format!("CREATE INDEX {how} {name} ON {table} USING castmatch_hnsw (e {class}{filters}) {options}")
+        let method = self.method;
+        format!("CREATE INDEX {how} {name} ON {table} USING {method} (e {class}{filters}) {options}")
     }
 
     /// Builds the index.
@@ -236,13 +248,13 @@ impl Index {
         live
     }
 
-    /// Share of the rows that a search for their own vector finds (or one as near), with that `ef_search`.
+    /// Share of the rows that a search for their own vector finds (or one as near), with that effort.
     ///
     /// # Panics
     /// If the query fails.
-    pub fn self_search(&self, client: &mut Client, ef_search: u32) -> f64 {
+    pub fn self_search(&self, client: &mut Client, effort: u32) -> f64 {
         let (table, operator) = (&self.table, self.class.operator);
-        run(client, &format!("SET castmatch.ef_search = {ef_search}"));
+        run(client, &self.method.set_effort(effort));
         let share = value(
             client,
             &format!(
@@ -252,7 +264,7 @@ impl Index {
                  WHERE a.e IS NOT NULL"
             ),
         );
-        run(client, "RESET castmatch.ef_search");
+        run(client, &self.method.reset_effort());
         share
     }
 

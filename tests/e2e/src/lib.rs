@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod http;
 pub mod index;
 pub mod ledger;
+pub mod method;
 pub mod opclass;
 pub mod place;
 pub mod poll;

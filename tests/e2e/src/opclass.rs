@@ -1,6 +1,6 @@
 //! The operator classes of the index, and how to write them in SQL.
 
-/// An operator class of castmatch_hnsw.
+/// An operator class of castmatch_hnsw or of both methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorClass {
     /// Its name.
@@ -21,6 +21,8 @@ const fn class(name: &'static str, element: &'static str, operator: &'static str
 
 /// Euclidean distance of single-precision vectors, for tests in which the metric makes no difference.
 pub const VECTOR_L2: OperatorClass = class("vector_l2_ops", "vector", "<->");
+/// Taxicab distance, which castmatch_hnsw alone has.
+pub const VECTOR_L1: OperatorClass = class("vector_l1_ops", "vector", "<+>");
 /// Cosine distance of half-precision vectors: the other element type, and vectors normalised by the index.
 pub const HALFVEC_COSINE: OperatorClass = class("halfvec_cosine_ops", "halfvec", "<=>");
 
@@ -29,9 +31,11 @@ pub const ALL: [OperatorClass; 8] = [
     VECTOR_L2,
     class("vector_ip_ops", "vector", "<#>"),
     class("vector_cosine_ops", "vector", "<=>"),
-    class("vector_l1_ops", "vector", "<+>"),
+    VECTOR_L1,
     class("halfvec_l2_ops", "halfvec", "<->"),
     class("halfvec_ip_ops", "halfvec", "<#>"),
     HALFVEC_COSINE,
     class("halfvec_l1_ops", "halfvec", "<+>"),
 ];
+/// Those of castmatch_ivf: none of the taxicab distance.
+pub const OF_IVF: [OperatorClass; 6] = [ALL[0], ALL[1], ALL[2], ALL[4], ALL[5], ALL[6]];

@@ -19,6 +19,8 @@ CREATE TABLE no_key (id integer, body text);
 CREATE TABLE two_keys (a integer, b integer, body text, PRIMARY KEY (a, b));
 CREATE TABLE other_keys (id integer PRIMARY KEY, nullable integer UNIQUE, body text, lax integer NOT NULL UNIQUE DEFERRABLE, part integer NOT NULL);
 CREATE UNIQUE INDEX ON other_keys (part) WHERE part > 0;
+-- Never asked for a vector: its dimensions are enough.
+SELECT castmatch.create_model('wide', 'embedding', 'openai', '{"url": "http://127.0.0.1:9/v1", "dimensions": 4096}');
 
 \t on
 \pset format unaligned
@@ -34,7 +36,7 @@ SELECT a, failure('SELECT castmatch.attach(' || a || ')') FROM unnest(ARRAY[
     '''other_keys'', ''{body}'', key => ''{lax}''', '''other_keys'', ''{body}'', key => ''{part}''',
     '''plain'', ''{body}'', embedding => NULL', '''plain'', ''{body}'', embedding => ''body''', '''plain'', ''{body}'', embedding => ''small''', '''plain'', ''{body}'', embedding => ''computed''', '''plain'', ''{body}'', filters => ''{id,id}''', '''plain'', ''{body}'', model => ''no-such-model''',
     '''plain'', ''{body}'', filters => ''{nothing}''', '''plain'', ''{body}'', filters => ''{NULL}''', '''plain'', ''{body}'', text_config => NULL', '''plain'', ''{body}'', text_config => ''klingon''',
-    '''plain'', ''{body}'', index_method => NULL', '''plain'', ''{body}'', index_method => ''hnsw''', '''plain'', ''{body}'', index_method => ''btree''', '''plain'', ''{body}'', index_method => ''castmatch_ivf''', '''plain'', ''{body}'', filters => ''{doc}''',
+    '''plain'', ''{body}'', index_method => NULL', '''plain'', ''{body}'', index_method => ''hnsw''', '''plain'', ''{body}'', index_method => ''btree''', '''plain'', ''{body}'', index_method => ''castmatch_ivf'', filters => ''{doc}''', '''plain'', ''{body}'', index_method => ''castmatch_ivf'', model => ''wide''', '''plain'', ''{body}'', filters => ''{doc}''',
     '''plain'', ''{body}'', embed_mode => NULL', '''plain'', ''{body}'', embed_mode => ''sometimes'''
 ]) a;
 -- Tables that are not attached.
@@ -293,5 +295,6 @@ SET client_min_messages = warning;
 SELECT count(*) AS detached FROM (SELECT castmatch.detach(target) FROM castmatch.attachments ORDER BY target) d;
 DROP SCHEMA attaching, attaching_too CASCADE;
 DROP FOREIGN DATA WRAPPER attaching_wrapper CASCADE;
+SELECT castmatch.drop_model('wide');
 DROP ROLE regress_attach_other;
 SELECT count(*) AS attached FROM castmatch.attachments;

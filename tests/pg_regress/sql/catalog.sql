@@ -43,7 +43,8 @@ ORDER BY oprname COLLATE "C", o.oid::regoperator::text COLLATE "C";
 SELECT amname AS method, opcname AS class, opcintype::regtype AS type, opcdefault AS "default" FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
 WHERE opcintype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY amname, opcname;
 SELECT amname AS method, amopopr::regoperator AS operator, amopstrategy AS strategy FROM pg_amop o JOIN pg_am a ON a.oid = amopmethod
-WHERE amoplefttype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY amname, amoplefttype::regtype::text, amopstrategy;
+WHERE amoplefttype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY amname, amoplefttype::regtype::text, amopstrategy,
+    amopopr::regoperator::text COLLATE "C";
 
 -- Casts
 SELECT castsource::regtype AS source, casttarget::regtype AS target, castfunc::regprocedure AS function,

@@ -1,6 +1,7 @@
 //! Tables of every kind, attached in every way: partitions, keys of several columns, rows embedded as they are written, renames.
 
 use castmatch_e2e::cluster::{Cluster, Options};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::query::{column, fails_with, run, value};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -269,20 +270,30 @@ fn a_large_table_gets_its_index_after_its_rows_are_embedded() {
     run(
         client,
         "CREATE TABLE large (id integer PRIMARY KEY, bio text);
-         INSERT INTO large SELECT i, 'part ' || i FROM generate_series(1, 1500) i; SELECT castmatch.attach('large', '{bio}')",
+         INSERT INTO large SELECT i, 'part ' || i FROM generate_series(1, 1500) i",
     );
-    let indexes = "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-        WHERE i.indrelid = 'large'::regclass AND m.amname = 'castmatch_hnsw' AND i.indisvalid";
-    assert_eq!(value::<i64>(client, indexes), 0, "not before");
-    sync(client, "large");
-    castmatch_e2e::poll::eventually(crate::setting::SOON, "the index is built", || {
-        (value::<i64>(client, indexes) == 1).then_some(())
-    });
-    assert_eq!(missing(client, "large"), 0);
-    run(client, "SELECT castmatch.detach('large', drop_embedding => true)");
-    assert_eq!(objects_left(client), [""; 0]);
+    let indexes = |method: Method| {
+        format!(
+            "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
+             WHERE i.indrelid = 'large'::regclass AND m.amname = '{method}' AND i.indisvalid"
+        )
+    };
+    for method in Method::ALL {
+        run(
+            client,
+            &format!("SELECT castmatch.attach('large', '{{bio}}', index_method => '{method}')"),
+        );
+        assert_eq!(value::<i64>(client, &indexes(method)), 0, "not before");
+        sync(client, "large");
+        castmatch_e2e::poll::eventually(crate::setting::SOON, "the index is built", || {
+            (value::<i64>(client, &indexes(method)) == 1).then_some(())
+        });
+        assert_eq!(missing(client, "large"), 0);
+        run(client, "SELECT castmatch.detach('large', drop_embedding => true)");
+        assert_eq!(objects_left(client), [""; 0]);
+    }
     // A small one, and one whose vectors are there, at once.
     attached_talents(client);
-    let small = indexes.replace("large", "talents");
+    let small = indexes(Method::Hnsw).replace("large", "talents");
     assert_eq!(value::<i64>(client, &small), 1);
 }

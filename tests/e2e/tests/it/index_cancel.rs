@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::Index;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::VECTOR_L2;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{column, run, value};
@@ -14,8 +15,13 @@ use castmatch_e2e::scale::scaled;
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, database, plain, report, searcher, some_moment, vacuum};
+use crate::index_setting::{DATABASE, database, plain, recall_floor, report, searcher, some_moment, vacuum};
 use crate::setting::SOON;
+
+castmatch_e2e::for_each_method! {
+    t1_cancelled_index_work_ends_promptly,
+    t1_errors_inside_exception_blocks_leave_nothing_held,
+}
 
 const SEED: u64 = 57_014;
 /// Longest wait from the cancel to the error on a busy machine; the aim on an idle one is 200 ms.
@@ -49,8 +55,12 @@ fn operation(name: &'static str, before: &str, statement: String) -> Operation {
 }
 
 fn operations(table: &Index, plenty: &Index) -> Vec<Operation> {
+    let method = table.method;
     let (name, rows) = (&table.table, &plenty.table);
-    let build = plenty.build_statement("", "m = 24, ef_construction = 200");
+    let build = plenty.build_statement(
+        "",
+        method.either("m = 24, ef_construction = 200", "lists = 100, refine_bits = 3"),
+    );
     let drop_index = format!("DROP INDEX IF EXISTS {}", plenty.name());
     let threads = "SET min_parallel_table_scan_size = 0; SET max_parallel_maintenance_workers";
     let nearest = table.nearest_sql(&table.query(1), i64::MAX, "");
@@ -63,7 +73,7 @@ fn operations(table: &Index, plenty: &Index) -> Vec<Operation> {
         "DELETE FROM {name} WHERE id > 1000000; INSERT INTO {name} (id, version, e)
          SELECT id + 1000000, 0, e FROM {name} WHERE id <= 2000; DELETE FROM {name} WHERE id > 1000000"
     );
-    // Codes of 32 bits, the default of so few dimensions, need no sample; an expression that takes its time makes that of others long.
+    // Codes of 32 bits, the default of a graph of so few dimensions, need no sample; an expression that takes its time makes that of others long.
     let slowly = "CREATE OR REPLACE FUNCTION slowly(v vector) RETURNS vector LANGUAGE plpgsql IMMUTABLE AS
         'BEGIN FOR i IN 1..1000 LOOP END LOOP; RETURN v; END'";
     vec![
@@ -71,9 +81,9 @@ fn operations(table: &Index, plenty: &Index) -> Vec<Operation> {
             SAMPLED,
             &format!("{drop_index}; {slowly}"),
             format!(
-                "CREATE INDEX {} ON {rows} USING castmatch_hnsw ((slowly(e)::vector(32)) vector_l2_ops)
-                 WITH (code_bits = 4)",
-                plenty.name()
+                "CREATE INDEX {} ON {rows} USING {method} ((slowly(e)::vector(32)) vector_l2_ops) WITH ({})",
+                plenty.name(),
+                method.either("code_bits = 4", "lists = 50"),
             ),
         ),
         operation(
@@ -101,10 +111,10 @@ fn operations(table: &Index, plenty: &Index) -> Vec<Operation> {
         ),
         operation(
             "scan to the end",
-            "SET castmatch.ef_search = 10000",
+            &method.set_effort(10_000),
             format!("SELECT count(*) FROM ({nearest}) x"),
         ),
-        operation("scans", "SET castmatch.ef_search = 10000", lateral),
+        operation("scans", &method.set_effort(10_000), lateral),
         operation("vacuum", &churn, format!("VACUUM (INDEX_CLEANUP ON) {name}")),
         operation(
             "verify_index",
@@ -269,16 +279,15 @@ fn waits(cluster: &Cluster, admin: &mut Client, operation: &Operation, random: &
     found
 }
 
-#[test]
-fn t1_cancelled_index_work_ends_promptly() {
+fn t1_cancelled_index_work_ends_promptly(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let mut client = database(&cluster);
     let admin = &mut client;
-    let table = Index::table(admin, "cancelled", VECTOR_L2, 32);
+    let table = Index::table(admin, "cancelled", VECTOR_L2, 32).by(method);
     table.fill(admin, 1..6_001);
-    table.build(admin, "m = 16, ef_construction = 100");
-    let plenty = Index::table(admin, "plenty", VECTOR_L2, 32);
-    plenty.fill(admin, 1..scaled(4_000, 60_000));
+    table.build(admin, method.either("m = 16, ef_construction = 100", ""));
+    let plenty = Index::table(admin, "plenty", VECTOR_L2, 32).by(method);
+    plenty.fill(admin, 1..scaled(method.either(4_000, 12_000), 60_000));
     run(admin, "VACUUM ANALYZE cancelled, plenty");
     let mut random = Random::new(SEED);
     let mut all = Vec::new();
@@ -299,7 +308,7 @@ fn t1_cancelled_index_work_ends_promptly() {
     report(
         "T1",
         &format!(
-            "seed {SEED}, {} statements cancelled: median wait {:?}, p99 {:?}, longest {:?}",
+            "{method}, seed {SEED}, {} statements cancelled: median wait {:?}, p99 {:?}, longest {:?}",
             all.len(),
             all[all.len() / 2],
             all[rank],
@@ -311,14 +320,13 @@ fn t1_cancelled_index_work_ends_promptly() {
     table.assert_verified(admin);
     table.assert_exhaustive(admin, &table.query(2));
     let recall = table.recall(admin, 0..20, 10);
-    assert!(recall >= RECALL_FLOOR, "recall {recall}");
+    assert!(recall >= recall_floor(method), "recall {recall}");
 }
 
-#[test]
-fn t1_errors_inside_exception_blocks_leave_nothing_held() {
+fn t1_errors_inside_exception_blocks_leave_nothing_held(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "caught", VECTOR_L2, 16);
+    let index = Index::table(client, "caught", VECTOR_L2, 16).by(method);
     index.fill(client, 1..501);
     index.build(client, "");
     let query = index.query(1);

@@ -9,14 +9,24 @@ use std::time::{Duration, Instant};
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::Index;
 use castmatch_e2e::ledger::Writer;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::{HALFVEC_COSINE, VECTOR_L2};
 use castmatch_e2e::query::{column, run, value};
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
 use crate::index_setting::{
-    DATABASE, RECALL_FLOOR, StopOnDrop, database, plain, repeat, report, searcher, vacuum,
+    DATABASE, StopOnDrop, database, plain, recall_floor, repeat, report, searcher, vacuum,
 };
+
+castmatch_e2e::for_each_method! {
+    k1_mixed_load_of_eight_clients,
+    k3_reused_tids_do_not_show_in_an_open_scan,
+    k5_relation_extension_from_eight_clients,
+    create_index_concurrently_among_writers,
+    two_indexes_built_concurrently_do_not_wait_for_each_other_forever,
+    scans_to_the_end_among_writers_return_every_row,
+}
 
 /// Rows that no writer changes, on which recall is measured meanwhile.
 const FROZEN: i64 = 2_000;
@@ -31,22 +41,24 @@ fn watch_recall(index: &Index, client: &mut Client, stop: &AtomicBool, first: i6
         let filter = format!("WHERE id <= {FROZEN}");
         let recall = index.try_recall(client, number..number + 10, 10, &filter)?;
         lowest = lowest.min(recall);
-        assert!(recall >= RECALL_FLOOR, "recall {recall} of queries from {number}");
+        assert!(
+            recall >= recall_floor(index.method),
+            "recall {recall} of queries from {number}"
+        );
         Ok::<_, postgres::Error>(())
     });
     (lowest, rounds.unwrap())
 }
 
-#[test]
-fn k1_mixed_load_of_eight_clients() {
+fn k1_mixed_load_of_eight_clients(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "mixed", VECTOR_L2, 16);
+    let index = Index::table(client, "mixed", VECTOR_L2, 16).by(method);
     index.fill(client, 1..FROZEN + 1);
     index.build(client, "");
     let mut writers: Vec<Writer> = (1..=5).map(|number| Writer::new(&index, number, 400)).collect();
     let stop = AtomicBool::new(false);
-    let span = Duration::from_secs(scaled(10, 60));
+    let span = Duration::from_secs(scaled(method.either(10, 5), 60));
     let (mut transactions, mut vacuums, mut lowest, mut rounds) = (0, 0, 1.0_f64, 0);
     thread::scope(|scope| {
         let stopped = StopOnDrop(&stop);
@@ -97,11 +109,11 @@ fn k1_mixed_load_of_eight_clients() {
     );
     index.assert_verified(client);
     let recall = index.recall(client, 0..50, 10);
-    assert!(recall >= RECALL_FLOOR, "recall {recall}");
+    assert!(recall >= recall_floor(method), "recall {recall}");
     report(
         "K1",
         &format!(
-            "{span:?}: {transactions} transactions, {vacuums} vacuums, {rounds} recalls of 10 queries, lowest {lowest:.4}; \
+            "{method}, {span:?}: {transactions} transactions, {vacuums} vacuums, {rounds} recalls of 10 queries, lowest {lowest:.4}; \
              after it recall {recall:.4}, {reachable:.4} of {live} rows find themselves"
         ),
     );
@@ -117,16 +129,15 @@ fn fetched(client: &mut Client, rows: &str) -> Vec<(i64, f64)> {
         .collect()
 }
 
-#[test]
-fn k3_reused_tids_do_not_show_in_an_open_scan() {
+fn k3_reused_tids_do_not_show_in_an_open_scan(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
     let other = &mut cluster.connect(DATABASE, "postgres");
-    let index = Index::table(client, "reused", VECTOR_L2, 12);
+    let index = Index::table(client, "reused", VECTOR_L2, 12).by(method);
     index.fill(client, 1..1_001);
-    index.build(client, "m = 8, ef_construction = 32");
+    index.build(client, method.either("m = 8, ef_construction = 32", "lists = 10"));
     let table = &index.table;
-    let cycles = scaled(20, 1_000);
+    let cycles = scaled(method.either(20, 10), 1_000);
     let (mut next, mut reused) = (2_000, 0_i64);
     for cycle in 0..cycles {
         // Rows that are dead before the scan begins: vacuum may take their TIDs away while it is open.
@@ -187,18 +198,17 @@ fn k3_reused_tids_do_not_show_in_an_open_scan() {
     index.assert_verified(client);
     report(
         "K3",
-        &format!("{cycles} scans, {reused} TIDs used again under them"),
+        &format!("{method}: {cycles} scans, {reused} TIDs used again under them"),
     );
 }
 
-#[test]
-fn k5_relation_extension_from_eight_clients() {
+fn k5_relation_extension_from_eight_clients(method: Method) {
     const CLIENTS: i64 = 8;
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
     // Wide vectors: few entries to a page, so that nearly every insert needs a new one.
-    let index = Index::table(client, "storm", VECTOR_L2, 2_000);
-    index.build(client, "m = 8, ef_construction = 16");
+    let index = Index::table(client, "storm", VECTOR_L2, 2_000).by(method);
+    index.build(client, method.either("m = 8, ef_construction = 16", ""));
     let rows = scaled(100, 2_000);
     let start = Instant::now();
     thread::scope(|scope| {
@@ -228,16 +238,15 @@ fn k5_relation_extension_from_eight_clients() {
     report(
         "K5",
         &format!(
-            "{live} rows of 2000 dimensions by {CLIENTS} clients in {took:?}, {bytes} bytes, recall {recall:.4}"
+            "{method}: {live} rows of 2000 dimensions by {CLIENTS} clients in {took:?}, {bytes} bytes, recall {recall:.4}"
         ),
     );
 }
 
-#[test]
-fn create_index_concurrently_among_writers() {
+fn create_index_concurrently_among_writers(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "among", HALFVEC_COSINE, 24);
+    let index = Index::table(client, "among", HALFVEC_COSINE, 24).by(method);
     index.fill(client, 1..3_001);
     let mut writers: Vec<Writer> = (1..=4).map(|number| Writer::new(&index, number, 500)).collect();
     let stop = AtomicBool::new(false);
@@ -259,11 +268,14 @@ fn create_index_concurrently_among_writers() {
             }
             run(
                 client,
-                &index.build_statement("CONCURRENTLY", "m = 12, ef_construction = 48"),
+                &index.build_statement(
+                    "CONCURRENTLY",
+                    method.either("m = 12, ef_construction = 48", "lists = 30"),
+                ),
             );
             index.assert_exhaustive(client, &index.query(round));
             let recall = index.recall(client, 0..10, 10);
-            assert!(recall >= RECALL_FLOOR, "round {round}: recall {recall}");
+            assert!(recall >= recall_floor(method), "round {round}: recall {recall}");
         }
         drop(stopped);
         transactions = writing
@@ -281,17 +293,16 @@ fn create_index_concurrently_among_writers() {
     report(
         "CIC",
         &format!(
-            "{rounds} builds among {transactions} transactions, {reachable:.4} of the rows find themselves"
+            "{method}: {rounds} builds among {transactions} transactions, {reachable:.4} of the rows find themselves"
         ),
     );
 }
 
-#[test]
-fn two_indexes_built_concurrently_do_not_wait_for_each_other_forever() {
+fn two_indexes_built_concurrently_do_not_wait_for_each_other_forever(method: Method) {
     let cluster = Cluster::start(&plain(&[("deadlock_timeout", "200ms")]));
     let client = &mut database(&cluster);
     let tables = ["first", "second"].map(|table| {
-        let index = Index::table(client, table, VECTOR_L2, 16);
+        let index = Index::table(client, table, VECTOR_L2, 16).by(method);
         index.fill(client, 1..2_001);
         index
     });
@@ -314,13 +325,12 @@ fn two_indexes_built_concurrently_do_not_wait_for_each_other_forever() {
     }
 }
 
-#[test]
-fn scans_to_the_end_among_writers_return_every_row() {
+fn scans_to_the_end_among_writers_return_every_row(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "whole", VECTOR_L2, 16);
+    let index = Index::table(client, "whole", VECTOR_L2, 16).by(method);
     index.fill(client, 1..1_001);
-    index.build(client, "m = 8, ef_construction = 32");
+    index.build(client, method.either("m = 8, ef_construction = 32", "lists = 10"));
     let mut writers: Vec<Writer> = (1..=4).map(|number| Writer::new(&index, number, 500)).collect();
     let stop = AtomicBool::new(false);
     let mut scans = 0;
@@ -345,6 +355,6 @@ fn scans_to_the_end_among_writers_return_every_row() {
     index.assert_verified(client);
     report(
         "G1",
-        &format!("{scans} scans to the end among writers and vacuums"),
+        &format!("{method}: {scans} scans to the end among writers and vacuums"),
     );
 }

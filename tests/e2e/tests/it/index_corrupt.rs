@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::{Index, prefer_index};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass;
 use castmatch_e2e::query::{run, value};
 use castmatch_e2e::random::Random;
@@ -17,6 +18,10 @@ use postgres::error::{DbError, SqlState};
 use crate::index_damage::Damage;
 use crate::index_file::IndexFile;
 use crate::index_setting::{DATABASE, database, plain, report, vacuum};
+
+castmatch_e2e::for_each_method! {
+    damaged_indexes_are_told_and_survived,
+}
 
 /// Rows of each table: enough for several pages of elements.
 const ROWS: i64 = 400;
@@ -43,19 +48,21 @@ impl Mutant {
 }
 
 /// The seed also says which class the index is of.
-fn prepare(client: &mut Client, cluster: &Cluster, damage: Damage, seed: u64) -> Mutant {
+fn prepare(client: &mut Client, cluster: &Cluster, method: Method, damage: Damage, seed: u64) -> Mutant {
     let shape = usize::try_from(seed).unwrap();
-    let class = opclass::ALL[shape % opclass::ALL.len()];
-    let (dims, with) = [(8, ""), (40, "code_bits = 4"), (40, "code_bits = 8")][shape % 3];
-    let index = Index::table(client, &format!("t_{seed}"), class, dims);
-    index.fill(client, 1..ROWS + 1);
-    index.build(
-        client,
-        &format!(
-            "m = 4, ef_construction = 16{}{with}",
-            if with.is_empty() { "" } else { ", " }
+    let class = method.classes()[shape % method.classes().len()];
+    let (dims, of_graph, of_inverted_file) = [
+        (8, "m = 4, ef_construction = 16", "lists = 3"),
+        (
+            40,
+            "m = 4, ef_construction = 16, code_bits = 4",
+            "lists = 2, refine_bits = 3",
         ),
-    );
+        (40, "m = 4, ef_construction = 16, code_bits = 8", "lists = 10"),
+    ][shape % 3];
+    let index = Index::table(client, &format!("t_{seed}"), class, dims).by(method);
+    index.fill(client, 1..ROWS + 1);
+    index.build(client, method.either(of_graph, of_inverted_file));
     // Slots that are free again, and rows that are dead.
     run(client, &format!("DELETE FROM {} WHERE id % 5 = 0", index.table));
     vacuum(client, &index.table);
@@ -144,7 +151,7 @@ fn use_damaged(cluster: &Cluster, mutant: &Mutant) -> Result<bool, String> {
         search(client, number, 10)?;
     }
     search(client, 4, 100_000)?;
-    bear(client, mutant, "SET castmatch.ef_search = 2")?;
+    bear(client, mutant, &mutant.index.method.set_effort(2))?;
     search(client, 5, 100_000)?;
     for id in ROWS + 1..ROWS + 9 {
         let vector = mutant.index.literal(id, 0);
@@ -170,8 +177,7 @@ fn use_damaged(cluster: &Cluster, mutant: &Mutant) -> Result<bool, String> {
     Ok(seen)
 }
 
-#[test]
-fn damaged_indexes_are_told_and_survived() {
+fn damaged_indexes_are_told_and_survived(method: Method) {
     let mut cluster = Cluster::start(&Options {
         damages: true,
         ..plain(&[])
@@ -184,32 +190,31 @@ fn damaged_indexes_are_told_and_survived() {
              ALTER DATABASE {DATABASE} SET search_path = {SCHEMA}, public"
         ),
     );
-    let other = Index::table(&mut client, "other", opclass::HALFVEC_COSINE, 20);
+    let other = Index::table(&mut client, "other", opclass::HALFVEC_COSINE, 20).by(method);
     other.fill(&mut client, 1..1_000);
-    other.build(&mut client, "m = 6, ef_construction = 16");
+    other.build(
+        &mut client,
+        method.either("m = 6, ef_construction = 16", "lists = 5"),
+    );
     let other: String = value(&mut client, "SELECT pg_relation_filepath('other_e')");
     let other = cluster.data().join(other);
 
-    let (rounds, seeds) = scaled((1, 2), (10, 5));
+    let damages = method.either(&Damage::ALL[..], &Damage::OF_PAGES[..]);
+    let (rounds, seeds) = scaled((1, method.either(2, 5)), (10, method.either(5, 20)));
     let mut failures = Vec::new();
     let mut seen: BTreeMap<Damage, (usize, usize)> = BTreeMap::new();
     for round in 0..rounds {
         let mut mutants = Vec::new();
-        for (number, damage) in Damage::ALL
-            .into_iter()
-            .cycle()
-            .take(Damage::ALL.len() * seeds)
-            .enumerate()
-        {
+        for (number, &damage) in damages.iter().cycle().take(damages.len() * seeds).enumerate() {
             // One more in each round, so that a damage meets every class of index.
             let seed = u64::try_from(round * 1_001 + number).unwrap();
-            mutants.push(prepare(&mut client, &cluster, damage, seed));
+            mutants.push(prepare(&mut client, &cluster, method, damage, seed));
         }
         drop(client);
         cluster.stop();
-        let foreign = IndexFile::parse(fs::read(&other).unwrap());
+        let foreign = IndexFile::of(method, fs::read(&other).unwrap());
         for mutant in &mutants {
-            let mut file = IndexFile::parse(fs::read(&mutant.path).unwrap());
+            let mut file = IndexFile::of(method, fs::read(&mutant.path).unwrap());
             mutant
                 .damage
                 .apply(&mut file, &foreign, &mut Random::new(mutant.seed));
@@ -231,12 +236,12 @@ fn damaged_indexes_are_told_and_survived() {
     report(
         "X1",
         &format!(
-            "{} mutants, {} failures",
+            "{method}: {} mutants, {} failures",
             seen.values().map(|counts| counts.1).sum::<usize>(),
             failures.len()
         ),
     );
-    report("X2", &format!("seen by verify_index: {seen:?}"));
+    report("X2", &format!("{method}, seen by verify_index: {seen:?}"));
     assert!(
         failures.is_empty(),
         "{} failures:\n{}",

@@ -8,13 +8,19 @@ use std::time::{Duration, Instant};
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::{Index, prefer_index};
 use castmatch_e2e::ledger::{Writer, is_lost};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::{HALFVEC_COSINE, VECTOR_L2};
 use castmatch_e2e::query::run;
 use castmatch_e2e::random::Random;
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, repeat, report, searcher, some_moment};
+use crate::index_setting::{DATABASE, recall_floor, repeat, report, searcher, some_moment};
+
+castmatch_e2e::for_each_method! {
+    c1_killed_server_keeps_what_was_committed_and_its_index,
+    c1_second_crash_during_recovery_does_no_harm,
+}
 
 const WRITERS: i64 = 8;
 const READERS: i64 = 2;
@@ -111,15 +117,14 @@ fn assert_sound(client: &mut Client, index: &Index, writers: &mut [Writer], cycl
     index.assert_exhaustive(client, &index.query(-1));
     let recall = index.recall(client, 0..QUERIES, 10);
     assert!(
-        recall >= RECALL_FLOOR - 0.01,
+        recall >= recall_floor(index.method) - 0.01,
         "cycle {cycle}, {}: recall {recall}",
         index.table
     );
     recall
 }
 
-#[test]
-fn c1_killed_server_keeps_what_was_committed_and_its_index() {
+fn c1_killed_server_keeps_what_was_committed_and_its_index(method: Method) {
     let mut cluster = Cluster::start(&Options {
         crashes: true,
         settings: [
@@ -134,14 +139,16 @@ fn c1_killed_server_keeps_what_was_committed_and_its_index() {
     });
     let mut client = cluster.database(DATABASE);
     let client = &mut client;
-    // Small lists make the graph depend on every link; in the other table most rows are on few pages.
+    // Few neighbours make the graph depend on every link; in the other table most rows are on few pages.
     let tables = [
         (
-            Index::table(client, "crash_l2", VECTOR_L2, 16),
-            "m = 8, ef_construction = 32",
+            Index::table(client, "crash_l2", VECTOR_L2, 16).by(method),
+            method.either("m = 8, ef_construction = 32", "lists = 20, refine_bits = 3"),
         ),
         (
-            Index::table(client, "crash_cosine", HALFVEC_COSINE, 24).filtered(),
+            Index::table(client, "crash_cosine", HALFVEC_COSINE, 24)
+                .by(method)
+                .filtered(),
             "",
         ),
     ]
@@ -161,7 +168,7 @@ fn c1_killed_server_keeps_what_was_committed_and_its_index() {
         .collect();
     let mut random = Random::new(SEED);
     let (mut transactions, mut searches, mut slowest, mut lowest) = (0, 0, Duration::ZERO, 1.0_f64);
-    let cycles = scaled(4, 20);
+    let cycles = scaled(method.either(4, 2), 20);
     for cycle in 0..cycles {
         let (wrote, read) = killed_at_work(&mut cluster, &tables, &mut writers, &mut random);
         transactions += wrote;
@@ -176,7 +183,7 @@ fn c1_killed_server_keeps_what_was_committed_and_its_index() {
         }
     }
     assert!(transactions > 0 && searches > 0, "the load did nothing");
-    // The graph heals by itself, but vacuum is to find nothing that it cannot clean either.
+    // The index heals by itself, but vacuum is to find nothing that it cannot clean either.
     let client = &mut searcher(&cluster);
     for index in &tables {
         run(client, &format!("VACUUM {}", index.table));
@@ -185,19 +192,21 @@ fn c1_killed_server_keeps_what_was_committed_and_its_index() {
     report(
         "C1",
         &format!(
-            "seed {SEED}, {cycles} kills, {transactions} transactions, {searches} searches, \
+            "{method}, seed {SEED}, {cycles} kills, {transactions} transactions, {searches} searches, \
              slowest start {slowest:?}, lowest recall {lowest:.4}"
         ),
     );
 }
 
-#[test]
-fn c1_second_crash_during_recovery_does_no_harm() {
+fn c1_second_crash_during_recovery_does_no_harm(method: Method) {
     let mut cluster = Cluster::start(&crate::index_setting::killed(&[]));
     let mut client = cluster.database(DATABASE);
-    let index = Index::table(&mut client, "twice", VECTOR_L2, 16);
+    let index = Index::table(&mut client, "twice", VECTOR_L2, 16).by(method);
     index.fill(&mut client, 1..1001);
-    index.build(&mut client, "m = 8, ef_construction = 32");
+    index.build(
+        &mut client,
+        method.either("m = 8, ef_construction = 32", "lists = 20"),
+    );
     let mut writer = Writer::new(&index, 1, 2000);
     let stop = AtomicBool::new(false);
     let mut random = Random::new(SEED);
@@ -220,6 +229,6 @@ fn c1_second_crash_during_recovery_does_no_harm() {
         writer.reconcile(&index.rows(client));
         index.assert_verified(client);
         let recall = index.recall(client, 0..QUERIES, 10);
-        assert!(recall >= RECALL_FLOOR - 0.01, "recall {recall}");
+        assert!(recall >= recall_floor(method) - 0.01, "recall {recall}");
     }
 }

@@ -9,13 +9,21 @@ use std::time::{Duration, Instant};
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::{Index, assert_verified, prefer_index};
 use castmatch_e2e::ledger::is_lost;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::{HALFVEC_COSINE, OperatorClass, VECTOR_L2};
 use castmatch_e2e::query::{column, run, value};
 use castmatch_e2e::random::Random;
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, database, killed, report, searcher, some_moment, vacuum};
+use crate::index_setting::{DATABASE, database, killed, recall_floor, report, searcher, some_moment, vacuum};
+
+castmatch_e2e::for_each_method! {
+    c4_crash_during_build_reindex_and_vacuum,
+    c4_index_built_without_wal_survives_a_crash_after_commit,
+    c4_aborted_builds_leave_nothing_that_disturbs,
+    c4_page_of_zeroes_left_by_a_crash_is_logged_when_it_is_used,
+}
 
 const SEED: u64 = 977;
 
@@ -55,7 +63,11 @@ fn assert_answers(client: &mut Client, index: &Index) {
     index.assert_used(client);
     index.assert_exhaustive(client, &index.query(-1));
     let recall = index.recall(client, 0..20, 10);
-    assert!(recall >= RECALL_FLOOR, "{}: recall {recall}", index.table);
+    assert!(
+        recall >= recall_floor(index.method),
+        "{}: recall {recall}",
+        index.table
+    );
 }
 
 /// The server comes up; invalid indexes can be dropped; a missing one can be built again.
@@ -82,13 +94,12 @@ fn assert_recovers(cluster: &mut Cluster, index: &Index, what: &str) -> usize {
     broken.len()
 }
 
-#[test]
-fn c4_crash_during_build_reindex_and_vacuum() {
+fn c4_crash_during_build_reindex_and_vacuum(method: Method) {
     let mut cluster = Cluster::start(&killed(&[]));
     let mut random = Random::new(SEED);
     let mut client = database(&cluster);
-    let index = Index::table(&mut client, "built", VECTOR_L2, 32);
-    index.fill(&mut client, 1..scaled(6_000, 30_000));
+    let index = Index::table(&mut client, "built", VECTOR_L2, 32).by(method);
+    index.fill(&mut client, 1..scaled(method.either(6_000, 12_000), 30_000));
     run(&mut client, "VACUUM ANALYZE built");
     // How long it takes here without a crash: the crashes are to fall into it.
     let start = Instant::now();
@@ -135,7 +146,7 @@ fn c4_crash_during_build_reindex_and_vacuum() {
     ];
     let (mut kills, mut invalids) = (0, 0);
     for (what, statements, span) in &cases {
-        for _ in 0..scaled(2, 20) {
+        for _ in 0..scaled(method.either(2, 1), 20) {
             let done = killed_within(&mut cluster, statements, *span, &mut random);
             invalids += assert_recovers(&mut cluster, &index, &format!("{what}, {done} statements done"));
             kills += 1;
@@ -146,13 +157,21 @@ fn c4_crash_during_build_reindex_and_vacuum() {
     assert_answers(client, &index);
     report(
         "C4",
-        &format!("seed {SEED}, build takes {span:?}, {kills} kills, {invalids} invalid indexes dropped"),
+        &format!(
+            "{method}, seed {SEED}, build takes {span:?}, {kills} kills, {invalids} invalid indexes dropped"
+        ),
     );
 }
 
 /// Creates, fills and indexes a table in one transaction, which then needs no WAL for it at this level.
-fn built_in_one_transaction(client: &mut Client, table: &str, class: OperatorClass, rows: i64) -> Index {
-    let index = Index::of(table, class, 24);
+fn built_in_one_transaction(
+    client: &mut Client,
+    method: Method,
+    table: &str,
+    class: OperatorClass,
+    rows: i64,
+) -> Index {
+    let index = Index::of(table, class, 24).by(method);
     run(client, "BEGIN");
     run(client, &index.definition(""));
     index.fill(client, 1..rows);
@@ -163,8 +182,7 @@ fn built_in_one_transaction(client: &mut Client, table: &str, class: OperatorCla
     index
 }
 
-#[test]
-fn c4_index_built_without_wal_survives_a_crash_after_commit() {
+fn c4_index_built_without_wal_survives_a_crash_after_commit(method: Method) {
     let mut cluster = Cluster::start(&Options {
         ..killed(&[("wal_level", "minimal"), ("max_wal_senders", "0")])
     });
@@ -175,24 +193,27 @@ fn c4_index_built_without_wal_survives_a_crash_after_commit() {
         run(client, &format!("SET wal_skip_threshold = '{threshold}'"));
         indexes.push(built_in_one_transaction(
             client,
+            method,
             &format!("{label}_l2"),
             VECTOR_L2,
             1500,
         ));
         indexes.push(built_in_one_transaction(
             client,
+            method,
             &format!("{label}_cosine"),
             HALFVEC_COSINE,
             300,
         ));
         indexes.push(built_in_one_transaction(
             client,
+            method,
             &format!("{label}_empty"),
             VECTOR_L2,
             1,
         ));
         // The same for an index that gets a new file in the transaction.
-        let truncated = Index::table(client, &format!("{label}_truncated"), VECTOR_L2, 24);
+        let truncated = Index::table(client, &format!("{label}_truncated"), VECTOR_L2, 24).by(method);
         truncated.fill(client, 1..500);
         truncated.build(client, "");
         run(client, &format!("BEGIN; TRUNCATE {}", truncated.table));
@@ -200,7 +221,7 @@ fn c4_index_built_without_wal_survives_a_crash_after_commit() {
         run(client, "COMMIT");
         indexes.push(truncated);
         // Rebuilt after the table is older than the transaction.
-        let rebuilt = Index::table(client, &format!("{label}_rebuilt"), VECTOR_L2, 24);
+        let rebuilt = Index::table(client, &format!("{label}_rebuilt"), VECTOR_L2, 24).by(method);
         rebuilt.fill(client, 1..600);
         rebuilt.build(client, "");
         run(client, &format!("BEGIN; REINDEX INDEX {}", rebuilt.name()));
@@ -218,15 +239,17 @@ fn c4_index_built_without_wal_survives_a_crash_after_commit() {
     }
     report(
         "C4",
-        &format!("wal_level = minimal: {} indexes after a crash", indexes.len()),
+        &format!(
+            "{method}, wal_level = minimal: {} indexes after a crash",
+            indexes.len()
+        ),
     );
 }
 
-#[test]
-fn c4_aborted_builds_leave_nothing_that_disturbs() {
+fn c4_aborted_builds_leave_nothing_that_disturbs(method: Method) {
     let cluster = Cluster::start(&killed(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "aborted", VECTOR_L2, 16);
+    let index = Index::table(client, "aborted", VECTOR_L2, 16).by(method);
     index.fill(client, 1..1000);
     run(client, "BEGIN");
     index.build(client, "");
@@ -245,11 +268,10 @@ fn c4_aborted_builds_leave_nothing_that_disturbs() {
 
 /// A crash after the file grew and before the new page was logged leaves a page of zeroes. What makes it a page of the index
 /// later has to log all of it: recovery passes over changes to a page that it knows only as new.
-#[test]
-fn c4_page_of_zeroes_left_by_a_crash_is_logged_when_it_is_used() {
+fn c4_page_of_zeroes_left_by_a_crash_is_logged_when_it_is_used(method: Method) {
     let mut cluster = Cluster::start(&killed(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "zeroes", VECTOR_L2, 16);
+    let index = Index::table(client, "zeroes", VECTOR_L2, 16).by(method);
     index.fill(client, 1..201);
     index.build(client, "");
     let sql = format!("SELECT pg_relation_filepath('{}')", index.name());

@@ -125,6 +125,18 @@ impl Damage {
         Damage::Anything,
     ];
 
+    /// Those of whole pages and of any bytes, which need no knowledge of the format.
+    pub const OF_PAGES: [Damage; 8] = [
+        Damage::PageZeroed,
+        Damage::PageForeign,
+        Damage::PagesSwapped,
+        Damage::Truncated,
+        Damage::TruncatedWithinPage,
+        Damage::Emptied,
+        Damage::Header,
+        Damage::Anything,
+    ];
+
     /// Whether it changes what the index says of its rows and their ways to each other, so that verify_index must see it. The other
     /// classes only steer searches, are notes that are corrected when used, cut off as few elements as insertions may leave to the
     /// next vacuum, or may hit bytes that mean nothing.

@@ -1,6 +1,7 @@
 //! The pages of an index file as bytes, for tests that damage them. Written from the format's description (docs/design/hnsw.md), not
-//! from the code that reads it: a change of the format without a new version number shows here.
+//! from the code that reads it: a change of the format without a new version number shows here. Of an inverted file only the pages are known.
 
+use castmatch_e2e::method::Method;
 use castmatch_e2e::random::Random;
 
 /// Bytes of a page.
@@ -43,6 +44,7 @@ pub const META_ROOM: usize = BODY + 168;
 #[derive(Clone, Debug)]
 pub struct IndexFile {
     pub bytes: Vec<u8>,
+    is_graph: bool,
     slot_bytes: usize,
     slots: usize,
     upper_bytes: usize,
@@ -50,7 +52,27 @@ pub struct IndexFile {
 }
 
 impl IndexFile {
-    pub fn parse(bytes: Vec<u8>) -> Self {
+    /// A file of that access method.
+    pub fn of(method: Method, bytes: Vec<u8>) -> Self {
+        match method {
+            Method::Hnsw => Self::parse(bytes),
+            Method::Ivf => Self::pages_only(bytes),
+        }
+    }
+
+    fn pages_only(bytes: Vec<u8>) -> Self {
+        assert_eq!(bytes.len() % PAGE, 0, "whole pages");
+        Self {
+            bytes,
+            is_graph: false,
+            slot_bytes: 0,
+            slots: 0,
+            upper_bytes: 0,
+            uppers: 0,
+        }
+    }
+
+    fn parse(bytes: Vec<u8>) -> Self {
         assert_eq!(bytes.len() % PAGE, 0, "whole pages");
         assert_eq!(&bytes[MAGIC..KIND], b"cmhn");
         assert_eq!(bytes[FORMAT], 1);
@@ -65,6 +87,7 @@ impl IndexFile {
         let (slot_bytes, upper_bytes) = (CODE + code + 8 * m, RECORD_LIST + 4 * m);
         Self {
             bytes,
+            is_graph: true,
             slot_bytes,
             slots: (MAGIC - BODY) / slot_bytes,
             upper_bytes,
@@ -76,10 +99,16 @@ impl IndexFile {
         self.bytes.len() / PAGE
     }
 
-    /// Blocks of a kind.
+    /// Blocks of a kind; of an inverted file all but the first.
     pub fn pages(&self, kind: u8) -> Vec<usize> {
         (0..self.blocks())
-            .filter(|block| self.bytes[block * PAGE + KIND] == kind)
+            .filter(|block| {
+                if self.is_graph {
+                    self.bytes[block * PAGE + KIND] == kind
+                } else {
+                    *block > 0
+                }
+            })
             .collect()
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::assert_verified;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::query::{column, run, value};
 use castmatch_e2e::random::Random;
 use castmatch_e2e::scale::scaled;
@@ -13,11 +14,17 @@ use postgres::Client;
 
 use crate::index_setting::{DATABASE, StopOnDrop, database, plain, repeat, report, searcher, vacuum};
 
+castmatch_e2e::for_each_method! {
+    random_filters_give_the_rows_of_a_sequential_scan,
+    filter_columns_change_under_load,
+    a_dump_restores_filter_columns,
+}
+
 /// How much less of the ten nearest than without conditions a search may find under them, over all of them.
 const FILTERED_LOSS: f64 = 0.01;
 
 /// A table with a column of every kind of key, three in a hundred of their values NULL, and its index.
-fn people(client: &mut Client, rows: i64) {
+fn people(client: &mut Client, method: Method, rows: i64) {
     run(
         client,
         &format!(
@@ -37,7 +44,7 @@ fn people(client: &mut Client, rows: i64) {
                  CASE WHEN random() < 0.97 THEN ARRAY['t' || floor(random() * 30), 't' || floor(random() * 30)] END,
                  'note ' || i % 3
              FROM generate_series(1, {rows}) i;
-             CREATE INDEX people_e ON people USING castmatch_hnsw (e vector_l2_ops, age, big, score, price, born, mood, city, tags);
+             CREATE INDEX people_e ON people USING {method} (e vector_l2_ops, age, big, score, price, born, mood, city, tags);
              ANALYZE people"
         ),
     );
@@ -139,15 +146,14 @@ fn compare(client: &mut Client, conditions: &str, query: &str) -> f64 {
     share
 }
 
-#[test]
-fn random_filters_give_the_rows_of_a_sequential_scan() {
+fn random_filters_give_the_rows_of_a_sequential_scan(method: Method) {
     const SEED: u64 = 20_261_128;
     println!("seed {SEED}");
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    people(client, scaled(4_000, 40_000));
+    people(client, method, scaled(4_000, 40_000));
     let mut random = Random::new(SEED);
-    let count = scaled(200, 2_000);
+    let count = scaled(method.either(200, 100), 2_000);
     let (mut sum, mut plain_sum) = (0.0, 0.0);
     for number in 0..count {
         if number == count / 2 {
@@ -173,19 +179,20 @@ fn random_filters_give_the_rows_of_a_sequential_scan() {
     );
     report(
         "Q3",
-        &format!("{count} random filters: recall {recall:.4} (without filters {plain:.4}), all rows equal"),
+        &format!(
+            "{method}: {count} random filters: recall {recall:.4} (without filters {plain:.4}), all rows equal"
+        ),
     );
 }
 
-#[test]
-fn filter_columns_change_under_load() {
+fn filter_columns_change_under_load(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
     let rows = scaled(3_000, 20_000);
-    people(client, rows);
+    people(client, method, rows);
     let stop = AtomicBool::new(false);
     let (updates, reads) = (AtomicI64::new(0), AtomicI64::new(0));
-    let span = Duration::from_secs(scaled(8, 60));
+    let span = Duration::from_secs(scaled(method.either(8, 4), 60));
     thread::scope(|scope| {
         let stopped = StopOnDrop(&stop);
         let (stop, updates, reads) = (&stop, &updates, &reads);
@@ -249,18 +256,17 @@ fn filter_columns_change_under_load() {
     report(
         "K1",
         &format!(
-            "{span:?}: {} updates of filter columns, {} searches beside them",
+            "{method}, {span:?}: {} updates of filter columns, {} searches beside them",
             updates.into_inner(),
             reads.into_inner()
         ),
     );
 }
 
-#[test]
-fn a_dump_restores_filter_columns() {
+fn a_dump_restores_filter_columns(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    people(client, 500);
+    people(client, method, 500);
     let definition = "SELECT pg_get_indexdef('people_e'::regclass)";
     let original: String = value(client, definition);
     assert!(

@@ -2,6 +2,7 @@
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::Index;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::VECTOR_L2;
 use castmatch_e2e::process::memory_kib;
 use castmatch_e2e::query::{run, value};
@@ -9,7 +10,12 @@ use castmatch_e2e::scale::{is_long, scaled};
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, database, plain, report, searcher, vacuum};
+use crate::index_setting::{DATABASE, database, plain, recall_floor, report, searcher, vacuum};
+
+castmatch_e2e::for_each_method! {
+    m1_build_keeps_to_maintenance_work_mem,
+    m2_scans_and_inserts_of_one_session_do_not_leak,
+}
 
 /// What a backend has besides its build: catalogs, the server's shared buffers, code that it had not used before.
 const SHARED_BUFFERS_KIB: u64 = 16 << 10;
@@ -41,7 +47,10 @@ fn build_peak(cluster: &Cluster, index: &Index, memory: &str, workers: u32) -> (
         Ok(()) => {
             index.assert_verified(client);
             let recall = index.recall(client, 0..20, 10);
-            assert!(recall >= RECALL_FLOOR - 0.05, "{memory}: recall {recall}");
+            assert!(
+                recall >= recall_floor(index.method) - 0.05,
+                "{memory}: recall {recall}"
+            );
             run(client, &format!("DROP INDEX {}", index.name()));
             (peak, true)
         }
@@ -56,12 +65,11 @@ fn build_peak(cluster: &Cluster, index: &Index, memory: &str, workers: u32) -> (
     }
 }
 
-#[test]
-fn m1_build_keeps_to_maintenance_work_mem() {
+fn m1_build_keeps_to_maintenance_work_mem(method: Method) {
     let cluster = Cluster::start(&plain(&[("shared_buffers", "16MB"), ("max_wal_size", "4GB")]));
     let client = &mut database(&cluster);
     let (rows, dims) = scaled((20_000, 96), (200_000, 384));
-    let index = Index::table(client, "remembered", VECTOR_L2, dims);
+    let index = Index::table(client, "remembered", VECTOR_L2, dims).by(method);
     index.fill(client, 1..rows + 1);
     run(client, "VACUUM ANALYZE");
     let mut builds = vec![("1MB", 1 << 10, 0), ("1MB", 1 << 10, 2), ("64MB", 64 << 10, 0)];
@@ -74,7 +82,7 @@ fn m1_build_keeps_to_maintenance_work_mem() {
         report(
             "M1",
             &format!(
-                "{rows} rows of {dims} dimensions, maintenance_work_mem = {memory}, {workers} workers: {outcome}, peak +{peak} KiB"
+                "{method}, {rows} rows of {dims} dimensions, maintenance_work_mem = {memory}, {workers} workers: {outcome}, peak +{peak} KiB"
             ),
         );
         let limit = kib + kib / 10 + SHARED_BUFFERS_KIB + OTHER_KIB;
@@ -102,15 +110,14 @@ fn growth(client: &mut Client, calls: u32, mut call: impl FnMut(&mut Client, u32
     memory_kib(pid, "RssAnon").saturating_sub(before)
 }
 
-#[test]
-fn m2_scans_and_inserts_of_one_session_do_not_leak() {
+fn m2_scans_and_inserts_of_one_session_do_not_leak(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "leaking", VECTOR_L2, 16);
+    let index = Index::table(client, "leaking", VECTOR_L2, 16).by(method);
     index.fill(client, 1..2_001);
-    index.build(client, "m = 8, ef_construction = 32");
+    index.build(client, method.either("m = 8, ef_construction = 32", "lists = 20"));
     let (table, batch) = (&index.table, 100);
-    let calls = scaled(50, 1_000);
+    let calls = scaled(method.either(50, 25), 1_000);
     let mut growths = Vec::new();
 
     let scan = &mut searcher(&cluster);
@@ -122,7 +129,7 @@ fn m2_scans_and_inserts_of_one_session_do_not_leak() {
     growths.push(("searches", growth(scan, calls, |client, _| run(client, &lateral))));
 
     let deep = &mut searcher(&cluster);
-    run(deep, "SET castmatch.ef_search = 20");
+    run(deep, &method.set_effort(method.either(20, 1)));
     growths.push((
         "scans to the end",
         growth(deep, calls / 5, |client, number| {
@@ -174,7 +181,7 @@ fn m2_scans_and_inserts_of_one_session_do_not_leak() {
     ));
     report(
         "M2",
-        &format!("growth in KiB over the second {calls} calls (batches of {batch}): {growths:?}"),
+        &format!("{method}, growth in KiB over the second {calls} calls (batches of {batch}): {growths:?}"),
     );
     for (what, kib) in growths {
         assert!(kib <= GROWTH_KIB, "{what}: {kib} KiB");

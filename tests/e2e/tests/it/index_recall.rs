@@ -1,16 +1,27 @@
 //! Recall by the recipes of pgvector's own tests and by its floors, so that the figures compare: 10,000 rows of 3
-//! coordinates that are products of two uniform ones, 20 uniform queries, the 20 nearest rows, `ef_search` 40.
+//! coordinates that are products of two uniform ones, 20 uniform queries, the 20 nearest rows, `ef_search` 40, or 30 of 100 lists.
 
 use std::thread;
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::{assert_verified, prefer_index};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::{self, OperatorClass};
 use castmatch_e2e::query::{run, value};
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
 use crate::index_setting::{plain, report, vacuum};
+
+castmatch_e2e::for_each_method! {
+    built_indexes_reach_the_recall_floor,
+    rows_inserted_by_several_clients_reach_the_recall_floor,
+    recall_survives_the_deletion_of_three_quarters,
+    recall_survives_updates_of_every_row,
+    filtered_searches_reach_the_recall_floor,
+    ties_count_by_their_distance,
+    grouped_rows_of_many_dimensions_reach_the_recall_floor,
+}
 
 const DATABASE: &str = "recall";
 const ROWS: i64 = 10_000;
@@ -24,10 +35,21 @@ fn floor(class: OperatorClass) -> f64 {
     if class.operator == "<#>" { 0.97 } else { 0.99 }
 }
 
+/// The statement that has a session search as hard as the floors are for.
+fn usual_effort(method: Method) -> String {
+    method.either(method.reset_effort(), method.set_effort(30))
+}
+
+/// Options of an index that the floors are for.
+fn usual(method: Method) -> &'static str {
+    method.either("", "WITH (lists = 100)")
+}
+
 /// `tst (i, v, h)` without indexes.
-fn database(cluster: &Cluster, rows: i64) -> Client {
+fn database(cluster: &Cluster, method: Method, rows: i64) -> Client {
     let mut client = cluster.database(DATABASE);
     prefer_index(&mut client);
+    run(&mut client, &usual_effort(method));
     run(
         &mut client,
         &format!(
@@ -53,11 +75,11 @@ fn index_of(class: OperatorClass) -> String {
     format!("tst_{}", class.name)
 }
 
-fn build(client: &mut Client, class: OperatorClass, with: &str) {
+fn build(client: &mut Client, method: Method, class: OperatorClass, with: &str) {
     let (name, column, class) = (index_of(class), column_of(class), class.name);
     run(
         client,
-        &format!("CREATE INDEX {name} ON tst USING castmatch_hnsw ({column} {class}) {with}"),
+        &format!("CREATE INDEX {name} ON tst USING {method} ({column} {class}) {with}"),
     );
 }
 
@@ -106,10 +128,9 @@ fn assert_recall(client: &mut Client, class: OperatorClass, least: f64, what: &s
     );
 }
 
-#[test]
-fn built_graphs_reach_the_recall_floor() {
+fn built_indexes_reach_the_recall_floor(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, ROWS);
+    let client = &mut database(&cluster, method, ROWS);
     let ways = [
         (
             "one thread",
@@ -128,9 +149,9 @@ fn built_graphs_reach_the_recall_floor() {
     run(client, "ALTER TABLE tst SET (parallel_workers = 3)");
     for (way, settings) in ways {
         run(client, settings);
-        for class in opclass::ALL {
-            build(client, class, "");
-            assert_recall(client, class, floor(class), way);
+        for &class in method.classes() {
+            build(client, method, class, usual(method));
+            assert_recall(client, class, floor(class), &format!("{method}, {way}"));
             assert_verified(client, &index_of(class));
             run(client, &format!("DROP INDEX {}", index_of(class)));
         }
@@ -140,24 +161,23 @@ fn built_graphs_reach_the_recall_floor() {
 #[test]
 fn codes_of_every_width_reach_the_recall_floor() {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, ROWS);
+    let client = &mut database(&cluster, Method::Hnsw, ROWS);
     // Four bits are few for 3 dimensions: distances are ranked anew from the table, but the walk is a coarse one.
     for (bits, least) in [(4, 0.9), (8, 0.95), (32, 0.97)] {
         for class in opclass::ALL {
-            build(client, class, &format!("WITH (code_bits = {bits})"));
+            build(client, Method::Hnsw, class, &format!("WITH (code_bits = {bits})"));
             assert_recall(client, class, least, &format!("{bits} bits"));
             run(client, &format!("DROP INDEX {}", index_of(class)));
         }
     }
 }
 
-#[test]
-fn rows_inserted_by_several_clients_reach_the_recall_floor() {
+fn rows_inserted_by_several_clients_reach_the_recall_floor(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, 0);
-    let classes: &[OperatorClass] = scaled(&opclass::ALL[..2], &opclass::ALL[..]);
+    let client = &mut database(&cluster, method, 0);
+    let classes = scaled(&method.classes()[..2], method.classes());
     for &class in classes {
-        build(client, class, "");
+        build(client, method, class, usual(method));
     }
     let clients = scaled(5, 10);
     let each = ROWS / clients;
@@ -182,43 +202,57 @@ fn rows_inserted_by_several_clients_reach_the_recall_floor() {
             client,
             class,
             floor(class),
-            &format!("inserted by {clients} clients"),
+            &format!("{method}, inserted by {clients} clients"),
         );
         assert_verified(client, &index_of(class));
     }
 }
 
-#[test]
-fn recall_survives_the_deletion_of_three_quarters() {
+fn recall_survives_the_deletion_of_three_quarters(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, ROWS);
-    for class in opclass::ALL {
-        build(client, class, "WITH (m = 4, ef_construction = 8)");
+    let client = &mut database(&cluster, method, ROWS);
+    for &class in method.classes() {
+        build(
+            client,
+            method,
+            class,
+            method.either("WITH (m = 4, ef_construction = 8)", usual(method)),
+        );
     }
     run(client, "DELETE FROM tst WHERE i > 2500");
-    for (ef, least) in [(20, 0.18), (100, 0.93)] {
-        run(client, &format!("SET castmatch.ef_search = {ef}"));
-        for class in opclass::ALL {
+    let efforts = method.either([(20, 0.18), (100, 0.93)], [(2, 0.18), (30, 0.93)]);
+    for (effort, least) in efforts {
+        run(client, &method.set_effort(effort));
+        for &class in method.classes() {
             let least = if is_inner_product(class) { 0.18 } else { least };
-            assert_recall(client, class, least, &format!("m = 4, 75 % deleted, ef {ef}"));
+            assert_recall(
+                client,
+                class,
+                least,
+                &format!("{method}, 75 % deleted, effort {effort}"),
+            );
         }
     }
-    run(client, "RESET castmatch.ef_search");
+    run(client, &usual_effort(method));
     vacuum(client, "tst");
-    for class in opclass::ALL {
+    for &class in method.classes() {
         let least = if is_inner_product(class) { 0.5 } else { 0.95 };
-        assert_recall(client, class, least, "m = 4, 75 % deleted and vacuumed");
+        assert_recall(
+            client,
+            class,
+            least,
+            &format!("{method}, 75 % deleted and vacuumed"),
+        );
         assert_verified(client, &index_of(class));
     }
 }
 
-#[test]
-fn recall_survives_updates_of_every_row() {
+fn recall_survives_updates_of_every_row(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, ROWS);
-    let classes: &[OperatorClass] = scaled(&opclass::ALL[..2], &opclass::ALL[..]);
+    let client = &mut database(&cluster, method, ROWS);
+    let classes = scaled(&method.classes()[..2], method.classes());
     for &class in classes {
-        build(client, class, "");
+        build(client, method, class, usual(method));
     }
     for round in 1..=3 {
         run(
@@ -233,7 +267,7 @@ fn recall_survives_updates_of_every_row() {
         }
         for &class in classes {
             let least = if round == 1 { 0.95 } else { floor(class) };
-            assert_recall(client, class, least, &format!("after update {round}"));
+            assert_recall(client, class, least, &format!("{method}, after update {round}"));
         }
     }
     for &class in classes {
@@ -241,12 +275,11 @@ fn recall_survives_updates_of_every_row() {
     }
 }
 
-#[test]
-fn filtered_searches_reach_the_recall_floor() {
+fn filtered_searches_reach_the_recall_floor(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, ROWS);
-    for class in opclass::ALL {
-        build(client, class, "");
+    let client = &mut database(&cluster, method, ROWS);
+    for &class in method.classes() {
+        build(client, method, class, usual(method));
         let least = if is_inner_product(class) { 0.4 } else { 0.99 };
         for (filter, share) in [
             ("i % 10 = 3", "10 %"),
@@ -258,7 +291,7 @@ fn filtered_searches_reach_the_recall_floor() {
             report(
                 "Q1",
                 &format!(
-                    "filter that leaves {share}, {}: recall@{k} {found:.4}",
+                    "{method}, filter that leaves {share}, {}: recall@{k} {found:.4}",
                     class.name
                 ),
             );
@@ -269,26 +302,29 @@ fn filtered_searches_reach_the_recall_floor() {
 }
 
 /// Distances that many rows share: which of them come back is free, how near they are is not.
-#[test]
-fn ties_count_by_their_distance() {
+fn ties_count_by_their_distance(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
-    let client = &mut database(&cluster, 0);
+    let client = &mut database(&cluster, method, 0);
     run(
         client,
         "INSERT INTO tst SELECT i, v, v::halfvec(3) FROM (
              SELECT i, ARRAY[i % 5, i / 5 % 5, i / 25 % 5]::vector(3) AS v FROM generate_series(1, 10000) i) r",
     );
-    for class in opclass::ALL {
-        build(client, class, "");
-        assert_recall(client, class, floor(class), "80 rows at each of 125 points");
+    for &class in method.classes() {
+        build(client, method, class, usual(method));
+        assert_recall(
+            client,
+            class,
+            floor(class),
+            &format!("{method}, 80 rows at each of 125 points"),
+        );
         assert_verified(client, &index_of(class));
         run(client, &format!("DROP INDEX {}", index_of(class)));
     }
 }
 
 /// A larger table of more dimensions, in groups as embeddings are.
-#[test]
-fn grouped_rows_of_many_dimensions_reach_the_recall_floor() {
+fn grouped_rows_of_many_dimensions_reach_the_recall_floor(method: Method) {
     let cluster = Cluster::start(&Options {
         settings: vec![
             ("autovacuum", "off".to_owned()),
@@ -301,17 +337,20 @@ fn grouped_rows_of_many_dimensions_reach_the_recall_floor() {
     let (rows, dims) = scaled((5_000, 96), (100_000, 384));
     for (class, with) in [
         (opclass::VECTOR_L2, ""),
-        (opclass::HALFVEC_COSINE, "code_bits = 4"),
-        (opclass::ALL[3], ""),
+        (
+            opclass::HALFVEC_COSINE,
+            method.either("code_bits = 4", "refine_bits = 3"),
+        ),
+        (method.either(opclass::VECTOR_L1, opclass::ALL[1]), ""),
     ] {
-        let index = castmatch_e2e::index::Index::table(client, "grouped", class, dims);
+        let index = castmatch_e2e::index::Index::table(client, "grouped", class, dims).by(method);
         index.fill(client, 1..rows + 1);
         index.build(client, with);
         let found = index.recall(client, 0..QUERIES, 10);
         report(
             "Q1",
             &format!(
-                "{rows} rows of {dims} dimensions, {}: recall@10 {found:.4}",
+                "{method}, {rows} rows of {dims} dimensions, {}: recall@10 {found:.4}",
                 class.name
             ),
         );

@@ -6,6 +6,7 @@ use std::thread;
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::{Index, assert_verified};
 use castmatch_e2e::ledger::{Writer, is_terminated};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::VECTOR_L2;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{column, run, value};
@@ -13,15 +14,21 @@ use castmatch_e2e::scale::scaled;
 use postgres::Client;
 use postgres::error::SqlState;
 
-use crate::index_setting::{DATABASE, RECALL_FLOOR, StopOnDrop, database, plain, repeat, report, vacuum};
+use crate::index_setting::{DATABASE, StopOnDrop, database, plain, recall_floor, repeat, report, vacuum};
 use crate::setting::SOON;
+
+castmatch_e2e::for_each_method! {
+    l4_reindex_alone_and_concurrently_among_writers,
+    l4_failed_concurrent_reindex_leaves_an_index_that_can_be_dropped,
+    l4_terminated_concurrent_build_leaves_an_index_that_can_be_dropped,
+}
 
 fn assert_answers(client: &mut Client, index: &Index) {
     index.assert_used(client);
     index.assert_verified(client);
     index.assert_exhaustive(client, &index.query(-1));
     let recall = index.recall(client, 0..20, 10);
-    assert!(recall >= RECALL_FLOOR, "recall {recall}");
+    assert!(recall >= recall_floor(index.method), "recall {recall}");
 }
 
 /// Indexes of the table but the named one and the primary key.
@@ -37,13 +44,13 @@ fn others(client: &mut Client, index: &Index) -> Vec<String> {
     )
 }
 
-#[test]
-fn l4_reindex_alone_and_concurrently_among_writers() {
+fn l4_reindex_alone_and_concurrently_among_writers(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "rebuilt", VECTOR_L2, 16);
+    let index = Index::table(client, "rebuilt", VECTOR_L2, 16).by(method);
     index.fill(client, 1..3_001);
-    index.build(client, "m = 10, ef_construction = 40");
+    // Few lists, so that half the rows take fewer pages.
+    index.build(client, method.either("m = 10, ef_construction = 40", "lists = 4"));
     run(client, "DELETE FROM rebuilt WHERE id % 2 = 0");
     vacuum(client, "rebuilt");
     let before = index.bytes(client);
@@ -86,7 +93,7 @@ fn l4_reindex_alone_and_concurrently_among_writers() {
     assert_answers(client, &index);
     report(
         "L4",
-        &format!("{rounds} REINDEX CONCURRENTLY among {transactions} transactions"),
+        &format!("{method}: {rounds} REINDEX CONCURRENTLY among {transactions} transactions"),
     );
 }
 
@@ -133,13 +140,15 @@ fn assert_droppable(client: &mut Client, index: &Index, name: &str, round: i64) 
     run(client, &format!("DROP INDEX {name}"));
 }
 
-#[test]
-fn l4_failed_concurrent_reindex_leaves_an_index_that_can_be_dropped() {
+fn l4_failed_concurrent_reindex_leaves_an_index_that_can_be_dropped(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "failing", VECTOR_L2, 48);
-    index.fill(client, 1..scaled(4_000, 20_000));
-    index.build(client, "m = 24, ef_construction = 200");
+    let index = Index::table(client, "failing", VECTOR_L2, 48).by(method);
+    index.fill(client, 1..scaled(method.either(4_000, 20_000), 20_000));
+    index.build(
+        client,
+        method.either("m = 24, ef_construction = 200", "lists = 400, refine_bits = 3"),
+    );
     let old = &mut cluster.connect(DATABASE, "postgres");
     let mut left = 0;
     for (transaction, phase) in [
@@ -167,15 +176,16 @@ fn l4_failed_concurrent_reindex_leaves_an_index_that_can_be_dropped() {
     assert_answers(client, &index);
     report(
         "L4",
-        &format!("{left} indexes left by failed REINDEX CONCURRENTLY written to, vacuumed, dropped"),
+        &format!(
+            "{method}: {left} indexes left by failed REINDEX CONCURRENTLY written to, vacuumed, dropped"
+        ),
     );
 }
 
-#[test]
-fn l4_terminated_concurrent_build_leaves_an_index_that_can_be_dropped() {
+fn l4_terminated_concurrent_build_leaves_an_index_that_can_be_dropped(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = Index::table(client, "ended", VECTOR_L2, 48);
+    let index = Index::table(client, "ended", VECTOR_L2, 48).by(method);
     index.fill(client, 1..scaled(4_000, 20_000));
     let old = &mut cluster.connect(DATABASE, "postgres");
     run(old, "BEGIN; INSERT INTO ended (id, version) VALUES (-37, 0)");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::{Index, prefer_index};
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass::{self, OperatorClass};
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{column, run, value};
@@ -14,12 +15,19 @@ use postgres::Client;
 use crate::index_setting::{DATABASE, database, plain, vacuum};
 use crate::setting::SOON;
 
+castmatch_e2e::for_each_method! {
+    toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot,
+    old_snapshot_finds_its_toasted_rows_by_the_index,
+    build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows,
+    toasted_rows_bear_reindexing_under_load,
+}
+
 /// Too many for a vector to stay in its row.
 const DIMS: usize = 1_100;
 
 /// Rows 1 to `rows` with their vectors in the TOAST table.
-fn toasted(client: &mut Client, table: &str, class: OperatorClass, rows: i64) -> Index {
-    let index = Index::table(client, table, class, DIMS);
+fn toasted(client: &mut Client, method: Method, table: &str, class: OperatorClass, rows: i64) -> Index {
+    let index = Index::table(client, table, class, DIMS).by(method);
     run(
         client,
         &format!("ALTER TABLE {table} ALTER COLUMN e SET STORAGE EXTERNAL"),
@@ -74,14 +82,13 @@ fn toast_table(client: &mut Client, table: &str) -> String {
     )
 }
 
-#[test]
-fn toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot() {
+fn toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
     for class in [opclass::VECTOR_L2, opclass::HALFVEC_COSINE] {
         let rows = scaled(400, 5_000);
         let table = format!("t_{}", class.name);
-        let index = toasted(client, &table, class, rows);
+        let index = toasted(client, method, &table, class, rows);
         index.build(client, "");
         let query = index.query(1);
 
@@ -114,11 +121,10 @@ fn toasted_rows_are_indexed_beside_dead_ones_of_an_old_snapshot() {
 }
 
 /// The old snapshot sees its rows by the index too, where that was made before they were deleted and after.
-#[test]
-fn old_snapshot_finds_its_toasted_rows_by_the_index() {
+fn old_snapshot_finds_its_toasted_rows_by_the_index(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
-    let index = toasted(client, "t", opclass::VECTOR_L2, 200);
+    let index = toasted(client, method, "t", opclass::VECTOR_L2, 200);
     index.build(client, "");
     let old = OldSnapshot::take(&cluster);
     let found = |old: &OldSnapshot| {
@@ -140,8 +146,7 @@ fn old_snapshot_finds_its_toasted_rows_by_the_index() {
 
 /// A build that is on its way when the last snapshot that could see some dead rows ends, and vacuum takes their vectors from
 /// the TOAST table: the build still meets the rows, and goes on without them.
-#[test]
-fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
+fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster);
     // The predicate stops the build at row 1 until the test lets go of a lock, another one each time it gets there.
@@ -157,12 +162,20 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
          END $$",
     );
     for (number, class, with) in [
-        (1, opclass::VECTOR_L2, "code_bits = 32"),
-        (2, opclass::HALFVEC_COSINE, "code_bits = 4"),
-        (3, opclass::ALL[3], "code_bits = 8"),
+        (1, opclass::VECTOR_L2, method.either("code_bits = 32", "")),
+        (
+            2,
+            opclass::HALFVEC_COSINE,
+            method.either("code_bits = 4", "lists = 5"),
+        ),
+        (
+            3,
+            method.either(opclass::VECTOR_L1, opclass::ALL[1]),
+            method.either("code_bits = 8", "lists = 3, refine_bits = 3"),
+        ),
     ] {
         let table = format!("t_{number}");
-        let index = toasted(client, &table, class, 300);
+        let index = toasted(client, method, &table, class, 300);
         let old = OldSnapshot::take(&cluster);
         run(client, &format!("DELETE FROM {table} WHERE id > 100"));
         // The count of dead rows below is to be vacuum's, not that of this statement arriving late.
@@ -203,13 +216,12 @@ fn build_goes_on_when_vacuum_takes_the_vectors_of_dead_rows() {
 }
 
 /// The same by chance and many times: rows come and go, TOAST tables are vacuumed, snapshots are held, indexes rebuilt.
-#[test]
-fn toasted_rows_bear_reindexing_under_load() {
+fn toasted_rows_bear_reindexing_under_load(method: Method) {
     let cluster = Cluster::start(&plain(&[("autovacuum", "on"), ("autovacuum_naptime", "1s")]));
     let client = &mut database(&cluster);
-    let index = &toasted(client, "t", opclass::VECTOR_L2, 300);
-    index.build(client, "m = 8, ef_construction = 16");
-    let rounds = scaled(8, 200);
+    let index = &toasted(client, method, "t", opclass::VECTOR_L2, 300);
+    index.build(client, method.either("m = 8, ef_construction = 16", ""));
+    let rounds = scaled(method.either(8, 4), 200);
     thread::scope(|scope| {
         let mut writer = cluster.connect(DATABASE, "postgres");
         let work = scope.spawn(move || {

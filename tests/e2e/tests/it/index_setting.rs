@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::prefer_index;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::run;
 use castmatch_e2e::random::Random;
@@ -15,8 +16,11 @@ use crate::setting::RECOVERY;
 
 /// Database of the tests of the index.
 pub const DATABASE: &str = "indexed";
-/// Recall at 10 that small tables of the tests reach with the usual `ef_search`, whatever happened to them before.
-pub const RECALL_FLOOR: f64 = 0.95;
+
+/// Recall at 10 that small tables of the tests reach with the usual effort, whatever happened to them before.
+pub fn recall_floor(method: Method) -> f64 {
+    method.either(0.95, 0.9)
+}
 
 /// A server that leaves vacuum to the test. Without preloading nothing else runs in it, and the library is loaded by
 /// the first session that needs it, which the index must bear too.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::index::{Index, prefer_index};
 use castmatch_e2e::ledger::Writer;
+use castmatch_e2e::method::Method;
 use castmatch_e2e::opclass;
 use castmatch_e2e::poll::eventually;
 use castmatch_e2e::query::{run, value};
@@ -18,9 +19,14 @@ use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
 use crate::index_setting::{
-    DATABASE, RECALL_FLOOR, StopOnDrop, database, plain, repeat, report, searcher, vacuum,
+    DATABASE, StopOnDrop, database, plain, recall_floor, repeat, report, searcher, vacuum,
 };
 use crate::setting::{RECOVERY, TALENTS};
+
+castmatch_e2e::for_each_method! {
+    w1_standby_gives_the_same_answers_at_the_same_lsn,
+    w2_standby_replays_consistent_pages,
+}
 
 const SEED: u64 = 314;
 const ROWS: i64 = 400;
@@ -81,28 +87,31 @@ fn assert_same_filtered(
     compared
 }
 
-#[test]
-fn w1_standby_gives_the_same_answers_at_the_same_lsn() {
+fn w1_standby_gives_the_same_answers_at_the_same_lsn(method: Method) {
     let primary = Cluster::start(&Options {
         preload: true,
         ..plain(&[])
     });
     let client = &mut database(&primary);
     let mut indexes: Vec<Index> = Vec::new();
-    for class in opclass::ALL {
+    for &class in method.classes() {
         let table = format!("same_{}", class.name.trim_end_matches("_ops"));
-        indexes.push(Index::table(client, &table, class, 20));
+        indexes.push(Index::table(client, &table, class, 20).by(method));
     }
-    indexes.push(Index::table(client, FILTERED, opclass::VECTOR_L2, 20).filtered());
+    indexes.push(
+        Index::table(client, FILTERED, opclass::VECTOR_L2, 20)
+            .by(method)
+            .filtered(),
+    );
     for index in &indexes {
         index.fill(client, 1..ROWS + 1);
-        index.build(client, "m = 8, ef_construction = 32");
+        index.build(client, method.either("m = 8, ef_construction = 32", "lists = 8"));
     }
     let standby = primary.standby();
     let reader = &mut searcher(&standby);
     let mut random = Random::new(SEED);
     let (mut compared, mut next) = (0, ROWS + 1);
-    let cycles = scaled(10, 100);
+    let cycles = scaled(method.either(10, 5), 100);
     for cycle in 0..cycles {
         for index in &indexes {
             let table = &index.table;
@@ -134,12 +143,12 @@ fn w1_standby_gives_the_same_answers_at_the_same_lsn() {
         index.assert_verified(reader);
         lowest = lowest.min(index.recall(reader, 0..20, 10));
     }
-    assert!(lowest >= RECALL_FLOOR, "recall {lowest}");
+    assert!(lowest >= recall_floor(method), "recall {lowest}");
     let pages = assert_same_pages(&primary, &standby, client, reader, &indexes);
     report(
         "W1",
         &format!(
-            "seed {SEED}, {cycles} cycles of {} operator classes, {compared} rows equal, recall {lowest:.4}",
+            "{method}, seed {SEED}, {cycles} cycles of {} operator classes, {compared} rows equal, recall {lowest:.4}",
             indexes.len()
         ),
     );
@@ -211,22 +220,31 @@ fn assert_same_pages(
 }
 
 /// What users do with an index besides inserting, in the manner of the regression tests.
-fn everyday_statements(client: &mut Client) {
+fn everyday_statements(client: &mut Client, method: Method) {
     run(client, TALENTS);
+    let small = method.either("m = 2, ef_construction = 4", "lists = 1");
+    let large = method.either("m = 100, ef_construction = 200", "lists = 100, refine_bits = 3");
+    // The taxicab distance, which one of them lacks, and another class.
+    let (half, late) = method.either(
+        ("halfvec_l1_ops", "vector_l1_ops"),
+        ("halfvec_ip_ops", "vector_ip_ops"),
+    );
     run(
         client,
-        "CREATE TABLE items (id serial PRIMARY KEY, e vector(3), h halfvec(3));
-         CREATE INDEX items_early ON items USING castmatch_hnsw (e vector_l2_ops);
-         INSERT INTO items (e, h) VALUES ('[1,2,3]', '[1,2,3]'), ('[0,0,0]', '[0,0,0]'), (NULL, NULL);
-         CREATE INDEX items_cosine ON items USING castmatch_hnsw (e vector_cosine_ops) WITH (m = 2, ef_construction = 4);
-         CREATE INDEX items_half ON items USING castmatch_hnsw (h halfvec_l1_ops) WITH (m = 100, ef_construction = 200);
-         CREATE INDEX items_part ON items USING castmatch_hnsw (e vector_ip_ops) WHERE id % 2 = 0;
-         CREATE INDEX items_cast ON items USING castmatch_hnsw ((h::vector(3)) vector_l2_ops);
-         INSERT INTO items (e, h) SELECT e, e::halfvec FROM (SELECT ARRAY[i % 7, i % 11, i]::vector e FROM generate_series(1, 500) i) v;
-         INSERT INTO items (e, h) SELECT '[5,5,5]', '[5,5,5]' FROM generate_series(1, 200);
-         UPDATE items SET e = '[9,9,9]' WHERE id % 9 = 0;
-         UPDATE items SET e = NULL WHERE id % 31 = 0;
-         DELETE FROM items WHERE id % 5 = 0",
+        &format!(
+            "CREATE TABLE items (id serial PRIMARY KEY, e vector(3), h halfvec(3));
+             CREATE INDEX items_early ON items USING {method} (e vector_l2_ops);
+             INSERT INTO items (e, h) VALUES ('[1,2,3]', '[1,2,3]'), ('[0,0,0]', '[0,0,0]'), (NULL, NULL);
+             CREATE INDEX items_cosine ON items USING {method} (e vector_cosine_ops) WITH ({small});
+             CREATE INDEX items_half ON items USING {method} (h {half}) WITH ({large});
+             CREATE INDEX items_part ON items USING {method} (e vector_ip_ops) WHERE id % 2 = 0;
+             CREATE INDEX items_cast ON items USING {method} ((h::vector(3)) vector_l2_ops);
+             INSERT INTO items (e, h) SELECT e, e::halfvec FROM (SELECT ARRAY[i % 7, i % 11, i]::vector e FROM generate_series(1, 500) i) v;
+             INSERT INTO items (e, h) SELECT '[5,5,5]', '[5,5,5]' FROM generate_series(1, 200);
+             UPDATE items SET e = '[9,9,9]' WHERE id % 9 = 0;
+             UPDATE items SET e = NULL WHERE id % 31 = 0;
+             DELETE FROM items WHERE id % 5 = 0"
+        ),
     );
     vacuum(client, "items");
     for sql in [
@@ -237,7 +255,7 @@ fn everyday_statements(client: &mut Client) {
         "COMMIT PREPARED 'two phases'",
         "REINDEX INDEX items_early",
         "REINDEX TABLE CONCURRENTLY items",
-        "CREATE INDEX CONCURRENTLY items_late ON items USING castmatch_hnsw (e vector_l1_ops)",
+        &format!("CREATE INDEX CONCURRENTLY items_late ON items USING {method} (e {late})"),
         "VACUUM FULL items",
         "CLUSTER items USING items_pkey",
         "DROP INDEX items_early",
@@ -258,13 +276,13 @@ fn everyday_statements(client: &mut Client) {
 }
 
 /// Statements of the regression tests about indexes, whatever they answer here; errors are part of them.
-fn regression_statements(primary: &Cluster) -> usize {
+fn regression_statements(primary: &Cluster, method: Method) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pg_regress/sql");
     let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        if !(name.contains("index") || name.contains("hnsw")) {
+        if !name.starts_with(method.either("index_", "ivf_")) {
             continue;
         }
         // psql runs as the server's account, which cannot read the checkout everywhere.
@@ -277,8 +295,7 @@ fn regression_statements(primary: &Cluster) -> usize {
     files
 }
 
-#[test]
-fn w2_standby_replays_consistent_pages() {
+fn w2_standby_replays_consistent_pages(method: Method) {
     // Every record carries its page: a standby that falls behind must still find them.
     let primary = Cluster::start(&plain(&[
         ("wal_consistency_checking", "generic"),
@@ -288,9 +305,9 @@ fn w2_standby_replays_consistent_pages() {
     let standby = primary.standby();
     let reader = &mut searcher(&standby);
     let indexes = [opclass::VECTOR_L2, opclass::HALFVEC_COSINE].map(|class| {
-        let index = Index::table(client, &format!("consistent_{}", class.element), class, 16);
+        let index = Index::table(client, &format!("consistent_{}", class.element), class, 16).by(method);
         index.fill(client, 1..301);
-        index.build(client, "m = 5, ef_construction = 20");
+        index.build(client, method.either("m = 5, ef_construction = 20", "lists = 5"));
         index
     });
     catch_up(client, reader);
@@ -329,8 +346,8 @@ fn w2_standby_replays_consistent_pages() {
             .unwrap()
         });
         let deadline = Instant::now() + span;
-        everyday_statements(client);
-        files = regression_statements(&primary);
+        everyday_statements(client, method);
+        files = regression_statements(&primary, method);
         thread::sleep(deadline.saturating_duration_since(Instant::now()));
         drop(stopped);
         transactions = writing.into_iter().map(|thread| thread.join().unwrap()).sum();
@@ -346,7 +363,7 @@ fn w2_standby_replays_consistent_pages() {
     report(
         "W2",
         &format!(
-            "{transactions} transactions, {searches} searches on the standby, {files} files of statements, {pages} pages equal"
+            "{method}: {transactions} transactions, {searches} searches on the standby, {files} files of statements, {pages} pages equal"
         ),
     );
 }

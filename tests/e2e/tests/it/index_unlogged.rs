@@ -3,12 +3,18 @@
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::index::Index;
-use castmatch_e2e::opclass::{HALFVEC_COSINE, VECTOR_L2};
+use castmatch_e2e::method::Method;
+use castmatch_e2e::opclass::{HALFVEC_COSINE, OperatorClass, VECTOR_L2};
 use castmatch_e2e::query::{run, value};
 use castmatch_e2e::scale::scaled;
 use postgres::Client;
 
-use crate::index_setting::{RECALL_FLOOR, database, killed, report, searcher, vacuum};
+use crate::index_setting::{database, killed, recall_floor, report, searcher, vacuum};
+
+castmatch_e2e::for_each_method! {
+    l1_unlogged_index_is_empty_and_usable_after_a_crash,
+    l1_tables_turn_logged_and_unlogged,
+}
 
 fn rows(client: &mut Client, index: &Index) -> i64 {
     value(client, &format!("SELECT count(*) FROM {}", index.table))
@@ -19,7 +25,11 @@ fn assert_answers(client: &mut Client, index: &Index) {
     index.assert_verified(client);
     index.assert_exhaustive(client, &index.query(-1));
     let recall = index.recall(client, 0..20, 10);
-    assert!(recall >= RECALL_FLOOR, "{}: recall {recall}", index.table);
+    assert!(
+        recall >= recall_floor(index.method),
+        "{}: recall {recall}",
+        index.table
+    );
 }
 
 /// Nothing is found in the empty index; then it takes rows, loses some to vacuum, and answers.
@@ -35,22 +45,21 @@ fn assert_empty_and_usable(client: &mut Client, index: &Index) {
     assert_answers(client, index);
 }
 
-fn unlogged(client: &mut Client, table: &str, class: castmatch_e2e::opclass::OperatorClass) -> Index {
-    let index = Index::of(table, class, 16);
+fn unlogged(client: &mut Client, method: Method, table: &str, class: OperatorClass) -> Index {
+    let index = Index::of(table, class, 16).by(method);
     run(client, &index.definition("UNLOGGED"));
     index
 }
 
-#[test]
-fn l1_unlogged_index_is_empty_and_usable_after_a_crash() {
+fn l1_unlogged_index_is_empty_and_usable_after_a_crash(method: Method) {
     let mut cluster = Cluster::start(&killed(&[]));
     let client = &mut database(&cluster);
-    let early = unlogged(client, "unlogged_early", VECTOR_L2);
+    let early = unlogged(client, method, "unlogged_early", VECTOR_L2);
     early.build(client, "");
     early.fill(client, 1..301);
-    let late = unlogged(client, "unlogged_late", HALFVEC_COSINE);
+    let late = unlogged(client, method, "unlogged_late", HALFVEC_COSINE);
     late.fill(client, 1..301);
-    late.build(client, "m = 6, ef_construction = 24");
+    late.build(client, method.either("m = 6, ef_construction = 24", "lists = 7"));
     let indexes = [early, late];
     for _ in 0..scaled(2, 20) {
         cluster.kill_immediately();
@@ -77,15 +86,14 @@ fn l1_unlogged_index_is_empty_and_usable_after_a_crash() {
     }
     report(
         "L1",
-        "unlogged indexes after kills and restarts: empty, then usable",
+        &format!("{method}: unlogged indexes after kills and restarts: empty, then usable"),
     );
 }
 
-#[test]
-fn l1_tables_turn_logged_and_unlogged() {
+fn l1_tables_turn_logged_and_unlogged(method: Method) {
     let mut cluster = Cluster::start(&killed(&[]));
     let mut client = database(&cluster);
-    let index = unlogged(&mut client, "turning", VECTOR_L2);
+    let index = unlogged(&mut client, method, "turning", VECTOR_L2);
     index.fill(&mut client, 1..401);
     index.build(&mut client, "");
     let turns = scaled(2, 20);
@@ -113,6 +121,6 @@ fn l1_tables_turn_logged_and_unlogged() {
     }
     report(
         "L1",
-        &format!("{turns} turns from unlogged to logged and back, each followed by a kill"),
+        &format!("{method}: {turns} turns from unlogged to logged and back, each followed by a kill"),
     );
 }

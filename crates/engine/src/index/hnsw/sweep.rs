@@ -61,7 +61,7 @@ impl PageCopy {
             Some(PageKind::Upper) => UpperPage::open(self.bytes(), &index.layout)
                 .map(Content::Uppers)
                 .map_err(at),
-            Some(PageKind::Meta | PageKind::Center) => Err(IndexError::Corrupt {
+            Some(_) => Err(IndexError::Corrupt {
                 block: self.block,
                 what: "page is of a kind that does not belong here",
             }),

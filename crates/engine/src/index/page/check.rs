@@ -117,6 +117,8 @@ impl PageChecker {
             Some(PageKind::Meta) => block == 0,
             Some(PageKind::Center) => block != 0 && block <= self.center_blocks,
             Some(PageKind::Node | PageKind::Upper) | None => block > self.center_blocks,
+            // Of an inverted file.
+            Some(_) => false,
         };
         if !belongs {
             findings.push(Finding {
@@ -131,6 +133,7 @@ impl PageChecker {
             Some(PageKind::Meta) => check_meta(bytes, findings),
             Some(PageKind::Center) => check_center(bytes, findings),
             None => check_new(bytes, findings),
+            Some(_) => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::index::storage::MemoryStorage;
 use super::super::directory::{Directory, Finder, UNRANKED, code_of_centroid};
 use super::super::index::{Index, IndexOptions};
 use super::super::kmeans::{KmeansOptions, Points, kmeans};
-use super::super::page::{Entry, ListState, RoundedCentroid};
+use super::super::page::{Entry, RoundedCentroid};
 
 /// Rows of the sample for each list. More make hardly better lists, and clustering takes as much longer.
 const SAMPLE_ROWS_PER_LIST: usize = 48;
@@ -244,20 +244,6 @@ impl Model {
         let near = finder.nearest(index, &self.directory, storage, vector)?;
         Ok(near.map_or(UNRANKED + 1, |near| near.number))
     }
-}
-
-impl Entry {
-    /// An active list without pages.
-    pub(super) const EMPTY: Entry = Entry {
-        state: ListState::Active,
-        centroid_block: 0,
-        centroid_slot: 0,
-        head: 0,
-        tail: 0,
-        generation: 0,
-        leader: None,
-        stamp: 0,
-    };
 }
 
 /// The codes of all centroids, relative to the root.

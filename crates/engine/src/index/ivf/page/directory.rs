@@ -68,6 +68,20 @@ pub struct Entry {
     pub stamp: u64,
 }
 
+impl Entry {
+    /// An active list without pages.
+    pub(in crate::index::ivf) const EMPTY: Entry = Entry {
+        state: ListState::Active,
+        centroid_block: 0,
+        centroid_slot: 0,
+        head: 0,
+        tail: 0,
+        generation: 0,
+        leader: None,
+        stamp: 0,
+    };
+}
+
 /// An entry in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParsedEntry {

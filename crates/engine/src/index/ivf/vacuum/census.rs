@@ -2,7 +2,7 @@
 
 use crate::index::{IndexError, SlotId};
 use crate::index::page::{PageError, PageKind, page_kind};
-use crate::index::storage::{PageRead, PageWrite};
+use crate::index::storage::PageWrite;
 
 use super::super::directory::read_entries;
 use super::super::index::Index;

@@ -1,7 +1,7 @@
 //! Deleted rows leave their pages.
 
 use crate::index::page::{PageError, PageKind, page_kind};
-use crate::index::storage::{Change, PageRead, PageWrite};
+use crate::index::storage::{Change, PageWrite};
 use crate::index::{HeapTid, IndexError};
 
 use super::super::directory::{Directory, UNRANKED};

@@ -1,0 +1,1 @@
+//! The inverted file over memory.

@@ -63,6 +63,7 @@ pub extern "C-unwind" fn _PG_init() {
     pg::startup::silence_backtraces();
     guc::register();
     am::hnsw::options::register();
+    am::ivf::options::register();
     if pg::shmem::preloading() {
         pg::startup::at_server_start(shared::request_space, note_preloaded);
         embed::worker::register();

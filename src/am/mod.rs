@@ -1,20 +1,38 @@
 //! The index access methods: the callbacks that PostgreSQL calls, and the SQL functions that look after an index.
 //!
 //! Each callback turns what the server hands over into the engine's terms and back; the algorithms and the page format are the
-//! engine's (`castmatch_engine::index`). docs/design/hnsw.md is the document of the access method.
+//! engine's (`castmatch_engine::index`). docs/design/hnsw.md and docs/design/ivf.md are the documents of
+//! the two access methods; their modules have the same shape.
 
+mod backend;
+mod column;
+mod hints;
 pub mod hnsw;
 mod inspect;
+pub mod ivf;
 mod keys;
 mod opclass;
-mod state;
+mod routine;
+mod rows;
+mod search;
 mod storage;
+mod validate;
 
 use crate::error::{error, out_of_memory};
+use crate::pg::array::ReportError;
 use crate::pg::relation::Relation;
 use castmatch_engine::index::IndexError;
+use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
+
+/// Raises the error of a callback, which PostgreSQL expects to be raised and not returned.
+fn raise<T>(result: crate::error::Result<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(report) => report.report_error(),
+    }
+}
 
 /// The report for a failure of an index.
 fn index_error(relation: Relation, failure: IndexError) -> ErrorReport {
@@ -42,5 +60,16 @@ fn index_error(relation: Relation, failure: IndexError) -> ErrorReport {
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("index \"{name}\": {failure}"),
         ),
+    }
+}
+
+/// The server's result structure of a vacuum, made if this is the first call.
+#[allow(unsafe_code)]
+fn vacuum_result(stats: *mut pg_sys::IndexBulkDeleteResult) -> *mut pg_sys::IndexBulkDeleteResult {
+    if stats.is_null() {
+        // SAFETY: palloc0 gives zeroed memory, in the memory context that the server keeps for the vacuum.
+        unsafe { PgBox::<pg_sys::IndexBulkDeleteResult>::alloc0() }.into_pg()
+    } else {
+        stats
     }
 }

@@ -1,6 +1,6 @@
 //! The pages of an index relation, as the engine's algorithms reach them.
 
-use super::state::Hints;
+use super::hints::Hints;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, freespace, peek};
 use castmatch_engine::index::IndexError;
@@ -16,6 +16,9 @@ const TOUCH_EVERY: u32 = 256;
 const ENOUGH_UPPER_ROOM: u16 = MAX_LEVEL as u16;
 /// The block of the meta page.
 const META_BLOCK: u32 = 0;
+
+/// The room of a page in no use, as the free space map has it.
+const WHOLE_PAGE: u16 = 254;
 
 /// What a vacuum does between steps, beside answering interrupts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,6 +153,13 @@ impl PageRead for RelationStorage {
         Ok(())
     }
 
+    fn prefetch(&mut self, block: u32) {
+        // A page that this backend has seen is probably still there.
+        if !self.temporary && self.hints.get(block).is_none() && self.contains(block) {
+            buffer::prefetch(self.relation, block);
+        }
+    }
+
     fn read<R>(&mut self, block: u32, look: impl FnOnce(&[u8]) -> R) -> Result<R, IndexError> {
         let look = match self.hints.get(block) {
             Some(buffer) if !self.temporary => {
@@ -247,7 +257,8 @@ impl PageWrite for RelationStorage {
                 let turn = crate::pg::worker::my_pid().unsigned_abs() as usize;
                 Ok(self.upper_room()?.from(turn).next())
             }
-            PageKind::Meta | PageKind::Center => Ok(None),
+            PageKind::Unused => Ok(freespace::find(self.relation, WHOLE_PAGE)),
+            _ => Ok(None),
         }
     }
 
@@ -277,7 +288,11 @@ impl PageWrite for RelationStorage {
                     })?;
                 }
             }
-            PageKind::Meta | PageKind::Center => {}
+            PageKind::Unused => {
+                let room = if free > 0 { WHOLE_PAGE } else { 0 };
+                freespace::note(self.relation, block, room);
+            }
+            _ => {}
         }
         Ok(())
     }

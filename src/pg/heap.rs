@@ -127,19 +127,9 @@ impl RowReader {
         }
         // SAFETY: open relations.
         unsafe {
-            let info = pg_sys::BuildIndexInfo(index.as_ptr());
-            let attribute = i32::from((*info).ii_IndexAttrNumbers[0]);
-            let column = if attribute != 0 {
-                Column::Attribute(attribute)
-            } else {
-                Column::Expression {
-                    info,
-                    executor: pg_sys::CreateExecutorState(),
-                }
-            };
             Some(Self {
+                column: Column::of(index),
                 rows: RowFetch::new(Relation::from_raw(table), fetch, snapshot),
-                column,
                 memory: RowMemory::new(),
             })
         }
@@ -148,6 +138,11 @@ impl RowReader {
     /// Whether the table has such a block.
     pub fn contains(&mut self, block: u32) -> bool {
         self.rows.contains(block)
+    }
+
+    /// Says that a row of this block will be read soon.
+    pub fn prefetch(&self, block: u32) {
+        super::buffer::prefetch(self.rows.table(), block);
     }
 
     /// Shows the indexed value of the row at `block` and `offset` to `look`; `None` if no version of it is visible or the value is NULL.
@@ -165,17 +160,99 @@ impl RowReader {
     /// Gives back what the reader holds; the scan has ended.
     pub fn close(mut self) {
         self.rows.close();
-        // SAFETY: made by `new`, not used after this.
-        unsafe {
-            if let Column::Expression { executor, .. } = self.column {
-                pg_sys::FreeExecutorState(executor);
-            }
-        }
+        self.column.close();
         self.memory.delete();
     }
 }
 
+/// Fetches the indexed value of rows whatever version of them there is: for the upkeep of an index. All versions that an index entry stands
+/// for have the same value.
+pub struct AnyVersion {
+    rows: RowFetch,
+    fetch: *mut pg_sys::IndexFetchTableData,
+    column: Column,
+    memory: RowMemory,
+}
+
+impl AnyVersion {
+    /// For an open index and its open table, both open until [`AnyVersion::close`].
+    pub fn new(table: Relation, index: Relation) -> Self {
+        // SAFETY: open relations; the snapshot is a constant of the server.
+        unsafe {
+            let fetch = pg_sys::table_index_fetch_begin(table.as_ptr());
+            Self {
+                rows: RowFetch::new(table, fetch, &raw mut pg_sys::SnapshotAnyData),
+                fetch,
+                column: Column::of(index),
+                memory: RowMemory::new(),
+            }
+        }
+    }
+
+    /// Shows the indexed value of the row at `block` and `offset` to `look`; none if there is no row, its value is NULL, or is stored outside
+    /// of a row that nobody may see any more: then what is stored there may be gone.
+    pub fn value<R>(&mut self, block: u32, offset: u16, look: impl FnOnce(pg_sys::Datum) -> R) -> Option<R> {
+        if !self.rows.contains(block) || !self.rows.find(block, offset) {
+            return None;
+        }
+        let (slot, table) = (self.rows.slot(), self.rows.table());
+        let result = self.memory.with(|| {
+            let datum = self.column.value(slot)?;
+            // SAFETY: a value of a varlena type; the row in the slot is one of the table.
+            let usable = unsafe { !super::varlena::is_stored_outside(datum) || is_visible(table, slot) };
+            usable.then(|| look(datum))
+        });
+        self.rows.clear();
+        result
+    }
+
+    /// Gives back what it holds.
+    pub fn close(mut self) {
+        self.rows.close();
+        self.column.close();
+        // SAFETY: made by `new`, not used after this.
+        unsafe { pg_sys::table_index_fetch_end(self.fetch) };
+        self.memory.delete();
+    }
+}
+
+/// Whether the active snapshot sees the row in the slot.
+///
+/// # Safety
+/// The slot holds a row of the open table.
+unsafe fn is_visible(table: Relation, slot: *mut pg_sys::TupleTableSlot) -> bool {
+    // SAFETY: the caller's promise; a snapshot that is active is there to be used.
+    unsafe {
+        pg_sys::ActiveSnapshotSet() && pg_sys::table_tuple_satisfies_snapshot(table.as_ptr(), slot, pg_sys::GetActiveSnapshot())
+    }
+}
+
 impl Column {
+    /// The first column of an index.
+    ///
+    /// # Safety
+    /// An open index; allocates in the current memory context, which must outlive the column.
+    unsafe fn of(index: Relation) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let info = pg_sys::BuildIndexInfo(index.as_ptr());
+            match i32::from((*info).ii_IndexAttrNumbers[0]) {
+                0 => Column::Expression {
+                    info,
+                    executor: pg_sys::CreateExecutorState(),
+                },
+                attribute => Column::Attribute(attribute),
+            }
+        }
+    }
+
+    fn close(self) {
+        if let Column::Expression { executor, .. } = self {
+            // SAFETY: made by `of`, not used after this.
+            unsafe { pg_sys::FreeExecutorState(executor) };
+        }
+    }
+
     /// The value in the row that `slot` holds, none for NULL.
     fn value(&self, slot: *mut pg_sys::TupleTableSlot) -> Option<pg_sys::Datum> {
         let mut null = false;

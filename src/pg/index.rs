@@ -101,14 +101,15 @@ pub enum Unusable {
     NotAllowed,
 }
 
-/// Opens an index of the given access method with the lock of a reader, and its table before it, and closes both afterwards.
+/// Opens an index of one of the given access methods with the lock of a reader, and its table before it, and closes both afterwards. `work` is
+/// told which method it is.
 ///
 /// # Errors
 /// [`Unusable`].
 pub fn with_index<R>(
     oid: pg_sys::Oid,
-    method: &core::ffi::CStr,
-    work: impl FnOnce(Relation, Relation) -> R,
+    methods: &[&core::ffi::CStr],
+    work: impl FnOnce(Relation, Relation, usize) -> R,
 ) -> Result<R, Unusable> {
     // The table is locked before the index, as everywhere in the server.
     // SAFETY: a look-up in the catalogs; zero for what is no index.
@@ -125,22 +126,38 @@ pub fn with_index<R>(
         let table = Relation::from_raw(pg_sys::table_open(table, lock));
         (table, Relation::from_raw(pg_sys::index_open(oid, lock)))
     };
-    // SAFETY: a look-up in the catalogs.
-    let ours = index.access_method() == unsafe { pg_sys::get_am_oid(method.as_ptr(), true) };
-    let result = if !ours {
+    let method = methods.iter().position(|method| {
+        // SAFETY: a look-up in the catalogs.
+        index.access_method() == unsafe { pg_sys::get_am_oid(method.as_ptr(), true) }
+    });
+    let result = if method.is_none() {
         Err(Unusable::OtherMethod)
     } else if !index.has_storage() {
         Err(Unusable::Partitioned)
     } else if index.is_temporary_of_other_session() {
         Err(Unusable::OtherSession)
     } else {
-        Ok(work(table, index))
+        Ok(work(table, index, method.unwrap_or_default()))
     };
     // SAFETY: opened above.
     unsafe {
         pg_sys::index_close(index.as_ptr(), lock);
         pg_sys::table_close(table.as_ptr(), lock);
     }
+    result
+}
+
+/// Opens the table of an open index while `work` runs.
+pub fn with_table_of<R>(index: Relation, work: impl FnOnce(Relation) -> R) -> R {
+    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    // SAFETY: an open index has a table, which whoever opened it has locked already; it stays open until closed below or by an abort.
+    let table = unsafe {
+        let table = pg_sys::IndexGetRelation(index.oid(), false);
+        Relation::from_raw(pg_sys::table_open(table, lock))
+    };
+    let result = work(table);
+    // SAFETY: opened above.
+    unsafe { pg_sys::table_close(table.as_ptr(), lock) };
     result
 }
 

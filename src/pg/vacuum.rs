@@ -50,3 +50,36 @@ pub unsafe fn relation(info: *mut pg_sys::IndexVacuumInfo) -> Relation {
     // SAFETY: the caller's promise.
     unsafe { Relation::from_raw((*info).index) }
 }
+
+/// Whether this process is one of autovacuum's.
+pub fn is_autovacuum() -> bool {
+    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
+    // SAFETY: reads a flag of the process.
+    return unsafe { pg_sys::IsAutoVacuumWorkerProcess() };
+    #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+    // SAFETY: reads the kind of the process.
+    return unsafe { pg_sys::MyBackendType == pg_sys::BackendType::B_AUTOVAC_WORKER };
+}
+
+/// Which transactions have snapshots that may see an older state of a table.
+pub struct Horizon(Relation);
+
+impl Horizon {
+    /// Of a table.
+    pub fn of(table: Relation) -> Self {
+        Self(table)
+    }
+
+    /// The number of the next transaction, with its epoch.
+    pub fn next_transaction() -> u64 {
+        // SAFETY: reads shared memory.
+        unsafe { pg_sys::ReadNextFullTransactionId().value }
+    }
+
+    /// Whether no snapshot is left that was taken before this transaction, which was the next one then, had ended.
+    pub fn is_past(&self, transaction: u64) -> bool {
+        let transaction = pg_sys::FullTransactionId { value: transaction };
+        // SAFETY: an open table.
+        unsafe { pg_sys::GlobalVisCheckRemovableFullXid(self.0.as_ptr(), transaction) }
+    }
+}

@@ -57,7 +57,7 @@ static KIND: OnceLock<pg_sys::relopt_kind::Type> = OnceLock::new();
 
 /// Makes the options known to the server; called once, when the library is loaded.
 pub fn register() {
-    KIND.get_or_init(|| reloption::register(&[&M, &EF_CONSTRUCTION, &CODE_BITS]));
+    KIND.get_or_init(|| reloption::register(&[&M, &EF_CONSTRUCTION, &CODE_BITS], &[]));
 }
 
 impl Stored {
@@ -127,6 +127,7 @@ pub fn parse(options: pg_sys::Datum, validate: bool) -> Result<*mut pg_sys::byte
             (&EF_CONSTRUCTION, offset_of!(Stored, ef_construction)),
             (&CODE_BITS, offset_of!(Stored, code_bits)),
         ],
+        &[],
     );
     // SAFETY: null, or of the size and the fields that were asked for, those not given at their defaults.
     #[allow(unsafe_code)]

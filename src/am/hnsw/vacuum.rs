@@ -1,7 +1,7 @@
 //! Vacuum: rows that are gone leave the index before the table may use their places again.
 
-use crate::am::index_error;
-use crate::am::state;
+use crate::am::{index_error, vacuum_result};
+use super::state;
 use crate::am::storage::{Pace, RelationStorage};
 use crate::error::Result;
 use crate::pg::freespace;
@@ -24,7 +24,7 @@ pub unsafe fn bulk_delete(
 ) -> Result<*mut pg_sys::IndexBulkDeleteResult> {
     // SAFETY: the caller's promise.
     let (relation, dead) = unsafe { (relation_of(info), DeadRows::new(callback, state)) };
-    let stats = result(stats);
+    let stats = vacuum_result(stats);
     let Some(dead) = dead else { return Ok(stats) };
     let opened = state::open(relation)?;
     let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
@@ -36,7 +36,7 @@ pub unsafe fn bulk_delete(
         &mut counts,
     )
     .map_err(|failure| index_error(relation, failure))?;
-    // SAFETY: zeroed by `result` or the server's own from the call before.
+    // SAFETY: zeroed by `vacuum_result` or the server's own from the call before.
     unsafe {
         (*stats).tuples_removed += counts.rows_removed as f64;
         (*stats).num_index_tuples = counts.rows_remaining as f64;
@@ -58,7 +58,7 @@ pub unsafe fn cleanup(
     }
     // SAFETY: the caller's promise.
     let relation = unsafe { relation_of(info) };
-    let stats = result(stats);
+    let stats = vacuum_result(stats);
     let opened = state::open(relation)?;
     let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
     let mut counts = VacuumStats::default();
@@ -75,15 +75,5 @@ fn fill(relation: Relation, stats: *mut pg_sys::IndexBulkDeleteResult, counts: &
         (*stats).num_pages = relation.blocks();
         (*stats).num_index_tuples = counts.rows_remaining as f64;
         (*stats).estimated_count = false;
-    }
-}
-
-/// The server's result structure, made if this is the first call.
-fn result(stats: *mut pg_sys::IndexBulkDeleteResult) -> *mut pg_sys::IndexBulkDeleteResult {
-    if stats.is_null() {
-        // SAFETY: palloc0 gives zeroed memory, in the memory context that the server keeps for the vacuum.
-        unsafe { PgBox::<pg_sys::IndexBulkDeleteResult>::alloc0() }.into_pg()
-    } else {
-        stats
     }
 }

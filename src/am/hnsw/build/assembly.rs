@@ -4,23 +4,21 @@
 //! Nobody else sees the index yet, so its pages are written without WAL; the build logs them as a whole in the end.
 
 use super::{PHASE_LINKING, PHASE_READING, PHASE_WRITING};
-use crate::am::state::Hints;
+use crate::am::backend::{Backend, File};
+use crate::am::hints::Hints;
 use crate::am::storage::RelationStorage;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::tempfile::TempFile;
-use crate::pg::thread::SignalBlock;
-use crate::pg::{buffer, progress};
+use crate::pg::progress;
 use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::hnsw::build::{
-    Builder, Means, PageSink, Pushed, Sharded, Supervisor, link_pages,
+    Builder, Means, Pushed, Sharded, link_pages,
 };
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::key::RowKeys;
-use castmatch_engine::index::page::PageBytes;
 use castmatch_engine::index::quantize::{CodeRef, Rankable};
 use castmatch_engine::index::{HeapTid, IndexError};
-use castmatch_engine::interrupt::{Interrupt, Interrupted};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::rc::Rc;
@@ -192,63 +190,4 @@ fn write(relation: Relation, builder: Builder<'_>) -> Result<u32, IndexError> {
     progress::phase(PHASE_WRITING);
     let written = built.write_index(&mut File { relation })?;
     Ok(written.end_block)
-}
-
-/// The backend that builds: it answers cancel requests, and shows how far the threads are.
-#[derive(Default)]
-struct Backend {
-    signals: SignalBlock,
-}
-
-impl Interrupt for Backend {
-    fn check(&self) -> Result<(), Interrupted> {
-        check_for_interrupts();
-        Ok(())
-    }
-}
-
-impl Supervisor for Backend {
-    fn progress(&self, done: u64, total: u64) {
-        progress::rows_total(i64::try_from(total).unwrap_or(i64::MAX));
-        progress::rows_done(i64::try_from(done).unwrap_or(i64::MAX));
-    }
-
-    fn before_spawn(&self) {
-        self.signals.block();
-    }
-
-    fn after_spawn(&self) {
-        self.signals.restore();
-    }
-}
-
-/// The index's file, written from its front.
-struct File {
-    relation: Relation,
-}
-
-impl PageSink for File {
-    fn page(&mut self, block: u32, bytes: &PageBytes) -> Result<(), IndexError> {
-        check_for_interrupts();
-        buffer::append_unlogged(self.relation, block, bytes);
-        Ok(())
-    }
-}
-
-/// Pages in memory, for the init fork.
-#[derive(Default)]
-pub struct Pages(Vec<Box<PageBytes>>);
-
-impl Pages {
-    /// The pages, by block.
-    pub fn as_slice(&self) -> &[Box<PageBytes>] {
-        &self.0
-    }
-}
-
-impl PageSink for Pages {
-    fn page(&mut self, _block: u32, bytes: &PageBytes) -> Result<(), IndexError> {
-        self.0.push(Box::new(*bytes));
-        Ok(())
-    }
 }

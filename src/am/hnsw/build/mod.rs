@@ -3,12 +3,14 @@
 
 mod assembly;
 mod plan;
-mod rows;
+mod sample;
 
-use self::assembly::{Assembly, Pages};
+use self::assembly::Assembly;
 use self::plan::Plan;
-use self::rows::{Reader, sample_center};
+use self::sample::sample_center;
+use crate::am::backend::{Counts, Pages};
 use crate::am::index_error;
+use crate::am::rows::Reader;
 use crate::error::Result;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, planned_workers, scan_table};
@@ -21,14 +23,6 @@ use castmatch_engine::interrupt::NeverInterrupted;
 use castmatch_engine::vector::{Element, f16};
 use core::ffi::CStr;
 use pgrx::pg_sys;
-
-/// Rows of the table and of the index.
-pub struct Counts {
-    /// Rows that were read.
-    pub heap_rows: f64,
-    /// Rows that are in the index.
-    pub index_rows: f64,
-}
 
 const PHASE_SAMPLING: i64 = 2;
 const PHASE_READING: i64 = 3;
@@ -97,7 +91,7 @@ fn build_typed<T: Element>(
             threads,
         },
     );
-    let mut reader = Reader::<T>::new(&index, Some(&plan.keys));
+    let mut reader = Reader::<_, T>::new(&index, Some(&plan.keys));
     let heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {
         let added = reader.read(row, |transformed, rankable, keys, tid| {
             assembly.add(transformed, rankable, keys, tid)

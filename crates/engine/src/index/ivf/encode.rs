@@ -35,11 +35,11 @@ pub(super) fn encode(kernels: &ScanKernels, metric: Metric, vector: &[f32], cent
     out.bits.clear();
     out.bits.resize(vector.len().div_ceil(8), 0);
     let sums = kernels.sign_code(vector, center, &mut out.bits);
-    let (absolute, norm_squared) = (f64::from(sums.absolute), f64::from(sums.norm_squared));
+    let (absolute, norm_squared) = (sums.absolute, sums.norm_squared);
     let scale = if absolute > 0.0 { norm_squared / absolute } else { 0.0 };
-    let code_center = f64::from(sums.code_center);
+    let code_center = sums.code_center;
     let addend = match metric {
-        Metric::InnerProduct => scale * code_center - f64::from(sums.center_product),
+        Metric::InnerProduct => scale * code_center - sums.center_product,
         _ => norm_squared + 2.0 * scale * code_center,
     };
     (out.scale, out.addend) = (scale as f32, addend as f32);

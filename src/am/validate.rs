@@ -1,17 +1,16 @@
 //! amvalidate: whether an operator class is one that the access method can serve.
 
-use super::METHOD;
 use crate::am::keys::KeyType;
 use crate::am::opclass::OpClass;
 use crate::pg::opclass::{OperatorClass, OperatorMember};
 
-/// Checks the class and warns about what is wrong.
-pub fn validate(class: pgrx::pg_sys::Oid) -> bool {
+/// Checks the class and warns about what is wrong. `serves` says which classes of vectors the access method has codes for.
+pub fn validate(class: pgrx::pg_sys::Oid, method: &str, serves: fn(OpClass) -> bool) -> bool {
     let class = OperatorClass::look_up(class);
     let family = class.family_name();
     let mut valid = true;
     let mut complain = |what: String| {
-        pgrx::info!("operator family \"{family}\" of access method {METHOD} {what}");
+        pgrx::info!("operator family \"{family}\" of access method {method} {what}");
         valid = false;
     };
     let mut sound = true;
@@ -28,6 +27,9 @@ pub fn validate(class: pgrx::pg_sys::Oid) -> bool {
     let number = if sound { class.support_number() } else { None };
     if sound && number.is_none() {
         complain("is missing support function 1".to_owned());
+    }
+    if number.and_then(OpClass::from_number).is_some_and(|class| !serves(class)) {
+        complain("has a metric that it does not serve".to_owned());
     }
     for member in class.operators() {
         if !belongs(&member, number) {

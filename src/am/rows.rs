@@ -1,78 +1,73 @@
-//! The rows of the table on their way into the index.
+//! The rows of the table on their way into an index.
 
-use super::plan::Plan;
-use crate::am::index_error;
 use crate::am::keys::Keys;
-use crate::error::Result;
 use crate::pg::array::ReportError;
-use crate::pg::index::{Columns, Part, TableRow, scan_table};
+use crate::pg::index::{Columns, TableRow};
 use crate::pg::memory::RowMemory;
-use crate::pg::relation::Relation;
 use crate::pg::vector::VectorArg;
 use crate::pg::{varlena, xact};
-use castmatch_engine::index::HeapTid;
-use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::key::RowKeys;
-use castmatch_engine::index::quantize::{CenterBuilder, Quantizer, Rankable};
+use castmatch_engine::index::quantize::Rankable;
+use castmatch_engine::index::{HeapTid, hnsw, ivf};
 use castmatch_engine::vector::{Element, VectorError};
 use core::marker::PhantomData;
-use pgrx::pg_sys;
 
-/// Blocks that a sample is read from, spread over the table.
-const SAMPLE_RANGES: u32 = 128;
-/// Blocks of each of them.
-const SAMPLE_RANGE_BLOCKS: u32 = 4;
+/// How an index transforms vectors before they are coded.
+pub trait Transform {
+    /// Dimensions of the column.
+    fn dims(&self) -> usize;
 
-/// The centre of a sample of the rows; empty where codes have none.
-pub fn sample_center<T: Element>(
-    table: Relation,
-    relation: Relation,
-    info: *mut pg_sys::IndexInfo,
-    plan: &Plan,
-    index: &Index,
-) -> Result<Vec<f32>> {
-    if !Quantizer::uses_center(plan.options.metric, plan.options.bits) {
-        return Ok(Vec::new());
+    /// Dimensions of a transformed vector.
+    fn coded_dims(&self) -> usize;
+
+    /// Transforms a vector.
+    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable;
+}
+
+impl Transform for hnsw::Index {
+    fn dims(&self) -> usize {
+        self.quantizer.dims()
     }
-    let mut center =
-        CenterBuilder::new(plan.options.dims as usize).map_err(|failure| index_error(relation, failure))?;
-    let mut reader = Reader::<T>::new(index, None);
-    let blocks = table.blocks();
-    let ranges = blocks.div_ceil(SAMPLE_RANGE_BLOCKS).min(SAMPLE_RANGES);
-    for range in 0..ranges {
-        let first = (u64::from(blocks) * u64::from(range) / u64::from(ranges)) as u32;
-        let count = SAMPLE_RANGE_BLOCKS.min(blocks - first);
-        scan_table(table, relation, info, Part::Blocks(first, count), &mut |row| {
-            reader.read(row, |transformed, rankable, _, _| {
-                if rankable == Rankable::Yes {
-                    center.add(transformed);
-                }
-            });
-        });
+
+    fn coded_dims(&self) -> usize {
+        self.quantizer.dims()
     }
-    reader.close();
-    if center.count() == 0 {
-        return Ok(Vec::new());
+
+    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
+        self.quantizer.transform(vector, out)
     }
-    Ok(center.finish())
+}
+
+impl Transform for ivf::Index {
+    fn dims(&self) -> usize {
+        self.options.dims as usize
+    }
+
+    fn coded_dims(&self) -> usize {
+        self.layout.dims
+    }
+
+    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
+        ivf::Index::transform(self, vector, out)
+    }
 }
 
 /// Turns rows of the table into what the engine indexes.
-pub struct Reader<'a, T: Element> {
-    index: &'a Index,
+pub struct Reader<'a, I: Transform, T: Element> {
+    index: &'a I,
     keys: Option<&'a Keys>,
     transformed: Vec<f32>,
     memory: RowMemory,
     element: PhantomData<T>,
 }
 
-impl<'a, T: Element> Reader<'a, T> {
+impl<'a, I: Transform, T: Element> Reader<'a, I, T> {
     /// For an index with these parameters. Without `keys` rows come with none.
-    pub fn new(index: &'a Index, keys: Option<&'a Keys>) -> Self {
+    pub fn new(index: &'a I, keys: Option<&'a Keys>) -> Self {
         Self {
             index,
             keys,
-            transformed: vec![0.0; index.quantizer.dims()],
+            transformed: vec![0.0; index.coded_dims()],
             memory: RowMemory::new(),
             element: PhantomData,
         }
@@ -102,12 +97,12 @@ impl<'a, T: Element> Reader<'a, T> {
                 read_dead_values::<T>(row.columns, keys)?
             };
             let elements = vector.elements();
-            if elements.len() != transformed.len() {
-                let expected = vec![T::ZERO; transformed.len()];
+            if elements.len() != index.dims() {
+                let expected = vec![T::ZERO; index.dims()];
                 crate::error::vector_error(VectorError::mismatch(expected.as_slice(), elements))
                     .report_error();
             }
-            let rankable = index.quantizer.transform(elements, transformed);
+            let rankable = index.transform(elements, transformed);
             Some(take(transformed, rankable, &keys, tid))
         })
     }

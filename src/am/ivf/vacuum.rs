@@ -1,0 +1,186 @@
+//! Vacuum: rows that are gone leave the index before the table may use their places again, and lists are kept fit.
+
+use super::state;
+use crate::am::rows::Transform;
+use crate::am::storage::{Pace, RelationStorage};
+use crate::am::{index_error, vacuum_result};
+use crate::error::Result;
+use crate::pg::freespace;
+use crate::pg::heap::AnyVersion;
+use crate::pg::memory::maintenance_work_mem_bytes;
+use crate::pg::relation::Relation;
+use crate::pg::signals::check_for_interrupts;
+use crate::pg::vacuum::{DeadRows, Horizon, is_autovacuum, relation as relation_of};
+use crate::pg::vector::VectorArg;
+use castmatch_engine::index::hnsw::build::Supervisor;
+use castmatch_engine::index::ivf::Index;
+use castmatch_engine::index::ivf::vacuum::{self, Surroundings, VacuumStats};
+use castmatch_engine::index::quantize::Rankable;
+use castmatch_engine::index::{ElementKind, HeapTid, IndexError};
+use castmatch_engine::interrupt::{Interrupt, Interrupted};
+use castmatch_engine::vector::{Element, f16};
+use core::ffi::c_void;
+use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+use std::time::{Duration, Instant};
+
+/// How long a vacuum may take to replace lists: so long, and so much longer for each page of the index.
+const TIME: Duration = Duration::from_secs(10);
+const TIME_PER_PAGE: Duration = Duration::from_millis(2);
+
+/// ambulkdelete.
+///
+/// # Safety
+/// What the server gives to ambulkdelete.
+pub unsafe fn bulk_delete(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+    callback: pg_sys::IndexBulkDeleteCallback,
+    state: *mut c_void,
+) -> Result<*mut pg_sys::IndexBulkDeleteResult> {
+    // SAFETY: the caller's promise.
+    let (relation, dead) = unsafe { (relation_of(info), DeadRows::new(callback, state)) };
+    let stats = vacuum_result(stats);
+    let Some(dead) = dead else { return Ok(stats) };
+    let opened = state::open(relation)?;
+    let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
+    let mut counts = VacuumStats::default();
+    vacuum::bulk_delete(
+        &opened.index,
+        &mut storage,
+        |tid| dead.contains(tid.block, tid.offset),
+        &mut counts,
+    )
+    .map_err(|failure| index_error(relation, failure))?;
+    // SAFETY: zeroed by `vacuum_result` or the server's own from the call before.
+    unsafe {
+        (*stats).tuples_removed += counts.rows_removed as f64;
+        (*stats).num_index_tuples = counts.rows_remaining as f64;
+    }
+    Ok(stats)
+}
+
+/// amvacuumcleanup.
+///
+/// # Safety
+/// What the server gives to amvacuumcleanup.
+pub unsafe fn cleanup(
+    info: *mut pg_sys::IndexVacuumInfo,
+    stats: *mut pg_sys::IndexBulkDeleteResult,
+) -> Result<*mut pg_sys::IndexBulkDeleteResult> {
+    // SAFETY: the caller's promise.
+    if unsafe { (*info).analyze_only } {
+        return Ok(stats);
+    }
+    // SAFETY: the caller's promise.
+    let relation = unsafe { relation_of(info) };
+    let stats = vacuum_result(stats);
+    let opened = state::open(relation)?;
+    let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
+    let mut counts = VacuumStats::default();
+    let outcome = crate::pg::index::with_table_of(relation, |table| {
+        let mut around = Around {
+            index: &opened.index,
+            rows: AnyVersion::new(table, relation),
+            horizon: Horizon::of(table),
+            deadline: Instant::now() + TIME + TIME_PER_PAGE * relation.blocks(),
+        };
+        let outcome = vacuum::cleanup(&opened.index, &mut storage, &mut around, &mut counts);
+        around.rows.close();
+        outcome
+    });
+    outcome.map_err(|failure| index_error(relation, failure))?;
+    freespace::propagate(relation);
+    if counts.lists_left > 0 {
+        tell(relation, counts.lists_left);
+    }
+    // SAFETY: a result structure of this vacuum.
+    unsafe {
+        (*stats).num_pages = relation.blocks();
+        (*stats).num_index_tuples = counts.rows_remaining as f64;
+        (*stats).estimated_count = false;
+        (*stats).pages_newly_deleted += u32::try_from(counts.pages_freed).unwrap_or(u32::MAX);
+    }
+    Ok(stats)
+}
+
+/// Says that there was more to do than there was time for.
+fn tell(relation: Relation, lists: u64) {
+    let level = if is_autovacuum() {
+        PgLogLevel::LOG
+    } else {
+        PgLogLevel::NOTICE
+    };
+    ErrorReport::new(
+        PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+        format!(
+            "{lists} lists of index \"{}\" are left for the next vacuum, for want of time",
+            relation.name()
+        ),
+        function_name!(),
+    )
+    .report(level);
+}
+
+/// The table and the transactions, for the engine.
+struct Around<'a> {
+    index: &'a Index,
+    rows: AnyVersion,
+    horizon: Horizon,
+    deadline: Instant,
+}
+
+impl Interrupt for Around<'_> {
+    fn check(&self) -> core::result::Result<(), Interrupted> {
+        check_for_interrupts();
+        Ok(())
+    }
+}
+
+impl Supervisor for Around<'_> {}
+
+impl Surroundings for Around<'_> {
+    fn vector(&mut self, tid: HeapTid, out: &mut [f32]) -> core::result::Result<bool, IndexError> {
+        let index = self.index;
+        let found = self.rows.value(tid.block, tid.offset, |datum| {
+            // SAFETY: a value of the indexed column, whose type the operator class fixes.
+            unsafe {
+                match index.options.element {
+                    ElementKind::Vector => transform::<f32>(index, datum, out),
+                    ElementKind::Halfvec => transform::<f16>(index, datum, out),
+                }
+            }
+        });
+        Ok(found.unwrap_or(false))
+    }
+
+    fn next_transaction(&mut self) -> u64 {
+        Horizon::next_transaction()
+    }
+
+    fn is_past(&mut self, transaction: u64) -> bool {
+        self.horizon.is_past(transaction)
+    }
+
+    fn has_time(&mut self) -> bool {
+        Instant::now() < self.deadline
+    }
+
+    fn memory_bytes(&self) -> usize {
+        maintenance_work_mem_bytes()
+    }
+}
+
+/// Whether the value is a vector that has a rank, which it is unless the place has been given to another row.
+///
+/// # Safety
+/// A non-NULL value of the vector type of `T`.
+unsafe fn transform<T: Element>(index: &Index, datum: pg_sys::Datum, out: &mut [f32]) -> bool {
+    // SAFETY: the caller's promise.
+    let Ok(vector) = (unsafe { VectorArg::<T>::from_datum(datum) }) else {
+        return false;
+    };
+    vector.elements().len() == Transform::dims(index)
+        && index.transform(vector.elements(), out) == Rankable::Yes
+}

@@ -52,7 +52,7 @@ pub struct KmeansOptions {
 /// The centroids of the clusters, one behind the other. There are fewer than wanted where there are fewer different points. Each is
 /// finite and the nearest one of a point at least.
 ///
-/// Beside the points it needs memory for three numbers of 32 bits for each, and for twice the centroids.
+/// Beside the points it needs memory for about four numbers of 32 bits for each, and for twice the centroids.
 ///
 /// # Errors
 /// [`IndexError::Interrupted`] soon after the supervisor asks for it, with no thread left; [`IndexError::OutOfMemory`];

@@ -9,9 +9,9 @@ use super::points::{Points, distance, nearest_row, room};
 use crate::index::IndexError;
 
 /// Centroids that a point may move to.
-const AROUND: usize = 24;
+const AROUND: usize = 32;
 /// With more clusters than this it is worthwhile.
-pub(super) const WORTHWHILE: usize = 2 * AROUND;
+pub(super) const WORTHWHILE: usize = AROUND + AROUND / 2;
 /// Members of a cluster that one job looks at.
 pub(super) const MEMBERS: usize = 256;
 

@@ -41,7 +41,8 @@ const COARSE_SAMPLE: usize = 128;
 pub struct KmeansOptions {
     /// Clusters wanted.
     pub clusters: usize,
-    /// Rounds of Lloyd's algorithm over all points, at most; one is made at least.
+    /// Rounds of Lloyd's algorithm over all points, at most; one is made at least. Where there are many clusters, two to four bring
+    /// nearly all that more would.
     pub iterations: usize,
     /// Where the random numbers begin.
     pub seed: u64,
@@ -49,10 +50,10 @@ pub struct KmeansOptions {
     pub threads: usize,
 }
 
-/// The centroids of the clusters, one behind the other. There are fewer than wanted where there are fewer different points. Each is
-/// finite and the nearest one of a point at least.
+/// The centroids of the clusters, one behind the other. There are fewer than wanted where there are fewer different points, and
+/// seldom one or two fewer where the last round left clusters without points. Each is finite and the nearest one of a point at least.
 ///
-/// Beside the points it needs memory for three numbers of 32 bits for each, and for twice the centroids.
+/// Beside the points it needs memory for about four numbers of 32 bits for each, and for twice the centroids.
 ///
 /// # Errors
 /// [`IndexError::Interrupted`] soon after the supervisor asks for it, with no thread left; [`IndexError::OutOfMemory`];

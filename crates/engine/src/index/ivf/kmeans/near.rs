@@ -8,7 +8,7 @@
 use super::points::{Points, distance, nearest_row, room};
 use crate::index::IndexError;
 
-/// Centroids that a point may move to.
+/// Centroids that a point may move to: with more a round takes longer, and ends hardly better.
 const AROUND: usize = 24;
 /// With more clusters than this it is worthwhile.
 pub(super) const WORTHWHILE: usize = 2 * AROUND;

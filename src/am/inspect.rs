@@ -1,8 +1,8 @@
 //! `castmatch.verify_index`, `castmatch.prewarm` and `castmatch.index_info`.
 
-use super::state;
 use super::storage::RelationStorage;
-use super::{index_error, opclass};
+use super::keys::Keys;
+use super::{hnsw, index_error, ivf, opclass};
 use crate::error::{Result, error, unsupported};
 use crate::pg::array::ReportError;
 use crate::pg::buffer;
@@ -14,14 +14,33 @@ use crate::pg::setting::without_lasting_settings;
 use castmatch_engine::index::HeapTid;
 use castmatch_engine::index::hnsw::statistics::Statistics;
 use castmatch_engine::index::hnsw::verify::{self, Check};
+use castmatch_engine::index::ivf::statistics::Statistics as ListStatistics;
 use castmatch_engine::index::storage::PageRead;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use serde_json::json;
+use std::rc::Rc;
+
+/// The access method of an index.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Hnsw,
+    Ivf,
+}
 
 /// Does `work` on an index of castmatch that the caller may look at.
-fn with_our_index<R>(oid: pg_sys::Oid, work: impl FnOnce(Relation, Relation) -> Result<R>) -> Result<R> {
-    match with_index(oid, c"castmatch_hnsw", work) {
+fn with_our_index<R>(
+    oid: pg_sys::Oid,
+    work: impl FnOnce(Relation, Relation, Method) -> Result<R>,
+) -> Result<R> {
+    let work = |table, index, method| {
+        work(
+            table,
+            index,
+            if method == 0 { Method::Hnsw } else { Method::Ivf },
+        )
+    };
+    match with_index(oid, &[c"castmatch_hnsw", c"castmatch_ivf"], work) {
         Ok(result) => result,
         Err(why) => Err(refusal(oid, why)),
     }
@@ -70,14 +89,32 @@ fn verify_index(
     })))
 }
 
-/// Checks the pages, the graph, and that every row of the table that a new snapshot sees is in the index exactly once.
-fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
-    let opened = state::open(index)?;
+/// The filter columns and the pages of an index.
+fn open(index: Relation, method: Method) -> Result<(Rc<Keys>, RelationStorage)> {
+    let (keys, hints) = match method {
+        Method::Hnsw => {
+            let opened = hnsw::open(index)?;
+            (opened.keys, opened.hints)
+        }
+        Method::Ivf => {
+            let opened = ivf::open(index)?;
+            (opened.keys, opened.hints)
+        }
+    };
+    Ok((keys, RelationStorage::new(index, hints)))
+}
+
+/// Checks the pages, the graph or the lists, and that every row of the table that a new snapshot sees is in the index exactly once.
+fn verify_open(table: Relation, index: Relation, method: Method) -> Result<Vec<Check>> {
     let failed = |failure| index_error(index, failure);
-    let mut storage = RelationStorage::new(index, opened.hints.clone());
+    let (keys, mut storage) = open(index, method)?;
     // What is visible now must be in the index when it is read afterwards; what is added meanwhile is of no interest.
     let snapshot = Snapshot::take();
-    let mut verification = verify::verify(&mut storage).map_err(failed)?;
+    let verified = match method {
+        Method::Hnsw => verify::verify(&mut storage),
+        Method::Ivf => castmatch_engine::index::ivf::verify::verify(&mut storage),
+    };
+    let mut verification = verified.map_err(failed)?;
     let memory = RowMemory::new();
     let mut expect = |row: TableRow<'_>| {
         if row.columns.get(0).is_none() {
@@ -87,7 +124,7 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
             block: row.block,
             offset: row.offset,
         };
-        match memory.with(|| opened.keys.encode(row.columns)) {
+        match memory.with(|| keys.encode(row.columns)) {
             Ok(keys) => verification.rows.expect(tid, keys.as_bytes()),
             Err(report) => report.report_error(),
         };
@@ -114,9 +151,8 @@ fn verify_open(table: Relation, index: Relation) -> Result<Vec<Check>> {
 
 #[pg_extern(sql = false)]
 fn prewarm(index: pg_sys::Oid) -> Result<i64> {
-    with_our_index(index, |_, index| {
-        let opened = state::open(index)?;
-        let mut storage = RelationStorage::new(index, opened.hints.clone());
+    with_our_index(index, |_, index, method| {
+        let (_, mut storage) = open(index, method)?;
         let failed = |failure| index_error(index, failure);
         let blocks = storage.blocks().map_err(failed)?;
         for block in 0..blocks {
@@ -154,44 +190,96 @@ fn index_info(
         ),
     >,
 > {
-    with_our_index(index, |_, index| {
-        let opened = state::open(index)?;
-        let class = opclass::of(index)?;
-        let mut storage = RelationStorage::new(index, opened.hints.clone());
-        let found =
-            Statistics::take(&opened.index, &mut storage).map_err(|failure| index_error(index, failure))?;
-        let bytes = i64::from(index.blocks()).saturating_mul(buffer::PAGE_BYTES as i64);
-        let rows = found.live.saturating_add(found.unranked);
-        let share = |part: u64| {
-            let slots = rows + found.dead + found.free;
-            if slots == 0 {
-                0.0
-            } else {
-                part as f64 / slots as f64
-            }
+    with_our_index(index, |_, index, method| {
+        let facts = match method {
+            Method::Hnsw => graph_facts(index)?,
+            Method::Ivf => list_facts(index)?,
         };
-        let settings = json!({
-            "metric": class.metric.name(),
+        let bytes = i64::from(index.blocks()).saturating_mul(buffer::PAGE_BYTES as i64);
+        Ok(TableIterator::once((
+            i64::try_from(facts.rows).unwrap_or(i64::MAX),
+            bytes,
+            (facts.rows > 0).then(|| bytes as f64 / facts.rows as f64),
+            facts.mean_degree,
+            facts.level_rows,
+            facts.dead_share,
+            facts.free_share,
+            pgrx::JsonB(facts.settings),
+        )))
+    })
+}
+
+/// What `index_info` says of an index.
+struct Facts {
+    rows: u64,
+    mean_degree: Option<f64>,
+    level_rows: Vec<i64>,
+    dead_share: f64,
+    free_share: f64,
+    settings: serde_json::Value,
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+fn graph_facts(index: Relation) -> Result<Facts> {
+    let opened = hnsw::open(index)?;
+    let mut storage = RelationStorage::new(index, opened.hints.clone());
+    let found =
+        Statistics::take(&opened.index, &mut storage).map_err(|failure| index_error(index, failure))?;
+    let rows = found.live.saturating_add(found.unranked);
+    let slots = rows + found.dead + found.free;
+    Ok(Facts {
+        rows,
+        mean_degree: (found.live > 0).then(|| found.mean_degree()),
+        level_rows: found
+            .levels
+            .iter()
+            .map(|&count| i64::try_from(count).unwrap_or(i64::MAX))
+            .collect(),
+        dead_share: share(found.dead, slots),
+        free_share: share(found.free, slots),
+        settings: json!({
+            "metric": opclass::of(index)?.metric.name(),
             "dimensions": opened.index.dims,
             "m": opened.index.m,
             "ef_construction": opened.index.ef_construction,
             "code_bits": opened.index.quantizer.bits().to_u8(),
             "entries": opened.entries.len(),
             "filter_columns": opened.keys.describe(index),
-        });
-        Ok(TableIterator::once((
-            i64::try_from(rows).unwrap_or(i64::MAX),
-            bytes,
-            (rows > 0).then(|| bytes as f64 / rows as f64),
-            (found.live > 0).then(|| found.mean_degree()),
-            found
-                .levels
-                .iter()
-                .map(|&count| i64::try_from(count).unwrap_or(i64::MAX))
-                .collect(),
-            share(found.dead),
-            share(found.free),
-            pgrx::JsonB(settings),
-        )))
+        }),
+    })
+}
+
+/// Of lists there is no degree, and there are no levels; nothing in them is dead, since vacuum takes it out.
+fn list_facts(index: Relation) -> Result<Facts> {
+    let opened = ivf::open(index)?;
+    let mut storage = RelationStorage::new(index, opened.hints.clone());
+    let found = ListStatistics::take(&opened.index, &mut storage)
+        .map_err(|failure| index_error(index, failure))?;
+    let options = &opened.index.options;
+    Ok(Facts {
+        rows: found.rows.saturating_add(found.unranked),
+        mean_degree: None,
+        level_rows: Vec::new(),
+        dead_share: 0.0,
+        free_share: share(found.room.saturating_sub(found.rows), found.room),
+        settings: json!({
+            "metric": options.metric.name(),
+            "dimensions": options.dims,
+            "lists": found.lists,
+            "lists_wanted": (options.lists > 0).then_some(options.lists),
+            "longest_list": found.longest,
+            "refine_bits": if options.refine { 3 } else { 0 },
+            "posting_pages": found.posting_pages,
+            "retired_pages": found.retired_pages,
+            "unused_pages": found.unused_pages,
+            "filter_columns": opened.keys.describe(index),
+        }),
     })
 }

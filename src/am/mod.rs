@@ -6,6 +6,7 @@
 
 mod backend;
 mod column;
+mod cost;
 mod hints;
 pub mod hnsw;
 mod inspect;

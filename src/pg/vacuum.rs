@@ -53,12 +53,8 @@ pub unsafe fn relation(info: *mut pg_sys::IndexVacuumInfo) -> Relation {
 
 /// Whether this process is one of autovacuum's.
 pub fn is_autovacuum() -> bool {
-    #[cfg(any(feature = "pg14", feature = "pg15", feature = "pg16"))]
-    // SAFETY: reads a flag of the process.
-    return unsafe { pg_sys::IsAutoVacuumWorkerProcess() };
-    #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
     // SAFETY: reads the kind of the process.
-    return unsafe { pg_sys::MyBackendType == pg_sys::BackendType::B_AUTOVAC_WORKER };
+    unsafe { pg_sys::MyBackendType == pg_sys::BackendType::B_AUTOVAC_WORKER }
 }
 
 /// Which transactions have snapshots that may see an older state of a table.

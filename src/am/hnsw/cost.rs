@@ -7,21 +7,10 @@
 //! A scan with conditions on filter columns costs more before its first row, but not in the inverse proportion to the rows that pass: it
 //! goes round those that do not, and where few pass it reads the keys of all and looks at those few.
 
+use crate::am::cost::{Estimate, cold_share, microsecond_cost};
 use crate::guc;
 use crate::pg::planner::{self, IndexPath};
 use pgrx::pg_sys;
-
-/// The planner's numbers.
-pub struct Estimate {
-    /// Cost before the first row.
-    pub startup: f64,
-    /// Cost of all rows.
-    pub total: f64,
-    /// Share of the table's rows.
-    pub selectivity: f64,
-    /// Pages of the index.
-    pub pages: f64,
-}
 
 /// Elements that a walk looks at for each element it expands, measured with m = 16.
 const LOOKS_PER_HOP: f64 = 20.0;
@@ -38,11 +27,6 @@ const PASSING_MICROSECONDS: f64 = 0.1;
 /// Results that a walk keeps of those that it keeps without conditions: this power of the share that passes, but not fewer than that.
 const WINDOW_POWER: f64 = 0.35;
 const WINDOW_LEAST: f64 = 12.0;
-/// Microseconds that a row of a btree's answer takes when its page is cached, its distance and its place in the sort included.
-const ROW_MICROSECONDS: f64 = 0.5;
-/// Share of page reads that miss even if the index fits the cache.
-const COLD_SHARE: f64 = 0.01;
-
 /// The estimate for a path.
 ///
 /// # Safety
@@ -59,18 +43,9 @@ pub unsafe fn estimate(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexP
 
 fn from_path(path: &IndexPath, ef: f64) -> Estimate {
     if !path.ordered {
-        return Estimate {
-            startup: f64::INFINITY,
-            total: f64::INFINITY,
-            selectivity: path.selectivity,
-            pages: path.pages,
-        };
+        return Estimate::impossible(path);
     }
-    let cold = if path.pages <= path.cache_pages {
-        COLD_SHARE
-    } else {
-        1.0 - (1.0 - COLD_SHARE) * path.cache_pages / path.pages
-    };
+    let cold = cold_share(path);
     let look = LOOK_OPERATORS * path.operator_cost;
     let hops = (ef + EXTRA_HOPS).min(path.rows);
     let looks = (hops * LOOKS_PER_HOP).min(path.rows);
@@ -97,17 +72,4 @@ fn from_path(path: &IndexPath, ef: f64) -> Estimate {
         selectivity: path.selectivity,
         pages: path.pages,
     }
-}
-
-/// Cost of a microsecond of a search with conditions. The server counts the pages of the rows that satisfy them, as the answer of a btree
-/// reads them, as reads from disk in part, whether they are cached or not; the search is compared with that answer, so its time is
-/// weighed as the server weighs that: at 7 for a microsecond where hardly two of the rows share a page, below 1 where many do.
-fn microsecond_cost(path: &IndexPath, rows: f64) -> f64 {
-    let (rows, pages) = (rows.max(1.0), path.table_pages.max(1.0));
-    // As index_pages_fetched and cost_bitmap_heap_scan of the server estimate it (Mackert and Lohman 1989, for a cache that suffices).
-    let fetched = (2.0 * pages * rows / (2.0 * pages + rows)).min(pages).max(1.0);
-    let in_order = (fetched / pages).sqrt();
-    let page_cost = path.random_page_cost - (path.random_page_cost - path.sequential_page_cost) * in_order;
-    let answer = fetched * page_cost + rows * (path.index_row_cost + path.operator_cost);
-    answer / (rows * ROW_MICROSECONDS)
 }

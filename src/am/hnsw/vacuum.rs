@@ -10,7 +10,6 @@ use crate::pg::vacuum::{DeadRows, relation as relation_of};
 use castmatch_engine::index::hnsw::vacuum::{self, VacuumStats};
 use core::ffi::c_void;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 /// ambulkdelete.
 ///

@@ -1,0 +1,75 @@
+//! What the planner is told about a scan.
+//!
+//! A scan searches some lists before its first row, and a further part of them when it returns many; the server adds the visits to
+//! the table itself. With conditions on filter columns it searches lists until enough rows pass. docs/design/ivf.md has the numbers.
+
+use crate::am::cost::{Estimate, cold_share, microsecond_cost};
+use crate::guc;
+use crate::pg::planner::{self, IndexPath};
+use castmatch_engine::index::ivf::lists_for;
+use pgrx::pg_sys;
+
+/// Lists that are searched where nothing is said of them.
+const PROBES: f64 = 24.0;
+/// Microseconds that a search takes whatever the lists; for each list that there is; for each posting page that it reads; for each row that it
+/// fetches to put the first ones in order, and how many these are.
+const SEARCH_MICROSECONDS: f64 = 20.0;
+const LIST_MICROSECONDS: f64 = 0.003;
+const PAGE_MICROSECONDS: f64 = 0.9;
+const ROW_MICROSECONDS: f64 = 0.8;
+const FIRST_ROWS: f64 = 60.0;
+/// Rows that pass which a search with conditions wants before the first, and microseconds that the keys of a row take.
+const PASSING_ROWS: f64 = 512.0;
+const KEY_MICROSECONDS: f64 = 0.006;
+/// Cost of a microsecond without conditions, in units of an operator: as for the elements that a walk of castmatch_hnsw looks at.
+const MICROSECOND_OPERATORS: f64 = 6.5;
+
+/// The estimate for a path.
+///
+/// # Safety
+/// What the server gives to amcostestimate.
+pub unsafe fn estimate(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath, loops: f64) -> Estimate {
+    // SAFETY: the caller's promise.
+    let known = unsafe { IndexPath::read(root, path, loops) };
+    if !known.ordered {
+        // SAFETY: the caller's promise.
+        unsafe { planner::avoid(path) };
+    }
+    from_path(&known, guc::probes() as f64)
+}
+
+fn from_path(path: &IndexPath, probes: f64) -> Estimate {
+    if !path.ordered {
+        return Estimate::impossible(path);
+    }
+    let lists = f64::from(lists_for(path.rows as u64));
+    let wanted = if probes > 0.0 { probes } else { PROBES };
+    let rows = path.rows * path.passing.unwrap_or(1.0);
+    let per_list = path.rows / lists;
+    let searched = match path.passing {
+        None => wanted,
+        Some(passing) => wanted.max(PASSING_ROWS / (per_list * passing).max(f64::MIN_POSITIVE)),
+    }
+    .min(lists);
+    let pages = path.pages * searched / lists;
+    let fetched = FIRST_ROWS.min(rows);
+    let mut microseconds = SEARCH_MICROSECONDS
+        + lists * LIST_MICROSECONDS
+        + pages * PAGE_MICROSECONDS
+        + fetched * ROW_MICROSECONDS;
+    let cold = pages * cold_share(path) * path.random_page_cost;
+    let startup = match path.passing {
+        None => cold + microseconds * MICROSECOND_OPERATORS * path.operator_cost,
+        Some(_) => {
+            microseconds += searched * per_list * KEY_MICROSECONDS;
+            cold + microseconds * microsecond_cost(path, rows)
+        }
+    };
+    let total = startup + rows * (path.index_row_cost + path.operator_cost);
+    Estimate {
+        startup,
+        total,
+        selectivity: path.selectivity,
+        pages: path.pages,
+    }
+}

@@ -84,6 +84,8 @@ pub(crate) struct Figures {
     pub(crate) vacuum_seconds: Option<f64>,
     pub(crate) vacuum_cpu_seconds: Option<f64>,
     pub(crate) recall_after_vacuum: Option<f64>,
+    /// Recall after a growth to ten times, after the vacuum that follows, and of an index built anew.
+    pub(crate) growth: Option<[f64; 3]>,
 }
 
 /// Figures by the method's name.
@@ -152,6 +154,12 @@ impl Figures {
                 keep(&mut self.vacuum_cpu_seconds, *cpu_seconds, f64::min);
                 keep(&mut self.recall_after_vacuum, Some(*recall), f64::min);
             }
+            Record::Growth {
+                inserted,
+                vacuumed,
+                anew,
+                ..
+            } => self.growth = Some([*inserted, *vacuumed, *anew]),
             Record::Settings { .. } | Record::Note { .. } => {}
         }
     }

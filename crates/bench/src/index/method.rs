@@ -17,6 +17,12 @@ pub(crate) enum Method {
     /// castmatch, m 16, ef_construction 200.
     #[value(name = "castmatch-200")]
     Castmatch200,
+    /// castmatch's inverted file, as many lists as suit the rows.
+    #[value(name = "castmatch-ivf")]
+    CastmatchIvf,
+    /// The same with refine codes.
+    #[value(name = "castmatch-ivf-refined")]
+    CastmatchIvfRefined,
     /// pgvector's hnsw, m 16, ef_construction 64.
     #[value(name = "pgvector-64")]
     Pgvector64,
@@ -53,9 +59,11 @@ pub(crate) enum Side {
 
 impl Method {
     /// All, ours first.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Castmatch64,
         Self::Castmatch200,
+        Self::CastmatchIvf,
+        Self::CastmatchIvfRefined,
         Self::Pgvector64,
         Self::Pgvector200,
         Self::PgvectorHalfvec,
@@ -72,6 +80,8 @@ impl Method {
         match self {
             Self::Castmatch64 => "castmatch-64",
             Self::Castmatch200 => "castmatch-200",
+            Self::CastmatchIvf => "castmatch-ivf",
+            Self::CastmatchIvfRefined => "castmatch-ivf-refined",
             Self::Pgvector64 => "pgvector-64",
             Self::Pgvector200 => "pgvector-200",
             Self::PgvectorHalfvec => "pgvector-halfvec",
@@ -85,7 +95,9 @@ impl Method {
     /// Who does the work.
     pub(crate) fn side(self) -> Side {
         match self {
-            Self::Castmatch64 | Self::Castmatch200 => Side::Castmatch,
+            Self::Castmatch64 | Self::Castmatch200 | Self::CastmatchIvf | Self::CastmatchIvfRefined => {
+                Side::Castmatch
+            }
             Self::HnswRs | Self::Hnswlib => Side::Library,
             _ => Side::Pgvector,
         }
@@ -100,12 +112,24 @@ impl Method {
     pub(crate) fn efforts(self) -> &'static [u32] {
         match self {
             Self::PgvectorIvfflat => &[1, 2, 5, 10, 20, 40, 80],
+            Self::CastmatchIvf | Self::CastmatchIvfRefined => &[
+                2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 192,
+            ],
             Self::PgvectorBinary => &[20, 40, 80, 120, 200, 400, 800],
             // Close enough that no method gains or loses more than a tenth by where its points happen to lie.
             _ => &[
                 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 140, 160, 180, 200, 240, 280, 320, 400,
                 480, 560,
             ],
+        }
+    }
+
+    /// The value of its search parameter that stands for its own choice, or the middle of what is usual.
+    pub(crate) fn own_effort(self) -> &'static [u32] {
+        match self {
+            Self::CastmatchIvf | Self::CastmatchIvfRefined => &[0],
+            Self::PgvectorIvfflat => &[20],
+            _ => &[80],
         }
     }
 
@@ -123,6 +147,14 @@ impl Method {
                 "castmatch_hnsw",
                 format!("embedding vector_{operators}"),
                 graph(200),
+            ),
+            Self::CastmatchIvf | Self::CastmatchIvfRefined => (
+                "castmatch_ivf",
+                format!("embedding vector_{operators}"),
+                format!(
+                    "WITH (refine_bits = {})",
+                    if self == Self::CastmatchIvf { 0 } else { 3 }
+                ),
             ),
             Self::Pgvector64 => ("hnsw", format!("embedding vector_{operators}"), graph(64)),
             Self::Pgvector200 => ("hnsw", format!("embedding vector_{operators}"), graph(200)),
@@ -150,9 +182,10 @@ impl Method {
 
     /// The setting that decides between speed and recall.
     pub(crate) fn set_effort(self, effort: u32) -> String {
-        let name = match self.side() {
-            Side::Castmatch => "castmatch.ef_search",
-            _ if self == Self::PgvectorIvfflat => "ivfflat.probes",
+        let name = match self {
+            Self::CastmatchIvf | Self::CastmatchIvfRefined => "castmatch.probes",
+            Self::Castmatch64 | Self::Castmatch200 => "castmatch.ef_search",
+            Self::PgvectorIvfflat => "ivfflat.probes",
             _ => "hnsw.ef_search",
         };
         format!("SET {name} = {effort}")
@@ -244,6 +277,9 @@ mod tests {
         assert!(query.contains("LIMIT 80) AS candidates ORDER BY embedding <=> $1::vector LIMIT 10"));
         assert_eq!(Method::Castmatch64.set_effort(40), "SET castmatch.ef_search = 40");
         assert_eq!(Method::PgvectorIvfflat.set_effort(3), "SET ivfflat.probes = 3");
+        assert_eq!(Method::CastmatchIvf.set_effort(3), "SET castmatch.probes = 3");
+        let index = Method::CastmatchIvfRefined.create_index("t", DataSet::Tokens384, 384, 1);
+        assert!(index.ends_with("USING castmatch_ivf (embedding vector_l2_ops) WITH (refine_bits = 3)"));
     }
 
     #[test]

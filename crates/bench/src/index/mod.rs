@@ -129,7 +129,7 @@ fn measure(
         };
         failures += stages::build_and_search(&run, methods, results)?;
     }
-    if plan.any(&[Stage::Insert, Stage::Vacuum]) {
+    if plan.any(&[Stage::Insert, Stage::Vacuum, Stage::Growth]) {
         let rows = plan.rows.unwrap_or(usize::MAX).min(plan.upkeep_rows);
         let data = read(Some(rows))?;
         let run = Run {

@@ -19,6 +19,8 @@ pub(crate) enum Stage {
     Insert,
     /// VACUUM after deleting 20 %.
     Vacuum,
+    /// Recall after a table has grown ten times by inserts, beside that of an index built anew.
+    Growth,
 }
 
 /// Arguments of `index`.
@@ -159,6 +161,7 @@ impl Options {
                     Stage::Library,
                     Stage::Insert,
                     Stage::Vacuum,
+                    Stage::Growth,
                 ],
             ),
             rows: self.rows.or(quick(1000)),

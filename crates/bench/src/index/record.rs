@@ -104,6 +104,22 @@ pub(crate) enum Record {
         /// See recall.
         effort: u32,
     },
+    /// A table that has grown ten times by inserts, and was vacuumed.
+    Growth {
+        /// Of what; `rows` are those in the end.
+        #[serde(flatten)]
+        key: Key,
+        /// Search parameter of the recalls; 0 is the method's own choice.
+        effort: u32,
+        /// Recall@10 after the inserts, after a vacuum, and of an index built anew.
+        inserted: f64,
+        /// See inserted.
+        vacuumed: f64,
+        /// See inserted.
+        anew: f64,
+        /// Time of the vacuum.
+        vacuum_seconds: f64,
+    },
     /// What could not be measured, and why.
     Note {
         /// In words.
@@ -118,7 +134,8 @@ impl Record {
             Self::Build { key, .. }
             | Self::Search { key, .. }
             | Self::Insert { key, .. }
-            | Self::Vacuum { key, .. } => Some(key),
+            | Self::Vacuum { key, .. }
+            | Self::Growth { key, .. } => Some(key),
             Self::Settings { .. } | Self::Note { .. } => None,
         }
     }
@@ -130,6 +147,7 @@ impl Record {
             Self::Search { .. } => Some(super::Stage::Search),
             Self::Insert { .. } => Some(super::Stage::Insert),
             Self::Vacuum { .. } => Some(super::Stage::Vacuum),
+            Self::Growth { .. } => Some(super::Stage::Growth),
             Self::Settings { .. } | Self::Note { .. } => None,
         }
     }

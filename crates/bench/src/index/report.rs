@@ -187,14 +187,17 @@ fn searches(text: &mut String, methods: &Methods, clients: usize, wanted: f64) {
 }
 
 fn upkeep(text: &mut String, methods: &Methods) {
-    let measured = |figures: &Figures| figures.inserts_per_second.or(figures.vacuum_seconds).is_some();
+    let measured = |figures: &Figures| {
+        let measured = figures.inserts_per_second.or(figures.vacuum_seconds);
+        measured.is_some() || figures.growth.is_some()
+    };
     if !methods.values().any(measured) {
         return;
     }
     let baseline = methods.get(Method::BASELINE.name());
     text.push_str(
-        "| method | inserts/s, half-full | per CPU s | vacuum s, 20 % deleted | CPU s | recall then |\n\
-         |---|---:|---:|---:|---:|---:|\n",
+        "| method | inserts/s, half-full | per CPU s | vacuum s, 20 % deleted | CPU s | recall then | recall grown 10 times: inserted, vacuumed, built anew |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
     );
     for (method, figures) in ordered(methods) {
         if method.side() == Side::Library {
@@ -206,13 +209,16 @@ fn upkeep(text: &mut String, methods: &Methods) {
         let vacuum_cpu = |figures: &Figures| figures.vacuum_cpu_seconds;
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             method.name(),
             cell(inserts(figures), baseline.and_then(inserts), 0),
             cell(inserts_cpu(figures), baseline.and_then(inserts_cpu), 0),
             cell(vacuum(figures), baseline.and_then(vacuum), 2),
             cell(vacuum_cpu(figures), baseline.and_then(vacuum_cpu), 2),
-            cell(figures.recall_after_vacuum, None, 4)
+            cell(figures.recall_after_vacuum, None, 4),
+            figures.growth.map_or_else(String::new, |growth| growth
+                .map(|recall| format!("{recall:.4}"))
+                .join(", "))
         );
     }
     text.push('\n');

@@ -283,6 +283,9 @@ pub(crate) fn upkeep(run: &Run<'_>, methods: &[Method], results: &mut Results) -
     if run.plan.any(&[Stage::Vacuum]) {
         vacuums(run, &mut field, results)?;
     }
+    if run.plan.any(&[Stage::Growth]) {
+        growths(run, &mut field, results)?;
+    }
     Ok(field.failures)
 }
 
@@ -354,4 +357,24 @@ fn vacuums(run: &Run<'_>, field: &mut Field, results: &mut Results) -> Result<()
         })?;
     }
     Ok(())
+}
+
+fn growths(run: &Run<'_>, field: &mut Field, results: &mut Results) -> Result<(), Error> {
+    field.each(run, results, |method, results| {
+        let wanted = run.key(method, 1);
+        if results.has(|record| matches!(record, Record::Growth { key, .. } if *key == wanted)) {
+            return Ok(());
+        }
+        for record in upkeep::growth(run, method, run.plan.most_workers())? {
+            if let Record::Growth { effort, inserted, vacuumed, anew, vacuum_seconds, .. } = &record {
+                println!(
+                    "  growth {:<17} {effort:>4}: recall {inserted:.4}, {vacuumed:.4} after vacuum ({vacuum_seconds:.1} s), \
+                     {anew:.4} built anew",
+                    method.name()
+                );
+            }
+            results.push(record)?;
+        }
+        Ok(())
+    })
 }

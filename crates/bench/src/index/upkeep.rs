@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::method::{K, Method, TABLES, table_name};
+use super::method::{K, Method, TABLES, index_name, table_name};
 use super::record::Record;
 use super::search::{self, Point};
 use super::{Run, cpu, recall, table};
 use crate::Error;
-use crate::wire::Vector;
+use crate::wire::{self, Vector};
 
 /// Rows of a transaction of single-row inserts.
 const TRANSACTION: usize = 100;
@@ -90,6 +90,59 @@ pub(crate) fn vacuum(run: &Run<'_>, method: Method, round: usize, workers: usize
         recall: recall_of_rest(run, &answers),
         effort: EFFORT,
     })
+}
+
+/// One row of so many is there before the growth.
+const GROWTH: usize = 10;
+
+/// Builds an index over a tenth of the rows, inserts the rest, vacuums, and builds it anew: the recall after each step, at the settings
+/// that were asked for, or else the method's own choice where it has one.
+pub(crate) fn growth(run: &Run<'_>, method: Method, workers: usize) -> Result<Vec<Record>, Error> {
+    let table = table_name("growth", run.set, method);
+    let name = format!("{TABLES}.{table}");
+    let mut client = run.server.connect(&method.search_path())?;
+    table::drop_table(&mut client, &table)?;
+    let rows = run.data.base.len();
+    table::load(run, &mut client, &table, "in use", 0..rows / GROWTH)?;
+    table::build(run, method, &table, workers)?;
+    wire::copy(&mut client, &name, &run.data.base, rows / GROWTH..rows)?;
+    let efforts = run.plan.efforts_or(method.own_effort());
+    let recalls = || -> Result<Vec<f64>, Error> {
+        efforts
+            .iter()
+            .map(|&effort| {
+                let point = Point {
+                    method,
+                    table: &table,
+                    effort,
+                    clients: 1,
+                };
+                Ok(search::mean_recall(run, &search::measure(run, point)?.rows))
+            })
+            .collect()
+    };
+    let inserted = recalls()?;
+    let started = Instant::now();
+    client.batch_execute(&format!("VACUUM (INDEX_CLEANUP on, PARALLEL 0) {name}"))?;
+    let vacuum_seconds = started.elapsed().as_secs_f64();
+    let vacuumed = recalls()?;
+    client.batch_execute(&format!("DROP INDEX {TABLES}.{}", index_name(&table)))?;
+    table::build(run, method, &table, workers)?;
+    let anew = recalls()?;
+    table::drop_table(&mut client, &table)?;
+    let steps = inserted.into_iter().zip(vacuumed).zip(anew);
+    Ok(efforts
+        .iter()
+        .zip(steps)
+        .map(|(&effort, ((inserted, vacuumed), anew))| Record::Growth {
+            key: run.key(method, 1),
+            effort,
+            inserted,
+            vacuumed,
+            anew,
+            vacuum_seconds,
+        })
+        .collect())
 }
 
 /// Mean recall where the deleted rows are no neighbours any more.

@@ -98,11 +98,6 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
         self.rows
     }
 
-    /// How many rows are expected.
-    pub(super) fn expected_rows(&self) -> u64 {
-        self.expected_rows
-    }
-
     fn row_bytes(&self) -> usize {
         record_bytes(self.index) + ROW_OVERHEAD_BYTES
     }

@@ -141,9 +141,23 @@ fn out_of_memory(lists: usize) -> IndexError {
 impl Directory {
     /// Reads the directory.
     ///
+    /// Its pages are read one after the other, and while lists are replaced what they say together may never have been so: the new lists
+    /// as they were before, the old ones as they are after. The version changes before each replacement takes effect, so what was
+    /// read while it stayed the same was so.
+    ///
     /// # Errors
     /// [`IndexError::Corrupt`], [`IndexError::OutOfMemory`], and those of the storage.
     pub fn load<S: PageRead>(index: &Index, storage: &mut S) -> Result<Self, IndexError> {
+        loop {
+            let directory = Self::load_once(index, storage)?;
+            let meta = storage.read(0, Meta::parse)?.map_err(|error| error.at(0))?;
+            if meta.version == directory.version {
+                return Ok(directory);
+            }
+        }
+    }
+
+    fn load_once<S: PageRead>(index: &Index, storage: &mut S) -> Result<Self, IndexError> {
         let (mut codes, mut factors) = (Vec::new(), Vec::new());
         let (meta, entries) = read_entries(index, storage, |block_codes, block_factors| {
             for (to, from) in [(&mut codes, block_codes), (&mut factors, block_factors)] {

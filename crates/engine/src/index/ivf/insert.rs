@@ -1,8 +1,9 @@
 //! A row is added to its nearest list: one page, one record.
 //!
 //! The list is found in the caller's copy of the directory. That may be old: a list that was replaced meanwhile is known by its last
-//! page, which is closed or belongs to another list by then, and the caller reads the directory again. When the last page of a list is full a page is
-//! taken, then linked under the lock of the page before it, then filled: a crash in between leaves an empty page.
+//! page, which is closed or belongs to another list by then, and the caller reads the directory again. When the last page of a list is
+//! full a page is taken, in one record with the row on it, then linked under the lock of the page before it. So a page that is not
+//! linked and has no rows is nobody's, which lets a cleanup give it back: what a crash in between leaves has a row that vacuum takes out.
 
 use crate::index::page::PageError;
 use crate::index::quantize::{CodeRef, Rankable};
@@ -173,9 +174,10 @@ pub(super) fn add<S: PageWrite>(
                     return Ok(None);
                 }
             }
-            Append::Full { next: 0 } => match grow(index, storage, block, list)? {
-                Some(next) => block = next,
-                None => return Ok(None),
+            Append::Full { next: 0 } => match grow(index, storage, block, list, row)? {
+                Grown::Done { block, row } => return Ok(Some((block, row))),
+                Grown::Other { next } => block = next,
+                Grown::Closed => return Ok(None),
             },
             Append::Full { next } => {
                 list.tail.store(next, Ordering::Relaxed);
@@ -220,31 +222,46 @@ fn append<S: PageWrite>(
     storage.update(block, change)?.map_err(|error| error.at(block))
 }
 
-/// Adds a page to a list after `last`. Returns it, or the one that another backend has added; none if the list is closed.
-fn grow<S: PageWrite>(index: &Index, storage: &mut S, last: u32, list: &List) -> Result<Option<u32>, IndexError> {
-    let new = take_posting(index, storage, list.number, list.generation)?;
+/// What came of adding a page to a list.
+enum Grown {
+    Done { block: u32, row: usize },
+    /// Another backend has added one.
+    Other { next: u32 },
+    /// Nothing is added to the list any more.
+    Closed,
+}
+
+/// Adds a page with the row to a list, after `last`.
+fn grow<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    last: u32,
+    list: &List,
+    row: &NewRow<'_>,
+) -> Result<Grown, IndexError> {
+    let new = take_posting(index, storage, list.number, list.generation, Some(row))?;
     let linked = storage.update(last, |bytes| {
         let Ok(mut page) = PostingPageMut::open(bytes, &index.layout) else {
-            return (Change::None, Ok(None));
+            return (Change::None, Ok(Grown::Closed));
         };
         let head = page.head();
         if !head.is_of(list.number, list.generation) || head.flags & CLOSED != 0 {
-            return (Change::None, Ok(None));
+            return (Change::None, Ok(Grown::Closed));
         }
         if head.next != 0 {
-            return (Change::None, Ok(Some(head.next)));
+            return (Change::None, Ok(Grown::Other { next: head.next }));
         }
         match page.set_next(new) {
-            Ok(()) => (Change::Made, Ok(Some(new))),
+            Ok(()) => (Change::Made, Ok(Grown::Done { block: new, row: 0 })),
             Err(error) => (Change::None, Err(error)),
         }
     })?;
     let linked = linked.map_err(|error| error.at(last))?;
-    if linked == Some(new) {
+    if matches!(linked, Grown::Done { .. }) {
         list.tail.store(new, Ordering::Relaxed);
         note_tail(index, storage, list, new)?;
     } else {
-        give_back_posting(index, storage, new, (list.number, list.generation), true)?;
+        give_back_posting(index, storage, new, (list.number, list.generation), false)?;
     }
     Ok(linked)
 }

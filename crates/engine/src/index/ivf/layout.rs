@@ -209,7 +209,7 @@ mod tests {
         let layout = Layout::new(384, 0, 0).unwrap();
         assert_eq!(
             (layout.dims, layout.lanes, layout.rows_per_page(), layout.lists_per_page(), layout.centroids_per_page),
-            (384, 32, 128, 96, 10)
+            (384, 32, 128, 64, 10)
         );
         let layout = Layout::new(768, 0, 0).unwrap();
         assert_eq!((layout.rows_per_page(), layout.lists_per_page()), (64, 32));

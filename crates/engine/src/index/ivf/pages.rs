@@ -5,7 +5,7 @@ use crate::index::page::{PageError, PageKind, init_page, page_kind};
 use crate::index::storage::{Change, PageWrite};
 
 use super::index::Index;
-use super::page::{PostingPage, init_posting, init_refine};
+use super::page::{NewRow, PostingPage, PostingPageMut, init_posting, init_refine};
 
 /// So many hints of unused pages are followed before the file grows.
 const TRIES: usize = 8;
@@ -63,18 +63,25 @@ pub(super) fn give_back<S: PageWrite>(
     Ok(freed)
 }
 
-/// Takes an empty posting page, with its refine pages, for a list.
+/// Takes a posting page, with its refine pages, for a list: empty, or with its first row.
 pub(super) fn take_posting<S: PageWrite>(
     index: &Index,
     storage: &mut S,
     list: u32,
     generation: u32,
+    first: Option<&NewRow<'_>>,
 ) -> Result<u32, IndexError> {
     let mut refine = Vec::new();
     for _ in 0..index.layout.refine.map_or(0, |refine| refine.pages) {
         refine.push(take(storage, init_refine)?);
     }
-    take(storage, |page| init_posting(page, list, generation, &refine))
+    take(storage, |page| {
+        init_posting(page, list, generation, &refine)?;
+        if let Some(row) = first {
+            PostingPageMut::open(page, &index.layout)?.push(row)?;
+        }
+        Ok(())
+    })
 }
 
 /// Gives back a posting page of a list, and its refine pages. Returns how many pages, none if the page is not of the list.

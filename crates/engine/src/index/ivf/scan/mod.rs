@@ -358,13 +358,16 @@ impl Scan {
             }
             rows.prefetch(row.tid());
         }
-        for row in &batch {
+        let mut fetched = 0;
+        let outcome = batch.iter().try_for_each(|row| {
             if let Some(key) = rows.exact_key(row.tid())? {
                 self.pool.fetched(row.tid(), key)?;
             }
-        }
-        self.pool.keep_batch(batch);
-        Ok(())
+            fetched += 1;
+            Ok(())
+        });
+        self.pool.keep_batch(batch, fetched);
+        outcome
     }
 
     /// The error with the block of the page that names the row.

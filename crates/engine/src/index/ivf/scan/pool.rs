@@ -225,8 +225,12 @@ impl Pool {
         Ok(batch)
     }
 
-    /// Takes back the memory of a batch.
-    pub fn keep_batch(&mut self, batch: Vec<Row>) {
+    /// Takes back the memory of a batch, and the rows of it that were not fetched.
+    pub fn keep_batch(&mut self, mut batch: Vec<Row>, fetched: usize) {
+        for row in batch.drain(fetched.min(batch.len())..) {
+            self.total = self.total.saturating_sub(1);
+            self.push(row);
+        }
         self.batch = batch;
     }
 

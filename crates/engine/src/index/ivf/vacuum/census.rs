@@ -33,7 +33,7 @@ impl Census {
         let mut owned = IdSet::with_bound(blocks)?;
         owned.insert(SlotId(0))?;
         let mut next = meta.directory;
-        while next != 0 && !owned.contains(SlotId(next)) {
+        while next != 0 && next < blocks && !owned.contains(SlotId(next)) {
             owned.insert(SlotId(next))?;
             let open = |page: &[u8]| super::super::page::DirectoryPage::open(page, &index.layout)?.next();
             next = storage.read(next, open)?.map_err(|error| error.at(next))?;
@@ -46,7 +46,10 @@ impl Census {
                 bytes: entries.len().saturating_mul(size_of::<ListCount>()),
             })?;
         for (number, entry) in (0_u32..).zip(&entries) {
-            owned.insert(SlotId(entry.centroid_block))?;
+            // Damage may name any block, and the set grows to what is put into it.
+            if entry.centroid_block < blocks {
+                owned.insert(SlotId(entry.centroid_block))?;
+            }
             let mut count = ListCount::default();
             if entry.state != ListState::Free {
                 let mut block = entry.head;
@@ -61,7 +64,7 @@ impl Census {
                     })?;
                     let Some((head, refine)) = read else { break };
                     owned.insert(SlotId(block))?;
-                    for page in refine {
+                    for page in refine.into_iter().filter(|page| *page < blocks) {
                         owned.insert(SlotId(page))?;
                     }
                     count.rows += head.count as u64;
@@ -85,8 +88,8 @@ impl Census {
         Ok(census)
     }
 
-    /// Gives back a page that no list has: what a crash left, or an insertion that lost the race for the end of a list. An insertion that
-    /// has just taken an empty page sees that it is gone when it comes to write there.
+    /// Gives back a page that no list has: what a crash left. One that an insertion is about to link has the row already, and so has one
+    /// that was linked since the list was walked; one of a list that is there and without rows is nobody's.
     fn free_orphan<S: PageWrite>(&mut self, index: &Index, storage: &mut S, block: u32) -> Result<(), IndexError> {
         enum Found {
             Unused,
@@ -123,7 +126,6 @@ impl Census {
                 let current = self.entries.get(list as usize);
                 let is_current =
                     current.is_some_and(|entry| entry.generation == generation && entry.state != ListState::Free);
-                // Of a list that is there, one that was linked since the list was walked has rows.
                 if empty || !is_current {
                     let freed = give_back_posting(index, storage, block, (list, generation), is_current)?;
                     self.pages_freed += u64::from(freed);

@@ -19,7 +19,7 @@ use super::census::{Census, ListCount};
 use super::finish::{discard, set_state};
 use super::plan::{LISTS_TOGETHER, Planner};
 use super::writer::ListWriter;
-use super::{Surroundings, VacuumStats};
+use super::{Surroundings, VacuumStats, set_replacing};
 
 /// Rows that are clustered for each new list, and at least.
 const SAMPLE_ROWS_PER_LIST: usize = 64;
@@ -99,9 +99,13 @@ pub(super) fn replace<S: PageWrite>(
         list.flush(index, storage)?;
     }
     let generation = sources.first().map_or(0, |source| source.generation);
-    let stamp = around.next_transaction();
+    // Whoever has read some of the directory and not all of it reads it again, see `Directory::load`.
+    set_replacing(storage, true)?;
+    let mut stamp = 0;
     let retired = change_entry(index, storage, leader, |entry| {
         let ours = entry.state == ListState::Closing && entry.leader == Some(leader) && entry.generation == generation;
+        // Under the lock of the page: whoever has seen the list before has begun before this transaction.
+        stamp = around.next_transaction();
         ours.then_some(Entry {
             state: ListState::Retired,
             leader: None,
@@ -167,11 +171,17 @@ fn visit<S: PageRead>(
     mut look: impl FnMut(&mut S, OldRow) -> Result<(), IndexError>,
 ) -> Result<u64, IndexError> {
     let mut seen = 0;
-    for _ in 0..=storage.blocks()? {
+    let mut pages = 0;
+    loop {
         storage.check_interrupts()?;
         let (block, first) = (source.block, source.row);
         if block == 0 {
-            break;
+            return Ok(seen);
+        }
+        // Others add pages meanwhile.
+        pages += 1;
+        if pages > storage.blocks()? {
+            return Err(PageError::content("pages of a list run in a circle").at(block));
         }
         let read = storage.read(block, |bytes| {
             let page = PostingPage::open(bytes, &index.layout)?;
@@ -205,11 +215,10 @@ fn visit<S: PageRead>(
         }
         source.row = head.count;
         if head.next == 0 {
-            break;
+            return Ok(seen);
         }
         (source.block, source.row) = (head.next, 0);
     }
-    Ok(seen)
 }
 
 /// The vector of a row: from the table, or about what its code says.
@@ -445,8 +454,12 @@ fn close<S: PageWrite>(
                 ..entry
             })
         })?;
-        let mut block = source.tail;
-        for _ in 0..=storage.blocks()? {
+        let (mut block, mut pages) = (source.tail, 0);
+        loop {
+            pages += 1;
+            if pages > storage.blocks()? {
+                return Err(PageError::content("pages of a list run in a circle").at(block));
+            }
             let closed = storage.update(block, |bytes| {
                 let mut page = match PostingPageMut::open(bytes, &index.layout) {
                     Ok(page) => page,

@@ -40,7 +40,7 @@ impl ListWriter {
         index
             .kernels
             .decode_centroid(&rounded.numbers, rounded.scale, &mut numbers);
-        let head = take_posting(index, storage, number, generation)?;
+        let head = take_posting(index, storage, number, generation, None)?;
         let mut writer = Self {
             number,
             generation,
@@ -93,7 +93,7 @@ impl ListWriter {
                 .and_then(|mut page| page.push(&row))
                 .map_err(failed)?;
             let Some(place) = place else {
-                let next = take_posting(index, storage, self.number, self.generation)?;
+                let next = take_posting(index, storage, self.number, self.generation, None)?;
                 PostingPageMut::open(&mut self.page[..], &index.layout)
                     .and_then(|mut page| page.set_next(next))
                     .map_err(|error| error.at(self.tail))?;

@@ -1,13 +1,13 @@
-//! The statements of docs/hnsw.md run, in the order of the page.
+//! The statements of docs/hnsw.md and docs/ivf.md run, in the order of the page.
 
 use castmatch_e2e::cluster::Cluster;
 use castmatch_e2e::query::run;
 
 use crate::index_setting::plain;
 
-/// The statements of the page's SQL blocks.
-fn statements() -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/hnsw.md");
+/// The statements of a page's SQL blocks.
+fn statements(page: &str) -> Vec<String> {
+    let path = format!("{}/../../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
     let blocks = text
         .split("```sql\n")
@@ -24,13 +24,22 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn statements_of_the_index_page_run() {
+fn run_statements(page: &str) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut cluster.database("docs");
-    let statements = statements();
+    let statements = statements(page);
     assert!(statements.len() > 15, "{statements:#?}");
     for sql in &statements {
         run(client, sql);
     }
+}
+
+#[test]
+fn statements_of_the_index_page_run() {
+    run_statements("hnsw");
+}
+
+#[test]
+fn statements_of_the_page_of_the_inverted_file_run() {
+    run_statements("ivf");
 }

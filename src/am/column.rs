@@ -1,14 +1,27 @@
-//! Whether the pages of an index are those of its column.
+//! The column of an index, and whether its pages are those of it.
 
 use super::keys::Keys;
 use super::{index_error, opclass};
-use crate::error::Result;
+use crate::error::{Result, invalid_argument};
 use crate::pg::relation::Relation;
 use castmatch_engine::index::key::KeyKinds;
 use castmatch_engine::index::{ElementKind, IndexError, Metric};
 
 /// The block of the meta page.
 const META_BLOCK: u32 = 0;
+
+/// The dimensions of the column of an index that is to be built.
+///
+/// # Errors
+/// 22023 for a column without.
+pub fn dimensions(index: Relation) -> Result<u32> {
+    let (_, typmod) = index.first_column_type();
+    u32::try_from(typmod).ok().filter(|&dims| dims > 0).ok_or_else(|| {
+        invalid_argument("column does not have dimensions").set_hint(
+            "Give the column's type its number of dimensions, as in vector(384), or index the expression (column::vector(384)).",
+        )
+    })
+}
 
 /// Holds what the meta page says - metric, element type, dimensions, filter columns - against the catalogs, which know it independently.
 /// Returns the filter columns.

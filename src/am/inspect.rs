@@ -1,7 +1,7 @@
 //! `castmatch.verify_index`, `castmatch.prewarm` and `castmatch.index_info`.
 
-use super::storage::RelationStorage;
 use super::keys::Keys;
+use super::storage::RelationStorage;
 use super::{hnsw, index_error, ivf, opclass};
 use crate::error::{Result, error, unsupported};
 use crate::pg::array::ReportError;
@@ -33,13 +33,8 @@ fn with_our_index<R>(
     oid: pg_sys::Oid,
     work: impl FnOnce(Relation, Relation, Method) -> Result<R>,
 ) -> Result<R> {
-    let work = |table, index, method| {
-        work(
-            table,
-            index,
-            if method == 0 { Method::Hnsw } else { Method::Ivf },
-        )
-    };
+    let work =
+        |table, index, method| work(table, index, if method == 0 { Method::Hnsw } else { Method::Ivf });
     match with_index(oid, &[c"castmatch_hnsw", c"castmatch_ivf"], work) {
         Ok(result) => result,
         Err(why) => Err(refusal(oid, why)),
@@ -260,8 +255,8 @@ fn graph_facts(index: Relation) -> Result<Facts> {
 fn list_facts(index: Relation) -> Result<Facts> {
     let opened = ivf::open(index)?;
     let mut storage = RelationStorage::new(index, opened.hints.clone());
-    let found = ListStatistics::take(&opened.index, &mut storage)
-        .map_err(|failure| index_error(index, failure))?;
+    let found =
+        ListStatistics::take(&opened.index, &mut storage).map_err(|failure| index_error(index, failure))?;
     let options = &opened.index.options;
     Ok(Facts {
         rows: found.rows.saturating_add(found.unranked),

@@ -13,17 +13,18 @@ mod inspect;
 pub mod ivf;
 mod keys;
 mod opclass;
+mod remembered;
 mod routine;
 mod rows;
 mod search;
 mod storage;
+mod upkeep;
 mod validate;
 
 use crate::error::{error, out_of_memory};
 use crate::pg::array::ReportError;
 use crate::pg::relation::Relation;
 use castmatch_engine::index::IndexError;
-use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -61,16 +62,5 @@ fn index_error(relation: Relation, failure: IndexError) -> ErrorReport {
             PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             format!("index \"{name}\": {failure}"),
         ),
-    }
-}
-
-/// The server's result structure of a vacuum, made if this is the first call.
-#[allow(unsafe_code)]
-fn vacuum_result(stats: *mut pg_sys::IndexBulkDeleteResult) -> *mut pg_sys::IndexBulkDeleteResult {
-    if stats.is_null() {
-        // SAFETY: palloc0 gives zeroed memory, in the memory context that the server keeps for the vacuum.
-        unsafe { PgBox::<pg_sys::IndexBulkDeleteResult>::alloc0() }.into_pg()
-    } else {
-        stats
     }
 }

@@ -90,7 +90,7 @@ macro_rules! access_method {
             state: *mut c_void,
         ) -> *mut pg_sys::IndexBulkDeleteResult {
             // SAFETY: the server's own structures of this vacuum.
-            raise(unsafe { vacuum::bulk_delete(info, stats, callback, state) })
+            raise(unsafe { upkeep::bulk_delete(info, stats, callback, state, vacuum::delete) })
         }
 
         #[pg_guard]
@@ -99,7 +99,7 @@ macro_rules! access_method {
             stats: *mut pg_sys::IndexBulkDeleteResult,
         ) -> *mut pg_sys::IndexBulkDeleteResult {
             // SAFETY: the server's own structures of this vacuum.
-            raise(unsafe { vacuum::cleanup(info, stats) })
+            raise(unsafe { upkeep::cleanup(info, stats, vacuum::clean) })
         }
 
         #[pg_guard]
@@ -159,7 +159,9 @@ macro_rules! access_method {
             order_count: c_int,
         ) {
             // SAFETY: a scan that `ambeginscan` made, its conditions and its ORDER BY.
-            raise(unsafe { search::restart::<scan::Searcher>(scan, (keys, key_count), (orders, order_count)) });
+            raise(unsafe {
+                search::restart::<scan::Searcher>(scan, (keys, key_count), (orders, order_count))
+            });
         }
 
         #[pg_guard]

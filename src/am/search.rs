@@ -21,10 +21,10 @@ use castmatch_engine::index::quantize::{Rankable, exact_key};
 use castmatch_engine::index::{ElementKind, HeapTid, IndexError, Metric};
 use castmatch_engine::vector::{Element, VectorError, f16};
 use core::ffi::c_int;
-use std::rc::Rc;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
+use std::rc::Rc;
 
 /// The query as the caller gave it, for exact distances.
 enum Query {

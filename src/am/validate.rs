@@ -28,7 +28,10 @@ pub fn validate(class: pgrx::pg_sys::Oid, method: &str, serves: fn(OpClass) -> b
     if sound && number.is_none() {
         complain("is missing support function 1".to_owned());
     }
-    if number.and_then(OpClass::from_number).is_some_and(|class| !serves(class)) {
+    if number
+        .and_then(OpClass::from_number)
+        .is_some_and(|class| !serves(class))
+    {
         complain("has a metric that it does not serve".to_owned());
     }
     for member in class.operators() {

@@ -223,7 +223,8 @@ impl AnyVersion {
 unsafe fn is_visible(table: Relation, slot: *mut pg_sys::TupleTableSlot) -> bool {
     // SAFETY: the caller's promise; a snapshot that is active is there to be used.
     unsafe {
-        pg_sys::ActiveSnapshotSet() && pg_sys::table_tuple_satisfies_snapshot(table.as_ptr(), slot, pg_sys::GetActiveSnapshot())
+        pg_sys::ActiveSnapshotSet()
+            && pg_sys::table_tuple_satisfies_snapshot(table.as_ptr(), slot, pg_sys::GetActiveSnapshot())
     }
 }
 

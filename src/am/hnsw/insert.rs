@@ -1,7 +1,7 @@
 //! A row is added to the index.
 
-use crate::am::index_error;
 use super::state::{self, Opened};
+use crate::am::index_error;
 use crate::am::storage::RelationStorage;
 use crate::error::{Result, vector_error};
 use crate::pg::index::Columns;

@@ -12,7 +12,7 @@ mod state;
 mod vacuum;
 
 use crate::am::opclass::OpClass;
-use crate::am::{raise, routine, search, validate};
+use crate::am::{raise, routine, search, upkeep, validate};
 use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use core::ffi::{c_char, c_int, c_void};

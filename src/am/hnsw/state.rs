@@ -3,23 +3,18 @@
 use super::METHOD;
 use crate::am::hints::Hints;
 use crate::am::keys::Keys;
+use crate::am::remembered::{Indexes, Spare};
 use crate::am::storage::RelationStorage;
 use crate::am::{column, index_error};
 use crate::error::Result;
-use crate::pg::relation::{Locator, Relation};
+use crate::pg::relation::Relation;
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::hnsw::scan::{Scan, ScanOptions};
 use castmatch_engine::index::page::{EntrySet, Meta};
 use castmatch_engine::index::storage::PageRead;
-use lru::LruCache;
-use std::cell::{Cell, RefCell};
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Indexes that a backend remembers.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// An index that is ready to be searched or changed.
 pub struct Opened {
@@ -31,11 +26,8 @@ pub struct Opened {
     pub entries: EntrySet,
     /// Where its pages were.
     pub hints: Rc<Hints>,
-    spare: Spare,
+    spare: Spare<Scan>,
 }
-
-/// The memory of a scan that has ended, for the next one.
-type Spare = Rc<Cell<Option<Scan>>>;
 
 impl Opened {
     /// A scan that has yet to be given its query.
@@ -47,25 +39,21 @@ impl Opened {
 
     /// Keeps the memory of a scan that has ended, unless it has grown large.
     pub fn keep_scan(&self, scan: Scan) {
-        if scan.memory_bytes() <= SPARE_BYTES {
-            self.spare.set(Some(scan));
-        }
+        let bytes = scan.memory_bytes();
+        self.spare.keep(scan, bytes);
     }
 }
-
-/// A scan that occupies more is not kept for the next one.
-const SPARE_BYTES: usize = 4 << 20;
 
 #[derive(Clone)]
 struct Remembered {
     index: Arc<Index>,
     keys: Rc<Keys>,
     hints: Rc<Hints>,
-    spare: Spare,
+    spare: Spare<Scan>,
 }
 
 thread_local! {
-    static INDEXES: RefCell<LruCache<Locator, Remembered>> = RefCell::new(LruCache::new(REMEMBERED));
+    static INDEXES: Indexes<Remembered> = Indexes::new();
 }
 
 /// Opens an index: reads its meta page, and the rest unless this backend has seen this very build of the index before.
@@ -74,7 +62,7 @@ thread_local! {
 /// XX002 if the pages are not those of an index of this format.
 pub fn open(relation: Relation) -> Result<Opened> {
     let locator = relation.locator();
-    let known = INDEXES.with_borrow_mut(|indexes| indexes.get(&locator).cloned());
+    let known = INDEXES.with(|indexes| indexes.get(locator));
     let hints = known
         .as_ref()
         .map_or_else(Rc::default, |known| Rc::clone(&known.hints));
@@ -99,7 +87,7 @@ pub fn open(relation: Relation) -> Result<Opened> {
         hints,
         spare: Spare::default(),
     };
-    INDEXES.with_borrow_mut(|indexes| indexes.put(locator, remembered.clone()));
+    INDEXES.with(|indexes| indexes.put(locator, remembered.clone()));
     Ok(remembered.opened(entries))
 }
 

@@ -78,7 +78,8 @@ unsafe fn insert_vector<T: Element>(
         tid,
         keys: keys.as_bytes(),
     };
-    let result = place(relation, opened.clone(), &mut inserter, &element).map_err(|failure| index_error(relation, failure));
+    let result = place(relation, opened.clone(), &mut inserter, &element)
+        .map_err(|failure| index_error(relation, failure));
     SCRATCH.set((inserter, transformed));
     result
 }

@@ -62,10 +62,10 @@ fn parse_lists(text: &CStr) -> Result<u32> {
     }
     match text.parse::<u32>() {
         Ok(lists) if lists <= LISTS_MAX => Ok(lists),
-        _ => Err(
-            invalid_argument(format!("lists is \"{text}\", it must be auto or a number from 1 to {LISTS_MAX}"))
-                .set_hint("With auto, or 0, the index has as many lists as suit its rows, and vacuum keeps it so."),
-        ),
+        _ => Err(invalid_argument(format!(
+            "lists is \"{text}\", it must be auto or a number from 1 to {LISTS_MAX}"
+        ))
+        .set_hint("With auto, or 0, the index has as many lists as suit its rows, and vacuum keeps it so.")),
     }
 }
 

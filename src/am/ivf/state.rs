@@ -3,6 +3,7 @@
 use super::METHOD;
 use crate::am::hints::Hints;
 use crate::am::keys::Keys;
+use crate::am::remembered::{Indexes, Spare};
 use crate::am::storage::RelationStorage;
 use crate::am::{column, index_error};
 use crate::error::Result;
@@ -12,16 +13,8 @@ use castmatch_engine::index::ivf::page::Meta;
 use castmatch_engine::index::ivf::scan::{Scan, ScanOptions};
 use castmatch_engine::index::ivf::{Directory, Index};
 use castmatch_engine::index::storage::PageRead;
-use lru::LruCache;
-use std::cell::{Cell, RefCell};
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Indexes that a backend remembers.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-/// A scan that occupies more is not kept for the next one.
-const SPARE_BYTES: usize = 4 << 20;
 
 /// An index that is ready to be searched or changed.
 #[derive(Clone)]
@@ -34,7 +27,7 @@ pub struct Opened {
     pub directory: Arc<Directory>,
     /// Where its pages were.
     pub hints: Rc<Hints>,
-    spare: Rc<Cell<Option<Scan>>>,
+    spare: Spare<Scan>,
 }
 
 impl Opened {
@@ -47,9 +40,8 @@ impl Opened {
 
     /// Keeps the memory of a scan that has ended, unless it has grown large.
     pub fn keep_scan(&self, scan: Scan) {
-        if scan.memory_bytes() <= SPARE_BYTES {
-            self.spare.set(Some(scan));
-        }
+        let bytes = scan.memory_bytes();
+        self.spare.keep(scan, bytes);
     }
 
     /// Reads the lists again.
@@ -63,7 +55,7 @@ impl Opened {
 }
 
 thread_local! {
-    static INDEXES: RefCell<LruCache<Locator, Opened>> = RefCell::new(LruCache::new(REMEMBERED));
+    static INDEXES: Indexes<Opened> = Indexes::new();
 }
 
 /// Opens an index: reads its meta page, and the rest unless this backend has seen this very build of the index, and these lists, before.
@@ -72,7 +64,7 @@ thread_local! {
 /// XX002 if the pages are not those of an index of this format.
 pub fn open(relation: Relation) -> Result<Opened> {
     let locator = relation.locator();
-    let known = INDEXES.with_borrow_mut(|indexes| indexes.get(&locator).cloned());
+    let known = INDEXES.with(|indexes| indexes.get(locator));
     let hints = known
         .as_ref()
         .map_or_else(Rc::default, |known| Rc::clone(&known.hints));
@@ -103,14 +95,14 @@ pub fn open(relation: Relation) -> Result<Opened> {
         keys: Rc::new(keys),
         directory: Arc::new(directory),
         hints,
-        spare: Rc::default(),
+        spare: Spare::default(),
     };
     remember(locator, &opened);
     Ok(opened)
 }
 
 fn remember(locator: Locator, opened: &Opened) {
-    INDEXES.with_borrow_mut(|indexes| indexes.put(locator, opened.clone()));
+    INDEXES.with(|indexes| indexes.put(locator, opened.clone()));
 }
 
 fn read_meta(storage: &mut RelationStorage) -> core::result::Result<Meta, IndexError> {

@@ -1,16 +1,17 @@
 //! Vacuum: rows that are gone leave the index before the table may use their places again, and lists are kept fit.
 
 use super::state;
+use crate::am::index_error;
 use crate::am::rows::Transform;
 use crate::am::storage::{Pace, RelationStorage};
-use crate::am::{index_error, vacuum_result};
+use crate::am::upkeep::Pass;
 use crate::error::Result;
-use crate::pg::freespace;
 use crate::pg::heap::AnyVersion;
+use crate::pg::index::with_table_of;
 use crate::pg::memory::maintenance_work_mem_bytes;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
-use crate::pg::vacuum::{DeadRows, Horizon, is_autovacuum, relation as relation_of};
+use crate::pg::vacuum::{DeadRows, Horizon, is_autovacuum};
 use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::build::Supervisor;
 use castmatch_engine::index::ivf::Index;
@@ -19,7 +20,6 @@ use castmatch_engine::index::quantize::Rankable;
 use castmatch_engine::index::{ElementKind, HeapTid, IndexError};
 use castmatch_engine::interrupt::{Interrupt, Interrupted};
 use castmatch_engine::vector::{Element, f16};
-use core::ffi::c_void;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
@@ -29,20 +29,11 @@ use std::time::{Duration, Instant};
 const TIME: Duration = Duration::from_secs(10);
 const TIME_PER_PAGE: Duration = Duration::from_millis(2);
 
-/// ambulkdelete.
+/// Takes out what is dead.
 ///
-/// # Safety
-/// What the server gives to ambulkdelete.
-pub unsafe fn bulk_delete(
-    info: *mut pg_sys::IndexVacuumInfo,
-    stats: *mut pg_sys::IndexBulkDeleteResult,
-    callback: pg_sys::IndexBulkDeleteCallback,
-    state: *mut c_void,
-) -> Result<*mut pg_sys::IndexBulkDeleteResult> {
-    // SAFETY: the caller's promise.
-    let (relation, dead) = unsafe { (relation_of(info), DeadRows::new(callback, state)) };
-    let stats = vacuum_result(stats);
-    let Some(dead) = dead else { return Ok(stats) };
+/// # Errors
+/// Those of the engine.
+pub fn delete(relation: Relation, dead: &DeadRows) -> Result<Pass> {
     let opened = state::open(relation)?;
     let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
     let mut counts = VacuumStats::default();
@@ -53,33 +44,18 @@ pub unsafe fn bulk_delete(
         &mut counts,
     )
     .map_err(|failure| index_error(relation, failure))?;
-    // SAFETY: zeroed by `vacuum_result` or the server's own from the call before.
-    unsafe {
-        (*stats).tuples_removed += counts.rows_removed as f64;
-        (*stats).num_index_tuples = counts.rows_remaining as f64;
-    }
-    Ok(stats)
+    Ok(pass(&counts))
 }
 
-/// amvacuumcleanup.
+/// Keeps the lists fit.
 ///
-/// # Safety
-/// What the server gives to amvacuumcleanup.
-pub unsafe fn cleanup(
-    info: *mut pg_sys::IndexVacuumInfo,
-    stats: *mut pg_sys::IndexBulkDeleteResult,
-) -> Result<*mut pg_sys::IndexBulkDeleteResult> {
-    // SAFETY: the caller's promise.
-    if unsafe { (*info).analyze_only } {
-        return Ok(stats);
-    }
-    // SAFETY: the caller's promise.
-    let relation = unsafe { relation_of(info) };
-    let stats = vacuum_result(stats);
+/// # Errors
+/// Those of the engine and of the table.
+pub fn clean(relation: Relation) -> Result<Pass> {
     let opened = state::open(relation)?;
     let mut storage = RelationStorage::new(relation, opened.hints.clone()).with_pace(Pace::Vacuum);
     let mut counts = VacuumStats::default();
-    let outcome = crate::pg::index::with_table_of(relation, |table| {
+    let outcome = with_table_of(relation, |table| {
         let mut around = Around {
             index: &opened.index,
             rows: AnyVersion::new(table, relation),
@@ -91,18 +67,18 @@ pub unsafe fn cleanup(
         outcome
     });
     outcome.map_err(|failure| index_error(relation, failure))?;
-    freespace::propagate(relation);
     if counts.lists_left > 0 {
         tell(relation, counts.lists_left);
     }
-    // SAFETY: a result structure of this vacuum.
-    unsafe {
-        (*stats).num_pages = relation.blocks();
-        (*stats).num_index_tuples = counts.rows_remaining as f64;
-        (*stats).estimated_count = false;
-        (*stats).pages_newly_deleted += u32::try_from(counts.pages_freed).unwrap_or(u32::MAX);
+    Ok(pass(&counts))
+}
+
+fn pass(counts: &VacuumStats) -> Pass {
+    Pass {
+        removed: counts.rows_removed,
+        remaining: counts.rows_remaining,
+        pages_freed: counts.pages_freed,
     }
-    Ok(stats)
 }
 
 /// Says that there was more to do than there was time for.

@@ -7,14 +7,12 @@ use super::{PHASE_LINKING, PHASE_READING, PHASE_WRITING};
 use crate::am::backend::{Backend, File};
 use crate::am::hints::Hints;
 use crate::am::storage::RelationStorage;
+use crate::pg::progress;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::tempfile::TempFile;
-use crate::pg::progress;
 use castmatch_engine::index::hnsw::Index;
-use castmatch_engine::index::hnsw::build::{
-    Builder, Means, Pushed, Sharded, link_pages,
-};
+use castmatch_engine::index::hnsw::build::{Builder, Means, Pushed, Sharded, link_pages};
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::key::RowKeys;
 use castmatch_engine::index::quantize::{CodeRef, Rankable};

@@ -2,10 +2,10 @@
 
 use crate::am::hnsw::METHOD;
 use crate::am::hnsw::options;
-use crate::am::index_error;
 use crate::am::keys::Keys;
 use crate::am::opclass::{self, OpClass};
-use crate::error::{Result, error, invalid_argument};
+use crate::am::{column, index_error};
+use crate::error::{Result, error};
 use crate::pg::random;
 use crate::pg::relation::Relation;
 use castmatch_engine::bisect::largest_fitting;
@@ -38,12 +38,7 @@ impl Plan {
         let keys = Keys::of(index, METHOD)?;
         keys.check(index, METHOD)?;
         let given = options::of(index)?;
-        let (_, typmod) = index.first_column_type();
-        let Some(dims) = u32::try_from(typmod).ok().filter(|&dims| dims > 0) else {
-            return Err(invalid_argument("column does not have dimensions").set_hint(
-                "Give the column's type its number of dimensions, as in vector(384), or index the expression (column::vector(384)).",
-            ));
-        };
+        let dims = column::dimensions(index)?;
         let bits = given
             .code_bits
             .unwrap_or_else(|| CodeBits::default_for(class.metric, dims as usize));

@@ -64,7 +64,8 @@ pub fn build_empty(relation: Relation) -> Result<()> {
     let mut pages = Pages::default();
     let sample = Sample::new(bare.layout.dims, 0, plan.options.seed);
     let written = train(&plan.options, sample, 1, 0, &NeverInterrupted).and_then(|(index, model)| {
-        Assembly::new(&index, &model, Tapes, maintenance_work_mem_bytes(), 0)?.finish(&mut pages, &NeverInterrupted)
+        Assembly::new(&index, &model, Tapes, maintenance_work_mem_bytes(), 0)?
+            .finish(&mut pages, &NeverInterrupted)
     });
     written.map_err(|failure| index_error(relation, failure))?;
     buffer::write_init_fork(relation, pages.as_slice());
@@ -114,7 +115,9 @@ fn build_typed<T: Element>(
     reader.close();
     fed.map_err(failed)?;
     progress::phase(PHASE_WRITING);
-    let (index_rows, blocks) = assembly.finish(&mut File { relation }, &backend).map_err(failed)?;
+    let (index_rows, blocks) = assembly
+        .finish(&mut File { relation }, &backend)
+        .map_err(failed)?;
     buffer::log_all(relation, blocks);
     Ok(Counts {
         heap_rows,

@@ -1,10 +1,10 @@
 //! What is to be built: the options, the operator class and the column, checked.
 
-use crate::am::index_error;
 use crate::am::ivf::{METHOD, options, serves};
 use crate::am::keys::Keys;
 use crate::am::opclass::{self, OpClass};
-use crate::error::{Result, error, invalid_argument, unsupported};
+use crate::am::{column, index_error};
+use crate::error::{Result, error, unsupported};
 use crate::pg::random;
 use crate::pg::relation::Relation;
 use castmatch_engine::index::IndexError;
@@ -42,12 +42,7 @@ impl Plan {
         let keys = Keys::of(index, METHOD)?;
         keys.check(index, METHOD)?;
         let given = options::of(index)?;
-        let (_, typmod) = index.first_column_type();
-        let Some(dims) = u32::try_from(typmod).ok().filter(|&dims| dims > 0) else {
-            return Err(invalid_argument("column does not have dimensions").set_hint(
-                "Give the column's type its number of dimensions, as in vector(384), or index the expression (column::vector(384)).",
-            ));
-        };
+        let dims = column::dimensions(index)?;
         Ok(Self {
             class,
             options: IndexOptions {

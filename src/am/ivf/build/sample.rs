@@ -73,7 +73,9 @@ pub fn take_sample<T: Element>(
     lists = lists.max(lists_of(plan, rows));
     // Centroids, their codes and the model's copies of them.
     let list_bytes = index.layout.dims * size_of::<f32>() * 4;
-    let lists = lists.min(u32::try_from(memory / 2 / list_bytes).unwrap_or(u32::MAX)).max(1);
+    let lists = lists
+        .min(u32::try_from(memory / 2 / list_bytes).unwrap_or(u32::MAX))
+        .max(1);
     sample.limit(lists);
     Ok(Sampled { sample, rows, lists })
 }
@@ -104,5 +106,9 @@ fn stride(count: u32) -> u32 {
 }
 
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
 }

@@ -36,7 +36,11 @@ pub(super) fn encode(kernels: &ScanKernels, metric: Metric, vector: &[f32], cent
     out.bits.resize(vector.len().div_ceil(8), 0);
     let sums = kernels.sign_code(vector, center, &mut out.bits);
     let (absolute, norm_squared) = (sums.absolute, sums.norm_squared);
-    let scale = if absolute > 0.0 { norm_squared / absolute } else { 0.0 };
+    let scale = if absolute > 0.0 {
+        norm_squared / absolute
+    } else {
+        0.0
+    };
     let code_center = sums.code_center;
     let addend = match metric {
         Metric::InnerProduct => scale * code_center - sums.center_product,
@@ -52,7 +56,11 @@ pub(super) fn decode(code: &Coded, center: &[f32], out: &mut [f32]) {
     let length = code.scale * (1.0 - ERROR_SHARE * ERROR_SHARE);
     for (dim, (out, center)) in out.iter_mut().zip(center).enumerate() {
         let byte = code.bits.get(dim / 8).copied().unwrap_or(0);
-        let sign = if byte >> (dim % 8) & 1 == 1 { length } else { -length };
+        let sign = if byte >> (dim % 8) & 1 == 1 {
+            length
+        } else {
+            -length
+        };
         *out = center + sign;
     }
 }

@@ -66,7 +66,11 @@ pub fn verify<S: PageRead>(storage: &mut S) -> Result<Verification, IndexError> 
         verifier.list(storage, list)?;
     }
     checks.push(verifier.pages(storage)?);
-    checks.push(verifier.lists.check("lists", &format!("{} lists", directory.len())));
+    checks.push(
+        verifier
+            .lists
+            .check("lists", &format!("{} lists", directory.len())),
+    );
     let counted = format!("{} rows", verifier.counted);
     checks.push(verifier.row_faults.check("rows", &counted));
     if index.layout.refine.is_some() {
@@ -104,7 +108,8 @@ impl Verifier<'_> {
         let mut centroid = vec![0.0; self.index.layout.dims];
         match list.centroid(self.index, storage, &mut centroid) {
             Err(IndexError::Corrupt { block, what }) => {
-                self.lists.add(|| format!("centroid of list {number}, block {block}: {what}"));
+                self.lists
+                    .add(|| format!("centroid of list {number}, block {block}: {what}"));
             }
             other => other?,
         }
@@ -189,8 +194,12 @@ impl Verifier<'_> {
                     })?;
                 if !own {
                     self.unrefined_count += 1;
-                    self.unrefined
-                        .add(|| format!("block {refine_block} place {at} is not that of row ({},{})", tid.block, tid.offset));
+                    self.unrefined.add(|| {
+                        format!(
+                            "block {refine_block} place {at} is not that of row ({},{})",
+                            tid.block, tid.offset
+                        )
+                    });
                 }
             }
         }
@@ -240,7 +249,9 @@ fn check_directory(bytes: &[u8], index: &Index) -> Result<(), PageError> {
         let Entry { state, leader, .. } = parsed?.entry;
         let depends = matches!(state, ListState::Closing | ListState::Pending);
         if depends != leader.is_some() {
-            return Err(PageError::content("a list depends on another and should not, or the reverse"));
+            return Err(PageError::content(
+                "a list depends on another and should not, or the reverse",
+            ));
         }
     }
     Ok(())

@@ -116,7 +116,9 @@ fn take_out_refined<S: PageWrite>(
         {
             let copied = storage.read(from, |bytes| {
                 let record = read_refine(bytes, &refine, from_row)?;
-                Ok::<_, PageError>(record.map(|record| (record.tid, record.code.factors, record.code.code.to_vec())))
+                Ok::<_, PageError>(
+                    record.map(|record| (record.tid, record.code.factors, record.code.code.to_vec())),
+                )
             })?;
             if let Some((tid, factors, code)) = copied.map_err(|error| error.at(from))? {
                 use crate::index::quantize::CodeRef;

@@ -130,7 +130,8 @@ impl Planner {
             };
             let number = near.number;
             let more = count_of(number).rows;
-            if number == leader || rows + more > ROWS_TOGETHER || (rows + more) / self.goal >= LISTS_TOGETHER {
+            if number == leader || rows + more > ROWS_TOGETHER || (rows + more) / self.goal >= LISTS_TOGETHER
+            {
                 continue;
             }
             let is_neighbour = short && chosen.len() <= MERGED_WITH && !self.settled.contains(&number);

@@ -24,7 +24,12 @@ pub(super) struct ListWriter {
     page: Box<PageBytes>,
     code: Coded,
     /// The longer codes of the rows of the page: their places on it and what is to stand there.
-    refine: Vec<(usize, crate::index::HeapTid, crate::index::quantize::Factors, Vec<u8>)>,
+    refine: Vec<(
+        usize,
+        crate::index::HeapTid,
+        crate::index::quantize::Factors,
+        Vec<u8>,
+    )>,
 }
 
 impl ListWriter {
@@ -115,17 +120,21 @@ impl ListWriter {
     /// Writes the last page as far as it is.
     pub fn flush<S: PageWrite>(&mut self, index: &Index, storage: &mut S) -> Result<(), IndexError> {
         if let Some(layout) = index.layout.refine {
-            let page = PostingPage::open(&self.page[..], &index.layout).map_err(|error| error.at(self.tail))?;
+            let page =
+                PostingPage::open(&self.page[..], &index.layout).map_err(|error| error.at(self.tail))?;
             for (place, tid, factors, code) in self.refine.drain(..) {
-                let Some((block, at)) = page.refine_place(place) else { continue };
+                let Some((block, at)) = page.refine_place(place) else {
+                    continue;
+                };
                 let record = RefineRecord {
                     tid,
                     code: CodeRef { factors, code: &code },
                 };
-                let written = storage.update(block, |bytes| match write_refine(bytes, &layout, at, &record) {
-                    Ok(()) => (Change::Made, Ok(())),
-                    Err(error) => (Change::None, Err(error)),
-                })?;
+                let written =
+                    storage.update(block, |bytes| match write_refine(bytes, &layout, at, &record) {
+                        Ok(()) => (Change::Made, Ok(())),
+                        Err(error) => (Change::None, Err(error)),
+                    })?;
                 written.map_err(|error| error.at(block))?;
             }
         }

@@ -39,7 +39,8 @@ impl List {
             generation: entry.generation,
             head: entry.head,
             tail: AtomicU32::new(entry.tail),
-            open: entry.state == ListState::Active,
+            // Pending lists that are searched have taken the place of the old ones, though the cleanup may have crashed before it said so.
+            open: entry.state != ListState::Closing,
             centroid_block: entry.centroid_block,
             centroid_slot: entry.centroid_slot,
         }

@@ -1,12 +1,14 @@
 //! Deleted rows leave their pages.
 
 use crate::index::page::{PageError, PageKind, page_kind};
+use crate::index::quantize::CodeRef;
 use crate::index::storage::{Change, PageWrite};
 use crate::index::{HeapTid, IndexError};
 
 use super::super::directory::{Directory, UNRANKED};
 use super::super::index::Index;
-use super::super::page::{PostingPage, PostingPageMut, read_refine, write_refine};
+use super::super::layout::RefineLayout;
+use super::super::page::{PostingPage, PostingPageMut, RefineRecord, read_refine, write_refine};
 use super::VacuumStats;
 
 /// Takes out all rows that `is_dead` names, also of lists that are no longer searched.
@@ -66,79 +68,114 @@ pub fn bulk_delete<S: PageWrite>(
     Ok(())
 }
 
-/// Takes rows out of a page. From the last to the first, so that what takes the place of one is none of the others.
+/// Takes rows out of a page. Returns how many.
 fn take_out<S: PageWrite>(
     index: &Index,
     storage: &mut S,
     block: u32,
     dead: &[(usize, HeapTid)],
 ) -> Result<u64, IndexError> {
-    if index.layout.refine.is_some() {
-        return take_out_refined(index, storage, block, dead);
+    loop {
+        // Longer codes move first: until the row has followed, the code at its new place is not that of the dead row there, which a
+        // search sees by the row that it names.
+        let expected = match index.layout.refine {
+            Some(refine) => Some(move_codes(index, storage, &refine, block, dead)?),
+            None => None,
+        };
+        let changed = storage.update(block, |bytes| match remove_all(index, bytes, dead, expected) {
+            Ok(true) => (Change::Made, Ok(true)),
+            Ok(false) => (Change::None, Ok(false)),
+            Err(error) => (Change::None, Err(error)),
+        })?;
+        // Rows were added meanwhile, and others will take the places of the dead ones. Their codes are where they were.
+        if changed.map_err(|error| error.at(block))? {
+            return Ok(dead.len() as u64);
+        }
     }
-    let changed = storage.update(block, |bytes| match remove_all(index, bytes, dead) {
-        Ok(removed) => (Change::Made, Ok(removed)),
-        Err(error) => (Change::None, Err(error)),
-    })?;
-    changed.map_err(|error| error.at(block))
 }
 
-fn remove_all(index: &Index, bytes: &mut [u8], dead: &[(usize, HeapTid)]) -> Result<u64, PageError> {
+/// Takes the rows out, from the last to the first, so that what takes the place of one is none of the others. Returns whether the page has as
+/// many rows as expected.
+fn remove_all(
+    index: &Index,
+    bytes: &mut [u8],
+    dead: &[(usize, HeapTid)],
+    expected: Option<usize>,
+) -> Result<bool, PageError> {
     let mut page = PostingPageMut::open(bytes, &index.layout)?;
-    let mut removed = 0;
+    if expected.is_some_and(|expected| expected != page.head().count) {
+        return Ok(false);
+    }
     for (row, _) in dead.iter().rev() {
         page.remove(*row)?;
-        removed += 1;
     }
-    Ok(removed)
+    Ok(true)
 }
 
-/// The same where rows have longer codes, which move first: until the row has followed, the code at its place is another row's, which
-/// a search sees by the row that it names.
-fn take_out_refined<S: PageWrite>(
+/// Copies the longer codes of the rows that will take the places of dead ones, a record for each refine page. Returns how many rows the page
+/// has, on which it depends which those are.
+fn move_codes<S: PageWrite>(
     index: &Index,
     storage: &mut S,
+    refine: &RefineLayout,
     block: u32,
     dead: &[(usize, HeapTid)],
-) -> Result<u64, IndexError> {
-    let Some(refine) = index.layout.refine else {
-        return Ok(0);
-    };
-    for (row, _) in dead.iter().rev() {
-        let places = storage.read(block, |bytes| {
-            let page = PostingPage::open(bytes, &index.layout)?;
-            let last = page.head().count.saturating_sub(1);
-            Ok::<_, PageError>((page.refine_place(last), page.refine_place(*row), last))
-        })?;
-        let (from, to, last) = places.map_err(|error| error.at(block))?;
-        if let (Some((from, from_row)), Some((to, to_row))) = (from, to)
-            && *row != last
-        {
-            let copied = storage.read(from, |bytes| {
-                let record = read_refine(bytes, &refine, from_row)?;
+) -> Result<usize, IndexError> {
+    let read = storage.read(block, |bytes| {
+        let page = PostingPage::open(bytes, &index.layout)?;
+        let count = page.head().count;
+        // As `remove_all` will move the rows: only to places of dead ones.
+        let mut rows: Vec<usize> = (0..count).collect();
+        for (row, _) in dead.iter().rev().filter(|(row, _)| *row < count) {
+            rows.swap_remove(*row);
+        }
+        let moved = rows.iter().enumerate().filter(|(to, from)| to != *from);
+        let places = moved.filter_map(|(to, from)| Some((page.refine_place(*from)?, page.refine_place(to)?)));
+        Ok((count, places.collect::<Vec<_>>()))
+    })?;
+    let (count, places) = read.map_err(|error: PageError| error.at(block))?;
+    for places in places.chunk_by(|a, b| a.1.0 == b.1.0) {
+        let mut codes = Vec::new();
+        for ((from, from_row), (_, to_row)) in places {
+            let copied = storage.read(*from, |bytes| {
+                let record = read_refine(bytes, refine, *from_row)?;
                 Ok::<_, PageError>(
                     record.map(|record| (record.tid, record.code.factors, record.code.code.to_vec())),
                 )
             })?;
-            if let Some((tid, factors, code)) = copied.map_err(|error| error.at(from))? {
-                use crate::index::quantize::CodeRef;
-                let record = super::super::page::RefineRecord {
-                    tid,
-                    code: CodeRef { factors, code: &code },
-                };
-                storage.update(to, |bytes| {
-                    let written = write_refine(bytes, &refine, to_row, &record).is_ok();
-                    (if written { Change::Made } else { Change::None }, ())
-                })?;
-            }
+            codes.extend(
+                copied
+                    .map_err(|error| error.at(*from))?
+                    .map(|code| (*to_row, code)),
+            );
         }
-        let removed = storage.update(block, |bytes| {
-            match PostingPageMut::open(bytes, &index.layout).and_then(|mut page| page.remove(*row)) {
-                Ok(()) => (Change::Made, Ok(())),
-                Err(error) => (Change::None, Err(error)),
+        let Some((_, (block, _))) = places.first() else {
+            continue;
+        };
+        let written = storage.update(*block, |bytes| {
+            for (row, (tid, factors, code)) in &codes {
+                let record = RefineRecord {
+                    tid: *tid,
+                    code: CodeRef {
+                        factors: *factors,
+                        code,
+                    },
+                };
+                // Fails for the first one or for none: the page is of another kind.
+                if let Err(error) = write_refine(bytes, refine, *row, &record) {
+                    return (Change::None, Err(error));
+                }
             }
+            (
+                if codes.is_empty() {
+                    Change::None
+                } else {
+                    Change::Made
+                },
+                Ok(()),
+            )
         })?;
-        removed.map_err(|error| error.at(block))?;
+        written.map_err(|error| error.at(*block))?;
     }
-    Ok(dead.len() as u64)
+    Ok(count)
 }

@@ -15,8 +15,10 @@ use super::census::{Census, ListCount};
 const LONG: u64 = 3;
 /// ...unless it had more than this part of them when it was made: identical rows cannot be divided.
 const UNDIVIDED_SHARE: u64 = 2;
-/// A list with less than one of so many of the rows that it is to have is merged with its neighbours.
+/// A list with less than one of so many of the rows that it is to have is merged with its neighbours...
 const SHORT: u64 = 8;
+/// ...unless it has more than one of so many of those that it had when it was made: rows far from all others are a short list each time.
+const SHRUNK: u64 = 2;
 /// A list with so many times the pages that its rows need, and one, is written anew.
 const SPARSE: u64 = 2;
 /// Lists that are replaced together have at most so many rows, if they are more than one.
@@ -59,8 +61,9 @@ impl Planner {
         count.pages > SPARSE * count.rows.div_ceil(self.rows_per_page) + 1
     }
 
-    fn is_short(&self, count: ListCount) -> bool {
-        count.rows.saturating_mul(SHORT) < self.goal
+    fn is_short(&self, entry: &Entry, count: ListCount) -> bool {
+        let shrunk = entry.stamp == 0 || count.rows.saturating_mul(SHRUNK) <= entry.stamp;
+        count.rows.saturating_mul(SHORT) < self.goal && shrunk
     }
 
     /// How much a list wants to be replaced; 0: not at all.
@@ -73,7 +76,7 @@ impl Planner {
         } else if self.is_sparse(count) {
             2
         } else {
-            u64::from(lists > 1 && self.is_short(count))
+            u64::from(lists > 1 && self.is_short(entry, count))
         }
     }
 
@@ -112,7 +115,10 @@ impl Planner {
             return Ok(Vec::new());
         };
         let count_of = |number: u32| census.counts.get(number as usize).copied().unwrap_or_default();
-        let short = self.is_short(count_of(leader));
+        let short = census
+            .entries
+            .get(leader as usize)
+            .is_some_and(|entry| self.is_short(entry, count_of(leader)));
         let mut chosen = vec![leader];
         let mut rows = count_of(leader).rows;
         let directory = Directory::load(index, storage)?;

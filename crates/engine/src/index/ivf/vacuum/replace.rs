@@ -462,7 +462,8 @@ fn announce<S: PageWrite>(
         tail: list.tail,
         generation: list.generation,
         leader: Some(leader),
-        stamp: list.rows,
+        // Not that of a build.
+        stamp: list.rows.max(1),
         ..old
     };
     let code = code_of_centroid(index, list.centroid());

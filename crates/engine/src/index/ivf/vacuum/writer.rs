@@ -1,13 +1,14 @@
 //! A list is written, page by page, that nobody sees yet.
 
-use crate::index::IndexError;
 use crate::index::page::{PAGE_BYTES, PageBytes, PageError};
-use crate::index::quantize::CodeRef;
+use crate::index::quantize::{CodeRef, Factors};
 use crate::index::storage::{Change, PageRead, PageWrite};
+use crate::index::{HeapTid, IndexError};
 
 use super::super::encode::{Coded, encode};
 use super::super::index::Index;
 use super::super::insert::NewElement;
+use super::super::layout::RefineLayout;
 use super::super::page::{NewRow, PostingPage, PostingPageMut, RefineRecord, RoundedCentroid, write_refine};
 use super::super::pages::take_posting;
 
@@ -23,13 +24,47 @@ pub(super) struct ListWriter {
     centroid: Vec<f32>,
     page: Box<PageBytes>,
     code: Coded,
-    /// The longer codes of the rows of the page: their places on it and what is to stand there.
-    refine: Vec<(
-        usize,
-        crate::index::HeapTid,
-        crate::index::quantize::Factors,
-        Vec<u8>,
-    )>,
+    /// The longer codes of rows of the page.
+    refine: Vec<LongCode>,
+}
+
+/// The longer code of a row, and the row's place on its posting page.
+#[derive(Debug)]
+struct LongCode {
+    place: usize,
+    tid: HeapTid,
+    factors: Factors,
+    code: Vec<u8>,
+}
+
+/// Writes longer codes to their page, in one record.
+fn write_codes<S: PageWrite>(
+    storage: &mut S,
+    layout: &RefineLayout,
+    block: u32,
+    page: &PostingPage<'_>,
+    codes: &[LongCode],
+) -> Result<(), IndexError> {
+    let written = storage.update(block, |bytes| {
+        for code in codes {
+            let Some((_, at)) = page.refine_place(code.place) else {
+                continue;
+            };
+            let record = RefineRecord {
+                tid: code.tid,
+                code: CodeRef {
+                    factors: code.factors,
+                    code: &code.code,
+                },
+            };
+            // Fails for the first one or for none: the page is of another kind.
+            if let Err(error) = write_refine(bytes, layout, at, &record) {
+                return (Change::None, Err(error));
+            }
+        }
+        (Change::Made, Ok(()))
+    })?;
+    written.map_err(|error| error.at(block))
 }
 
 impl ListWriter {
@@ -110,7 +145,12 @@ impl ListWriter {
             if let Some(refine) = index.layout.refine {
                 let mut code = vec![0; refine.code_bytes];
                 let factors = index.quantizer.encode(element.transformed, &mut code);
-                self.refine.push((place, element.tid, factors, code));
+                self.refine.push(LongCode {
+                    place,
+                    tid: element.tid,
+                    factors,
+                    code,
+                });
             }
             self.rows += 1;
             return Ok(());
@@ -122,21 +162,17 @@ impl ListWriter {
         if let Some(layout) = index.layout.refine {
             let page =
                 PostingPage::open(&self.page[..], &index.layout).map_err(|error| error.at(self.tail))?;
-            for (place, tid, factors, code) in self.refine.drain(..) {
-                let Some((block, at)) = page.refine_place(place) else {
+            let block_of = |place: usize| page.refine_place(place).map(|(block, _)| block);
+            for codes in self
+                .refine
+                .chunk_by(|a, b| block_of(a.place) == block_of(b.place))
+            {
+                let Some(block) = codes.first().and_then(|code| block_of(code.place)) else {
                     continue;
                 };
-                let record = RefineRecord {
-                    tid,
-                    code: CodeRef { factors, code: &code },
-                };
-                let written =
-                    storage.update(block, |bytes| match write_refine(bytes, &layout, at, &record) {
-                        Ok(()) => (Change::Made, Ok(())),
-                        Err(error) => (Change::None, Err(error)),
-                    })?;
-                written.map_err(|error| error.at(block))?;
+                write_codes(storage, &layout, block, &page, codes)?;
             }
+            self.refine.clear();
         }
         let page = &self.page;
         storage.update(self.tail, |bytes| {

@@ -37,12 +37,18 @@ type Sorted = (u32, u64, u32, u32);
 
 /// What a row takes beside its record while it is sorted.
 const ROW_OVERHEAD_BYTES: usize = size_of::<u32>() + size_of::<Sorted>() + size_of::<&[u8]>();
+/// Rows that are handed over at once where memory suffices.
+const ROWS_AT_ONCE: usize = 256;
 /// What a row takes on a tape beside its record: its list.
 const LIST_BYTES: usize = size_of::<u32>();
+/// Of the memory this part is for rows; the others are for rows on their way to and from the threads, for the lists, and for tapes.
+const ROWS_SHARE: usize = 2;
+const BATCHES_SHARE: usize = 4;
+const TAPES_SHARE: usize = 8;
 /// More tapes than this are not kept open at once.
 const TAPES_MAX: usize = 256;
-/// How many bytes are put together for a tape or read from it at once.
-const TAPE_BYTES: usize = 64 << 10;
+/// How many bytes are put together for a tape or read from it at once, at least and at most.
+const TAPE_BYTES: core::ops::RangeInclusive<usize> = (1 << 10)..=(64 << 10);
 
 /// An index whose rows are being collected.
 pub struct Assembly<'a, M: TapeMaker> {
@@ -114,7 +120,7 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
         self.rows += batch.lists.len() as u64;
         self.held += batch.lists.len();
         self.batches.push(batch);
-        if self.held * self.row_bytes() > self.memory_bytes {
+        if self.held * self.row_bytes() > self.memory_bytes / ROWS_SHARE {
             self.spill()?;
         }
         Ok(())
@@ -125,20 +131,36 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
         list as usize * self.tapes.len() / self.model.len().max(1)
     }
 
+    /// How many bytes are put together for a tape.
+    fn tape_bytes(&self) -> usize {
+        (self.memory_bytes / TAPES_SHARE / self.tapes.len().max(1))
+            .clamp(*TAPE_BYTES.start(), *TAPE_BYTES.end())
+    }
+
+    /// How many rows are handed to a thread at once, of so many threads.
+    pub(super) fn rows_at_once(&self, threads: usize) -> usize {
+        // As they wait for a thread, at each, and as they come back.
+        let in_flight = 4 * threads.max(1) + 1;
+        let row = self.index.layout.dims * size_of::<f32>() + record_bytes(self.index);
+        (self.memory_bytes / BATCHES_SHARE / in_flight / row).clamp(1, ROWS_AT_ONCE)
+    }
+
     /// Writes what is in memory to tapes.
     fn spill(&mut self) -> Result<(), IndexError> {
         if self.tapes.is_empty() {
-            // Half of the memory for the rows of one tape, since lists are uneven.
+            // Half of the memory of rows for those of one tape, since lists are uneven.
             let total = self
                 .expected_rows
                 .max(self.rows)
                 .saturating_mul(self.row_bytes() as u64);
-            let tapes = total.div_ceil((self.memory_bytes as u64 / 2).max(1)) as usize;
+            let rows = self.memory_bytes / ROWS_SHARE / 2;
+            let tapes = total.div_ceil((rows as u64).max(1)) as usize;
             for _ in 0..tapes.clamp(2, TAPES_MAX.min(self.model.len().max(2))) {
                 self.tapes.push((self.maker.open(), Vec::new()));
             }
         }
         let length = record_bytes(self.index);
+        let at_once = self.tape_bytes();
         let batches = core::mem::take(&mut self.batches);
         for batch in &batches {
             for (list, record) in batch.lists.iter().zip(batch.records.chunks_exact(length)) {
@@ -146,7 +168,7 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
                 if let Some((tape, buffer)) = self.tapes.get_mut(tape) {
                     buffer.extend_from_slice(&list.to_le_bytes());
                     buffer.extend_from_slice(record);
-                    if buffer.len() >= TAPE_BYTES {
+                    if buffer.len() >= at_once {
                         tape.append(buffer)?;
                         buffer.clear();
                     }
@@ -212,7 +234,7 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
 fn read_tape(index: &Index, tape: &mut impl Tape, supervisor: &dyn Supervisor) -> Result<Batch, IndexError> {
     let length = LIST_BYTES + record_bytes(index);
     let mut batch = Batch::default();
-    let mut buffer = vec![0; length * (TAPE_BYTES / length).max(1)];
+    let mut buffer = vec![0; length * (*TAPE_BYTES.end() / length).max(1)];
     tape.rewind()?;
     loop {
         supervisor.check()?;

@@ -11,12 +11,10 @@ use crate::index::{HeapTid, IndexError};
 
 use super::super::index::Index;
 use super::super::insert::NewElement;
-use super::Coder;
 use super::assembly::{Assembly, Batch, TapeMaker};
 use super::train::Model;
+use super::{Coder, record_bytes};
 
-/// Rows that are handed over at once.
-const ROWS_AT_ONCE: usize = 256;
 /// How long the caller waits for a thread before it asks whether to go on.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -33,9 +31,10 @@ struct Rows {
 
 impl Rows {
     fn push(&mut self, element: &NewElement<'_>) -> Result<(), IndexError> {
+        let bytes = size_of_val(self.vectors.as_slice()) + size_of_val(element.transformed);
         let out_of_memory = |_| IndexError::OutOfMemory {
             what: "rows of a build",
-            bytes: ROWS_AT_ONCE * size_of_val(element.transformed),
+            bytes,
         };
         self.vectors
             .try_reserve(element.transformed.len())
@@ -48,6 +47,14 @@ impl Rows {
 
     fn code(&self, index: &Index, model: &Model, coder: &mut Coder) -> Result<Batch, IndexError> {
         let mut batch = Batch::default();
+        let bytes = self.places.len() * record_bytes(index);
+        batch
+            .records
+            .try_reserve_exact(bytes)
+            .map_err(|_| IndexError::OutOfMemory {
+                what: "rows of a build",
+                bytes,
+            })?;
         let key_bytes = index.layout.key_bytes;
         let vectors = self.vectors.chunks_exact(index.layout.dims);
         for (at, ((tid, rankable), transformed)) in self.places.iter().zip(vectors).enumerate() {
@@ -80,6 +87,7 @@ pub fn run<M: TapeMaker>(
     feed: impl FnOnce(&mut Feed<'_>) -> Result<(), IndexError>,
 ) -> Result<(), IndexError> {
     let (index, model) = assembly.parts();
+    let rows_at_once = assembly.rows_at_once(threads);
     let (work, waiting) = sync_channel::<Rows>(2 * threads.max(1));
     let waiting = Mutex::new(waiting);
     let (done, results) = channel::<Coded>();
@@ -105,6 +113,7 @@ pub fn run<M: TapeMaker>(
             assembly,
             work: (!handles.is_empty()).then_some(work),
             results: &results,
+            rows_at_once,
             coder: Coder::default(),
             rows: Rows::default(),
         };
@@ -139,6 +148,7 @@ struct Caller<'c, 'a, M: TapeMaker> {
     /// None without threads, and after the last rows.
     work: Option<SyncSender<Rows>>,
     results: &'c Receiver<Coded>,
+    rows_at_once: usize,
     coder: Coder,
     rows: Rows,
 }
@@ -146,7 +156,7 @@ struct Caller<'c, 'a, M: TapeMaker> {
 impl<M: TapeMaker> Caller<'_, '_, M> {
     fn push(&mut self, element: &NewElement<'_>) -> Result<(), IndexError> {
         self.rows.push(element)?;
-        if self.rows.places.len() < ROWS_AT_ONCE {
+        if self.rows.places.len() < self.rows_at_once {
             return Ok(());
         }
         self.hand_over()?;

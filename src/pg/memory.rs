@@ -18,6 +18,31 @@ fn bytes(kilobytes: i32) -> usize {
     usize::try_from(kilobytes).unwrap_or(0).saturating_mul(1024)
 }
 
+/// A memory context, to be made the current one for a while.
+#[derive(Clone, Copy)]
+pub struct Context(pg_sys::MemoryContext);
+
+impl Context {
+    /// The current one.
+    pub fn current() -> Self {
+        // SAFETY: a plain global of the backend.
+        Self(unsafe { pg_sys::CurrentMemoryContext })
+    }
+
+    /// Runs `work` with the context current: what it allocates lives as long as the context.
+    ///
+    /// # Safety
+    /// The context has not ended.
+    pub unsafe fn with<R>(self, work: impl FnOnce() -> R) -> R {
+        // SAFETY: the caller's promise; an ERROR in between resets the current context anyway.
+        let previous = unsafe { pg_sys::MemoryContextSwitchTo(self.0) };
+        let result = work();
+        // SAFETY: the context from before, whose user waits for this to return.
+        unsafe { pg_sys::MemoryContextSwitchTo(previous) };
+        result
+    }
+}
+
 /// A memory context for what one row needs, emptied after each.
 pub struct RowMemory(pg_sys::MemoryContext);
 

@@ -25,6 +25,8 @@ thread_local! {
 /// How long an insertion waits, and how often, before it opens lists that are closed: they are for milliseconds only.
 const NAP: Duration = Duration::from_millis(1);
 const NAPS: u32 = 200;
+/// The block of the meta page.
+const META_BLOCK: u32 = 0;
 /// So often the lists may change between two looks at them.
 const TRIES: u32 = 1000;
 
@@ -110,7 +112,9 @@ fn place(
         check_for_interrupts();
         opened.reload(&mut storage)?;
     }
-    Err(IndexError::Failed {
-        what: "lists change faster than a row can be added",
+    // Lists are not replaced that fast: what the directory says of one is not so.
+    Err(IndexError::Corrupt {
+        block: META_BLOCK,
+        what: "a list does not end on a page of its own",
     })
 }

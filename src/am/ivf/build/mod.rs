@@ -12,7 +12,7 @@ use crate::am::rows::Reader;
 use crate::error::Result;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, planned_workers, scan_table};
-use crate::pg::memory::maintenance_work_mem_bytes;
+use crate::pg::memory::{Context, maintenance_work_mem_bytes};
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::tempfile::TempFile;
@@ -64,7 +64,7 @@ pub fn build_empty(relation: Relation) -> Result<()> {
     let mut pages = Pages::default();
     let sample = Sample::new(bare.layout.dims, 0, plan.options.seed);
     let written = train(&plan.options, sample, 1, 0, &NeverInterrupted).and_then(|(index, model)| {
-        Assembly::new(&index, &model, Tapes, maintenance_work_mem_bytes(), 0)?
+        Assembly::new(&index, &model, Tapes(Context::current()), maintenance_work_mem_bytes(), 0)?
             .finish(&mut pages, &NeverInterrupted)
     });
     written.map_err(|failure| index_error(relation, failure))?;
@@ -92,7 +92,7 @@ fn build_typed<T: Element>(
     let (index, model) =
         train(&plan.options, sampled.sample, sampled.lists, clustering, &backend).map_err(failed)?;
     progress::phase(PHASE_ASSIGNING);
-    let mut assembly = Assembly::new(&index, &model, Tapes, memory, sampled.rows).map_err(failed)?;
+    let mut assembly = Assembly::new(&index, &model, Tapes(Context::current()), memory, sampled.rows).map_err(failed)?;
     let mut reader = Reader::<_, T>::new(&index, Some(&plan.keys));
     let mut heap_rows = 0.0;
     let fed = run(&mut assembly, workers, &backend, |push| {
@@ -125,14 +125,16 @@ fn build_typed<T: Element>(
     })
 }
 
-/// Temporary files of the server, for rows that memory has no room for.
-struct Tapes;
+/// Temporary files of the server, for rows that memory has no room for. They are opened while a row is read, whose memory goes away with it, and
+/// stay for the build: in the memory context that was current at its beginning.
+struct Tapes(Context);
 
 impl TapeMaker for Tapes {
     type Tape = TempFile;
 
     fn open(&mut self) -> TempFile {
-        TempFile::new()
+        // SAFETY: the context of the build, which is still under way.
+        unsafe { self.0.with(TempFile::new) }
     }
 
     fn close(&mut self, tape: TempFile) {

@@ -12,7 +12,7 @@ mod placement;
 mod prune;
 mod reach;
 mod shards;
-mod team;
+pub(in crate::index) mod team;
 mod write;
 
 #[cfg(test)]

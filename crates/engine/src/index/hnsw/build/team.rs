@@ -31,20 +31,16 @@ impl Supervisor for crate::interrupt::NeverInterrupted {}
 
 /// Set when the threads are to stop.
 #[derive(Debug, Default)]
-pub(super) struct Stop(AtomicBool);
+pub(in crate::index) struct Stop(AtomicBool);
 
 impl Stop {
-    pub(super) const fn new() -> Self {
+    pub(in crate::index) const fn new() -> Self {
         Stop(AtomicBool::new(false))
     }
 
     #[inline]
-    pub(super) fn check(&self) -> Result<(), IndexError> {
-        if self.0.load(Ordering::Relaxed) {
-            Err(Interrupted.into())
-        } else {
-            Ok(())
-        }
+    pub(in crate::index) fn check(&self) -> Result<(), IndexError> {
+        Ok(Interrupt::check(self)?)
     }
 
     fn set(&self) {
@@ -52,8 +48,18 @@ impl Stop {
     }
 }
 
+impl Interrupt for Stop {
+    fn check(&self) -> Result<(), Interrupted> {
+        if self.0.load(Ordering::Relaxed) {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 /// Work in independent items.
-pub(super) trait Work: Sync {
+pub(in crate::index) trait Work: Sync {
     /// The memory that one thread needs.
     type Scratch: Send;
 
@@ -76,7 +82,7 @@ pub(super) trait Work: Sync {
 ///
 /// # Errors
 /// [`IndexError::Interrupted`], [`IndexError::Failed`] if a thread panicked, and those of the work.
-pub(super) fn run<W: Work>(
+pub(in crate::index) fn run<W: Work>(
     work: &W,
     threads: usize,
     stop: &Stop,

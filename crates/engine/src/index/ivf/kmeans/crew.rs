@@ -1,20 +1,13 @@
-//! The threads of a clustering.
-//!
-//! As those of a build of the graph they compute on memory, while the calling thread waits and asks whether to go on. There the
-//! items of work are numbers and what comes of them is shared; here each job owns its part of the result, so nothing is shared and
-//! the result does not depend on who does which job.
+//! The threads of a clustering: those of a build of the graph. There the items of work are numbers and what comes of them is shared; here
+//! each job owns its part of the result, so nothing is shared and the result does not depend on who does which job.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, Thread};
-use std::time::Duration;
 
 use crate::index::IndexError;
 use crate::index::hnsw::build::Supervisor;
+use crate::index::hnsw::build::team::{Stop, Work, run};
 use crate::interrupt::{Interrupt, Interrupted};
 
-/// How long the calling thread sleeps between two questions whether to go on.
-const NAP: Duration = Duration::from_millis(20);
 /// Jobs that a thread is worth starting for.
 const JOBS_PER_THREAD: usize = 4;
 
@@ -40,171 +33,91 @@ impl<'a> Crew<'a> {
     ///
     /// # Errors
     /// [`IndexError::Interrupted`], [`IndexError::Failed`] if a thread panicked, and those of the jobs.
-    pub(super) fn each<J, S>(
+    pub(super) fn each<J, S: Send>(
         &self,
         jobs: impl ExactSizeIterator<Item = J> + Send,
         scratch: impl Fn() -> Result<S, IndexError> + Sync,
         work: impl Fn(J, &mut S, &dyn Interrupt) -> Result<(), IndexError> + Sync,
     ) -> Result<(), IndexError> {
         let useful = jobs.len() / JOBS_PER_THREAD;
-        let shared = Shared {
-            jobs: Mutex::new(jobs),
-            scratch,
-            work,
-            stop: Stop::default(),
-            running: AtomicUsize::new(0),
-            caller: thread::current(),
-            error: Mutex::new(None),
-        };
         match *self {
             Crew::Team(threads, supervisor) if threads.min(useful) > 0 => {
-                shared.together(threads.min(useful), supervisor)
+                let stop = Stop::new();
+                let jobs = Jobs {
+                    count: jobs.len() as u64,
+                    jobs: Mutex::new(jobs),
+                    scratch,
+                    work,
+                    stop: &stop,
+                };
+                run(&jobs, threads.min(useful), &stop, &Silent(supervisor))
             }
-            _ => shared.labour(self.interrupt()),
+            _ => {
+                let (interrupt, mut own) = (self.interrupt(), scratch()?);
+                for job in jobs {
+                    interrupt.check()?;
+                    work(job, &mut own, interrupt)?;
+                }
+                Ok(())
+            }
         }
     }
 }
 
-/// Set when the threads are to stop.
-#[derive(Default)]
-struct Stop(AtomicBool);
+/// A supervisor that is told nothing of jobs: they are no rows.
+struct Silent<'a>(&'a dyn Supervisor);
 
-impl Stop {
-    fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Interrupt for Stop {
+impl Interrupt for Silent<'_> {
     fn check(&self) -> Result<(), Interrupted> {
-        if self.0.load(Ordering::Relaxed) {
-            Err(Interrupted)
-        } else {
-            Ok(())
-        }
+        self.0.check()
     }
 }
 
-struct Shared<I, N, W> {
+impl Supervisor for Silent<'_> {
+    fn before_spawn(&self) {
+        self.0.before_spawn();
+    }
+
+    fn after_spawn(&self) {
+        self.0.after_spawn();
+    }
+}
+
+/// Jobs as items: each item is the next job.
+struct Jobs<'a, I, N, W> {
+    count: u64,
     jobs: Mutex<I>,
     scratch: N,
     work: W,
-    stop: Stop,
-    running: AtomicUsize,
-    caller: Thread,
-    error: Mutex<Option<IndexError>>,
+    stop: &'a Stop,
 }
 
-impl<J, S, I, N, W> Shared<I, N, W>
+impl<J, S, I, N, W> Work for Jobs<'_, I, N, W>
 where
+    S: Send,
     I: Iterator<Item = J> + Send,
     N: Fn() -> Result<S, IndexError> + Sync,
     W: Fn(J, &mut S, &dyn Interrupt) -> Result<(), IndexError> + Sync,
 {
-    fn together(&self, threads: usize, supervisor: &dyn Supervisor) -> Result<(), IndexError> {
-        let outcome = thread::scope(|scope| {
-            let _stop_threads_whatever_happens = StopOnDrop(&self.stop);
-            let mut handles = Vec::new();
-            supervisor.before_spawn();
-            for _ in 0..threads {
-                self.running.fetch_add(1, Ordering::Relaxed);
-                match thread::Builder::new()
-                    .name("castmatch build".into())
-                    .spawn_scoped(scope, || self.thread())
-                {
-                    Ok(handle) => handles.push(handle),
-                    Err(_) => {
-                        self.running.fetch_sub(1, Ordering::Relaxed);
-                        break;
-                    }
-                }
-            }
-            supervisor.after_spawn();
-            if handles.is_empty() {
-                return self.labour(supervisor);
-            }
-            let mut outcome = self.wait(supervisor);
-            if outcome.is_err() {
-                self.stop.set();
-            }
-            for handle in handles {
-                if handle.join().is_err() {
-                    outcome = outcome.and(Err(IndexError::Failed {
-                        what: "a thread of the index build panicked",
-                    }));
-                }
-            }
-            outcome
-        });
-        let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
-        outcome.and(error.map_or(Ok(()), Err))
+    type Scratch = S;
+
+    fn scratch(&self) -> Result<S, IndexError> {
+        (self.scratch)()
     }
 
-    /// What each started thread does.
-    fn thread(&self) {
-        let _leaving = Leaving {
-            running: &self.running,
-            caller: &self.caller,
-            stop: &self.stop,
-        };
-        if let Err(error) = self.labour(&self.stop) {
-            self.stop.set();
-            let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
-            // The others end as interrupted because of the first.
-            if first.is_none_or(|known| matches!(known, IndexError::Interrupted(_))) {
-                *first = Some(error);
-            }
-        }
+    fn items(&self) -> u64 {
+        self.count
     }
 
-    /// Does jobs until there are none left.
-    fn labour(&self, interrupt: &dyn Interrupt) -> Result<(), IndexError> {
-        let mut scratch = (self.scratch)()?;
-        loop {
-            interrupt.check()?;
-            // A statement of its own, at whose end the lock is given back.
-            let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
-            match job {
-                Some(job) => (self.work)(job, &mut scratch, interrupt)?,
-                None => return Ok(()),
-            }
-        }
+    fn share(&self) -> u64 {
+        1
     }
 
-    /// Waits for the threads, on the calling one.
-    fn wait(&self, supervisor: &dyn Supervisor) -> Result<(), IndexError> {
-        while self.running.load(Ordering::Acquire) > 0 {
-            thread::park_timeout(NAP);
-            supervisor.check()?;
-        }
-        Ok(())
-    }
-}
-
-/// Counts a thread out, also when it panics; then the others are to stop.
-struct Leaving<'a> {
-    running: &'a AtomicUsize,
-    caller: &'a Thread,
-    stop: &'a Stop,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.stop.set();
-        }
-        self.running.fetch_sub(1, Ordering::Release);
-        self.caller.unpark();
-    }
-}
-
-/// Stops the threads when the calling thread leaves the scope by a panic; when it leaves normally they have ended.
-struct StopOnDrop<'a>(&'a Stop);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.set();
+    fn item(&self, _item: u64, scratch: &mut S) -> Result<(), IndexError> {
+        let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        match job {
+            Some(job) => (self.work)(job, scratch, self.stop),
+            None => Ok(()),
         }
     }
 }

@@ -50,7 +50,12 @@ impl List {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`], and those of the storage.
-    pub fn centroid(&self, index: &Index, storage: &mut impl PageRead, out: &mut [f32]) -> Result<(), IndexError> {
+    pub fn centroid(
+        &self,
+        index: &Index,
+        storage: &mut impl PageRead,
+        out: &mut [f32],
+    ) -> Result<(), IndexError> {
         index.centroid(storage, self.centroid_block, self.centroid_slot, out)
     }
 
@@ -175,7 +180,9 @@ impl Directory {
             let searched = number != UNRANKED && is_searched(&entries, entry);
             lists.push(searched.then(|| List::new(number, entry)));
         }
-        let first = entries.first().ok_or(PageError::content("directory is empty").at(0))?;
+        let first = entries
+            .first()
+            .ok_or(PageError::content("directory is empty").at(0))?;
         Ok(Self {
             version: meta.version,
             unranked: List::new(UNRANKED, first),
@@ -316,7 +323,13 @@ impl Ranking {
         vector: &[f32],
     ) -> Result<Option<Near>, IndexError> {
         if self.near.len() <= self.held && self.exact_to < self.coarse.len() {
-            self.refine(index, directory, storage, vector, self.exact_to.max(EXACT_AT_ONCE))?;
+            self.refine(
+                index,
+                directory,
+                storage,
+                vector,
+                self.exact_to.max(EXACT_AT_ONCE),
+            )?;
         }
         Ok(self.near.pop())
     }
@@ -345,24 +358,32 @@ impl Ranking {
         self.places.clear();
         let length = index.layout.centroid_bytes();
         for (_, number) in chosen {
-            let Some(list) = directory.list(*number) else { continue };
+            let Some(list) = directory.list(*number) else {
+                continue;
+            };
             let offset = super::page::centroid_place(&index.layout, list.centroid_slot);
             self.places.push(Place {
                 block: list.centroid_block,
-                offset: offset.ok_or(PageError::content("place of a centroid is beyond its page").at(list.centroid_block))?,
+                offset: offset.ok_or(
+                    PageError::content("place of a centroid is beyond its page").at(list.centroid_block),
+                )?,
             });
         }
         self.near.try_reserve(count).map_err(|_| out_of_memory(count))?;
         let total = self.places.len().saturating_mul(length);
         self.bytes.clear();
-        self.bytes.try_reserve(total).map_err(|_| IndexError::OutOfMemory {
-            what: "centroids of lists",
-            bytes: total,
-        })?;
+        self.bytes
+            .try_reserve(total)
+            .map_err(|_| IndexError::OutOfMemory {
+                what: "centroids of lists",
+                bytes: total,
+            })?;
         self.bytes.resize(total, 0);
         storage.peek(&self.places, length, &mut self.bytes)?;
         for ((_, number), bytes) in chosen.iter().zip(self.bytes.chunks_exact(length)) {
-            let Some((scale, numbers)) = RoundedCentroid::parse(bytes) else { continue };
+            let Some((scale, numbers)) = RoundedCentroid::parse(bytes) else {
+                continue;
+            };
             let squared = index.kernels.centroid_l2_squared(vector, numbers, scale);
             let key = match index.options.metric {
                 Metric::InnerProduct => -index.kernels.centroid_inner_product(vector, numbers, scale),
@@ -425,6 +446,12 @@ pub(super) fn prepare(tables: &mut Tables, vector: &[f32]) -> Result<(), IndexEr
 #[must_use]
 pub(super) fn code_of_centroid(index: &Index, centroid: &[f32]) -> Coded {
     let mut code = Coded::default();
-    super::encode::encode(index.kernels, index.options.metric, centroid, &index.root, &mut code);
+    super::encode::encode(
+        index.kernels,
+        index.options.metric,
+        centroid,
+        &index.root,
+        &mut code,
+    );
     code
 }

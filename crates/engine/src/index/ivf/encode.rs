@@ -35,11 +35,15 @@ pub(super) fn encode(kernels: &ScanKernels, metric: Metric, vector: &[f32], cent
     out.bits.clear();
     out.bits.resize(vector.len().div_ceil(8), 0);
     let sums = kernels.sign_code(vector, center, &mut out.bits);
-    let (absolute, norm_squared) = (f64::from(sums.absolute), f64::from(sums.norm_squared));
-    let scale = if absolute > 0.0 { norm_squared / absolute } else { 0.0 };
-    let code_center = f64::from(sums.code_center);
+    let (absolute, norm_squared) = (sums.absolute, sums.norm_squared);
+    let scale = if absolute > 0.0 {
+        norm_squared / absolute
+    } else {
+        0.0
+    };
+    let code_center = sums.code_center;
     let addend = match metric {
-        Metric::InnerProduct => scale * code_center - f64::from(sums.center_product),
+        Metric::InnerProduct => scale * code_center - sums.center_product,
         _ => norm_squared + 2.0 * scale * code_center,
     };
     (out.scale, out.addend) = (scale as f32, addend as f32);
@@ -52,7 +56,11 @@ pub(super) fn decode(code: &Coded, center: &[f32], out: &mut [f32]) {
     let length = code.scale * (1.0 - ERROR_SHARE * ERROR_SHARE);
     for (dim, (out, center)) in out.iter_mut().zip(center).enumerate() {
         let byte = code.bits.get(dim / 8).copied().unwrap_or(0);
-        let sign = if byte >> (dim % 8) & 1 == 1 { length } else { -length };
+        let sign = if byte >> (dim % 8) & 1 == 1 {
+            length
+        } else {
+            -length
+        };
         *out = center + sign;
     }
 }

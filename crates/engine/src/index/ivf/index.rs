@@ -53,7 +53,9 @@ pub const LISTS_MAX: u32 = 65_536;
 /// How many lists suit so many rows.
 #[must_use]
 pub fn lists_for(rows: u64) -> u32 {
-    u32::try_from(rows.div_ceil(LIST_ROWS)).unwrap_or(LISTS_MAX).clamp(1, LISTS_MAX)
+    u32::try_from(rows.div_ceil(LIST_ROWS))
+        .unwrap_or(LISTS_MAX)
+        .clamp(1, LISTS_MAX)
 }
 
 impl Index {

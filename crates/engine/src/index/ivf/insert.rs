@@ -14,7 +14,8 @@ use super::directory::{Directory, Finder, List, read_entries};
 use super::encode::{Coded, encode};
 use super::index::Index;
 use super::page::{
-    CLOSED, DirectoryPage, Entry, ListState, NewRow, PostingPage, PostingPageMut, RefineRecord, write_entry, write_refine,
+    CLOSED, DirectoryPage, Entry, ListState, NewRow, PostingPage, PostingPageMut, RefineRecord, write_entry,
+    write_refine,
 };
 use super::pages::{give_back_posting, take_posting};
 use std::sync::atomic::Ordering;
@@ -75,7 +76,9 @@ impl Inserter {
         let list = match element.rankable {
             Rankable::No => &directory.unranked,
             Rankable::Yes => {
-                let near = self.finder.nearest(index, directory, storage, element.transformed)?;
+                let near = self
+                    .finder
+                    .nearest(index, directory, storage, element.transformed)?;
                 match near.and_then(|near| directory.list(near.number)) {
                     Some(list) => list,
                     None => return Ok(Placed::Busy),
@@ -224,9 +227,14 @@ fn append<S: PageWrite>(
 
 /// What came of adding a page to a list.
 enum Grown {
-    Done { block: u32, row: usize },
+    Done {
+        block: u32,
+        row: usize,
+    },
     /// Another backend has added one.
-    Other { next: u32 },
+    Other {
+        next: u32,
+    },
     /// Nothing is added to the list any more.
     Closed,
 }
@@ -267,10 +275,16 @@ fn grow<S: PageWrite>(
 }
 
 /// The directory page of a list, and the list's place on it.
-pub(super) fn entry_place<S: PageRead>(index: &Index, storage: &mut S, number: u32) -> Result<(u32, usize), IndexError> {
+pub(super) fn entry_place<S: PageRead>(
+    index: &Index,
+    storage: &mut S,
+    number: u32,
+) -> Result<(u32, usize), IndexError> {
     let per_page = index.layout.lists_per_page();
     let (mut page, at) = (number as usize / per_page, number as usize % per_page);
-    let meta = storage.read(0, super::page::Meta::parse)?.map_err(|error| error.at(0))?;
+    let meta = storage
+        .read(0, super::page::Meta::parse)?
+        .map_err(|error| error.at(0))?;
     let mut block = meta.directory;
     while page > 0 && block != 0 {
         let open = |bytes: &[u8]| DirectoryPage::open(bytes, &index.layout)?.next();
@@ -307,7 +321,11 @@ pub fn reopen<S: PageWrite>(index: &Index, storage: &mut S) -> Result<(), IndexE
 }
 
 /// Makes a closing list an active one. Of a list that depends on another only vacuum may, which alone retires leaders.
-pub(super) fn reopen_list<S: PageWrite>(index: &Index, storage: &mut S, number: u32) -> Result<(), IndexError> {
+pub(super) fn reopen_list<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    number: u32,
+) -> Result<(), IndexError> {
     change_entry(index, storage, number, |entry| {
         (entry.state == ListState::Closing).then_some(Entry {
             state: ListState::Active,
@@ -323,7 +341,9 @@ pub(super) fn reopen_list<S: PageWrite>(index: &Index, storage: &mut S, number: 
         if page == 0 {
             break;
         }
-        let head = storage.read(page, |bytes| PostingPage::open(bytes, &index.layout).map(|page| page.head()))?;
+        let head = storage.read(page, |bytes| {
+            PostingPage::open(bytes, &index.layout).map(|page| page.head())
+        })?;
         let Ok(head) = head else { break };
         if head.flags & CLOSED != 0 {
             let list = List::new(number, &entry);
@@ -367,7 +387,9 @@ fn unclose<S: PageWrite>(
 ) -> Result<bool, IndexError> {
     let (directory, at) = entry_place(index, storage, list.number)?;
     let open = |bytes: &[u8]| DirectoryPage::open(bytes, &index.layout)?.entry(at);
-    let entry = storage.read(directory, open)?.map_err(|error| error.at(directory))?;
+    let entry = storage
+        .read(directory, open)?
+        .map_err(|error| error.at(directory))?;
     if entry.state != ListState::Active || entry.generation != list.generation {
         return Ok(false);
     }

@@ -208,7 +208,13 @@ mod tests {
     fn sizes_are_those_of_the_document() {
         let layout = Layout::new(384, 0, 0).unwrap();
         assert_eq!(
-            (layout.dims, layout.lanes, layout.rows_per_page(), layout.lists_per_page(), layout.centroids_per_page),
+            (
+                layout.dims,
+                layout.lanes,
+                layout.rows_per_page(),
+                layout.lists_per_page(),
+                layout.centroids_per_page
+            ),
             (384, 32, 128, 64, 10)
         );
         let layout = Layout::new(768, 0, 0).unwrap();
@@ -222,9 +228,13 @@ mod tests {
             for keys in [0, 12, 68] {
                 for refine in [0, coded_dims(dims) / 2] {
                     let layout = Layout::new(dims, keys, refine).unwrap();
-                    let posting = layout.posting_head_bytes() + layout.posting_blocks * layout.posting_block_bytes();
+                    let posting =
+                        layout.posting_head_bytes() + layout.posting_blocks * layout.posting_block_bytes();
                     assert!(posting <= BODY_BYTES, "{dims} {keys} {refine}");
-                    assert!(DIRECTORY_HEAD_BYTES + layout.directory_blocks * layout.directory_block_bytes() <= BODY_BYTES);
+                    assert!(
+                        DIRECTORY_HEAD_BYTES + layout.directory_blocks * layout.directory_block_bytes()
+                            <= BODY_BYTES
+                    );
                     if let Some(refine) = layout.refine {
                         assert!(refine.pages * refine.rows_per_page >= layout.rows_per_page());
                     }

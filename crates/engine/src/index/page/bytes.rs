@@ -21,7 +21,11 @@ pub(in crate::index) fn range(bytes: &[u8], at: usize, length: usize) -> Result<
 
 /// `length` bytes from `at`, to be changed.
 #[inline]
-pub(in crate::index) fn range_mut(bytes: &mut [u8], at: usize, length: usize) -> Result<&mut [u8], PageError> {
+pub(in crate::index) fn range_mut(
+    bytes: &mut [u8],
+    at: usize,
+    length: usize,
+) -> Result<&mut [u8], PageError> {
     bytes
         .get_mut(at..)
         .and_then(|rest| rest.get_mut(..length))

@@ -1,15 +1,17 @@
 //! Rows on their way to their lists: in memory, and on tapes as far as that does not suffice.
 
+use crate::index::IndexError;
 use crate::index::hnsw::build::{PageSink, Supervisor, Tape};
 use crate::index::page::bytes;
-use crate::index::IndexError;
 
 use super::super::directory::UNRANKED;
 use super::super::index::Index;
 use super::super::page::Entry;
-use super::train::Model;
-use super::write::{FIRST_GENERATION, first_posting_block, number, pages_of, write_directory, write_postings};
 use super::record_bytes;
+use super::train::Model;
+use super::write::{
+    FIRST_GENERATION, first_posting_block, number, pages_of, write_directory, write_postings,
+};
 
 /// Makes tapes.
 pub trait TapeMaker {
@@ -127,7 +129,10 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
     fn spill(&mut self) -> Result<(), IndexError> {
         if self.tapes.is_empty() {
             // Half of the memory for the rows of one tape, since lists are uneven.
-            let total = self.expected_rows.max(self.rows).saturating_mul(self.row_bytes() as u64);
+            let total = self
+                .expected_rows
+                .max(self.rows)
+                .saturating_mul(self.row_bytes() as u64);
             let tapes = total.div_ceil((self.memory_bytes as u64 / 2).max(1)) as usize;
             for _ in 0..tapes.clamp(2, TAPES_MAX.min(self.model.len().max(2))) {
                 self.tapes.push((self.maker.open(), Vec::new()));
@@ -156,7 +161,11 @@ impl<'a, M: TapeMaker> Assembly<'a, M> {
     ///
     /// # Errors
     /// [`IndexError::Limit`], [`IndexError::OutOfMemory`], [`IndexError::Interrupted`], those of the sink and the tapes.
-    pub fn finish(mut self, sink: &mut impl PageSink, supervisor: &dyn Supervisor) -> Result<(u64, u32), IndexError> {
+    pub fn finish(
+        mut self,
+        sink: &mut impl PageSink,
+        supervisor: &dyn Supervisor,
+    ) -> Result<(u64, u32), IndexError> {
         let (index, model) = self.parts();
         let mut next = first_posting_block(index, model.len());
         let mut entries = Vec::new();
@@ -211,7 +220,10 @@ fn read_tape(index: &Index, tape: &mut impl Tape, supervisor: &dyn Supervisor) -
         for record in buffer.get(..read).unwrap_or_default().chunks_exact(length) {
             let list = bytes::get_u32(record, 0).map_err(|error| error.at(0))?;
             let record = record.get(LIST_BYTES..).unwrap_or_default();
-            batch.lists.try_reserve(1).map_err(|_| out_of_memory(batch.lists.len()))?;
+            batch
+                .lists
+                .try_reserve(1)
+                .map_err(|_| out_of_memory(batch.lists.len()))?;
             batch
                 .records
                 .try_reserve(record.len())
@@ -241,7 +253,10 @@ fn write_lists(
         .try_reserve_exact(rows)
         .map_err(|_| out_of_memory(rows.saturating_mul(size_of::<Sorted>())))?;
     for (at, batch) in (0_u32..).zip(batches) {
-        for ((row, list), record) in (0_u32..).zip(&batch.lists).zip(batch.records.chunks_exact(length)) {
+        for ((row, list), record) in (0_u32..)
+            .zip(&batch.lists)
+            .zip(batch.records.chunks_exact(length))
+        {
             // In the order of the table, whatever order threads finished in.
             let block = bytes::get_u32(record, 0).map_err(|error| error.at(0))?;
             let offset = bytes::get_u16(record, size_of::<u32>()).map_err(|error| error.at(0))?;

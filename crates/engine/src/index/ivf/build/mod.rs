@@ -34,7 +34,9 @@ pub struct Coder {
 /// Bytes of a row on its way to its list: place, code, keys, refine code.
 fn record_bytes(index: &Index) -> usize {
     let layout = &index.layout;
-    let refine = layout.refine.map_or(0, |refine| Factors::BYTES + refine.code_bytes);
+    let refine = layout
+        .refine
+        .map_or(0, |refine| Factors::BYTES + refine.code_bytes);
     TID_BYTES + CODE_FACTORS_BYTES + layout.bits_bytes() + layout.key_bytes + refine
 }
 
@@ -47,10 +49,11 @@ impl Coder {
         element: &NewElement<'_>,
         out: &mut Vec<u8>,
     ) -> Result<u32, IndexError> {
-        out.try_reserve(record_bytes(index)).map_err(|_| IndexError::OutOfMemory {
-            what: "rows of a build",
-            bytes: record_bytes(index),
-        })?;
+        out.try_reserve(record_bytes(index))
+            .map_err(|_| IndexError::OutOfMemory {
+                what: "rows of a build",
+                bytes: record_bytes(index),
+            })?;
         out.extend_from_slice(&tid_bytes(element.tid));
         self.code.bits.clear();
         self.code.bits.resize(index.layout.bits_bytes(), 0);

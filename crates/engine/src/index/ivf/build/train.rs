@@ -43,7 +43,9 @@ impl Sample {
     /// How many rows are wanted for so many lists.
     #[must_use]
     pub fn wanted(lists: u32) -> usize {
-        (lists as usize).saturating_mul(SAMPLE_ROWS_PER_LIST).max(SAMPLE_ROWS_MIN)
+        (lists as usize)
+            .saturating_mul(SAMPLE_ROWS_PER_LIST)
+            .max(SAMPLE_ROWS_MIN)
     }
 
     /// Limits the rows to those wanted for so many lists.
@@ -72,10 +74,12 @@ impl Sample {
             return Ok(());
         }
         if self.values.len() < self.capacity * self.dims {
-            self.values.try_reserve(self.dims).map_err(|_| IndexError::OutOfMemory {
-                what: "sample of the rows",
-                bytes: (self.values.len() + self.dims) * size_of::<f32>(),
-            })?;
+            self.values
+                .try_reserve(self.dims)
+                .map_err(|_| IndexError::OutOfMemory {
+                    what: "sample of the rows",
+                    bytes: (self.values.len() + self.dims) * size_of::<f32>(),
+                })?;
             self.values.extend_from_slice(transformed);
             return Ok(());
         }
@@ -174,7 +178,9 @@ pub fn train(
 fn round(index: &Index, centroid: &[f32]) -> Vec<f32> {
     let rounded = RoundedCentroid::new(centroid);
     let mut out = vec![0.0; index.layout.dims];
-    index.kernels.decode_centroid(&rounded.numbers, rounded.scale, &mut out);
+    index
+        .kernels
+        .decode_centroid(&rounded.numbers, rounded.scale, &mut out);
     out
 }
 

@@ -8,8 +8,8 @@ use super::super::encode::Coded;
 use super::super::index::Index;
 use super::super::layout::{CODE_FACTORS_BYTES, TID_BYTES};
 use super::super::page::{
-    Entry, Meta, NewRow, PostingPageMut, RefineRecord, RoundedCentroid, get_tid, init_directory, init_posting,
-    init_refine, set_next, write_centroid, write_list, write_refine,
+    Entry, Meta, NewRow, PostingPageMut, RefineRecord, RoundedCentroid, get_tid, init_directory,
+    init_posting, init_refine, set_next, write_centroid, write_list, write_refine,
 };
 
 /// The generation of the lists of a build.
@@ -100,7 +100,10 @@ pub(super) fn number(block: usize) -> Result<u32, IndexError> {
 /// The pages of a list with so many rows: posting pages, and all pages.
 pub(super) fn pages_of(index: &Index, rows: u64) -> (usize, usize) {
     let pages = (rows.div_ceil(index.layout.rows_per_page() as u64) as usize).max(1);
-    (pages, pages * (1 + index.layout.refine.map_or(0, |refine| refine.pages)))
+    (
+        pages,
+        pages * (1 + index.layout.refine.map_or(0, |refine| refine.pages)),
+    )
 }
 
 /// Writes the pages of a list, from block `head`: its posting pages, then their refine pages.
@@ -152,11 +155,16 @@ pub(super) fn write_postings(
             let block = number(head + pages + at * refine_pages + page_at)?;
             let failed = |error: PageError| error.at(block);
             init_refine(&mut page[..]).map_err(failed)?;
-            let here = rest.split_off(..refine.rows_per_page.min(rest.len())).unwrap_or_default();
+            let here = rest
+                .split_off(..refine.rows_per_page.min(rest.len()))
+                .unwrap_or_default();
             for (row, record) in here.iter().enumerate() {
                 let record = Record::parse(index, record, &mut code).map_err(failed)?;
                 if let Some(code) = record.refine {
-                    let record = RefineRecord { tid: record.tid, code };
+                    let record = RefineRecord {
+                        tid: record.tid,
+                        code,
+                    };
                     write_refine(&mut page[..], &refine, row, &record).map_err(failed)?;
                 }
             }

@@ -22,7 +22,11 @@ impl RoundedCentroid {
     #[must_use]
     pub fn new(centroid: &[f32]) -> Self {
         let largest = centroid.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-        let scale = if largest.is_finite() && largest > f32::MIN_POSITIVE { largest } else { 1.0 };
+        let scale = if largest.is_finite() && largest > f32::MIN_POSITIVE {
+            largest
+        } else {
+            1.0
+        };
         let numbers = centroid
             .iter()
             .flat_map(|x| f16::from_f32((x / scale).clamp(-1.0, 1.0)).to_le_bytes())
@@ -53,10 +57,17 @@ const NO_SUCH_SLOT: PageError = PageError::content("a centroid beyond the end of
 ///
 /// # Errors
 /// [`PageError`] if the page is of another kind or has no such place.
-pub fn write_centroid(page: &mut [u8], layout: &Layout, slot: u16, centroid: &RoundedCentroid) -> Result<(), PageError> {
+pub fn write_centroid(
+    page: &mut [u8],
+    layout: &Layout,
+    slot: u16,
+    centroid: &RoundedCentroid,
+) -> Result<(), PageError> {
     let at = centroid_offset(layout, slot).ok_or(NO_SUCH_SLOT)?;
     if centroid.numbers.len() != 2 * layout.dims {
-        return Err(PageError::content("centroid is of other dimensions than the index"));
+        return Err(PageError::content(
+            "centroid is of other dimensions than the index",
+        ));
     }
     let page = written_mut(page, PageKind::Centroids)?;
     bytes::put(page, usize::from(at), &centroid.scale.to_le_bytes())?;

@@ -1,6 +1,8 @@
 //! Directory pages: the lists of an inverted file.
 
-use crate::index::page::{BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut};
+use crate::index::page::{
+    BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut,
+};
 use crate::kernels::scan::write_row;
 
 use super::super::encode::Coded;
@@ -120,7 +122,9 @@ impl<'a> DirectoryPage<'a> {
         let body = bytes::range(written(page, PageKind::Directory)?, HEADER_BYTES, BODY_BYTES)?;
         let count = usize::from(bytes::get_u16(body, COUNT_OFFSET)?);
         if count > layout.lists_per_page() {
-            return Err(PageError::content("more lists than a directory page has room for"));
+            return Err(PageError::content(
+                "more lists than a directory page has room for",
+            ));
         }
         Ok(Self { body, layout, count })
     }
@@ -175,7 +179,8 @@ impl<'a> DirectoryPage<'a> {
 fn parse_entry(bytes: &[u8]) -> Result<Entry, PageError> {
     let leader = bytes::get_u32(bytes, LEADER_OFFSET)?;
     Ok(Entry {
-        state: ListState::from_u8(bytes::get_u8(bytes, 0)?).ok_or(PageError::content("unknown state of a list"))?,
+        state: ListState::from_u8(bytes::get_u8(bytes, 0)?)
+            .ok_or(PageError::content("unknown state of a list"))?,
         centroid_block: bytes::get_u32(bytes, CENTROID_OFFSET)?,
         centroid_slot: bytes::get_u16(bytes, SLOT_OFFSET)?,
         head: bytes::get_u32(bytes, HEAD_OFFSET)?,
@@ -224,7 +229,11 @@ pub fn write_entry(page: &mut [u8], layout: &Layout, index: usize, entry: &Entry
     bytes::put(&mut bytes, HEAD_OFFSET, &entry.head.to_le_bytes())?;
     bytes::put(&mut bytes, TAIL_OFFSET, &entry.tail.to_le_bytes())?;
     bytes::put(&mut bytes, GENERATION_OFFSET, &entry.generation.to_le_bytes())?;
-    bytes::put(&mut bytes, LEADER_OFFSET, &entry.leader.unwrap_or(NO_LEADER).to_le_bytes())?;
+    bytes::put(
+        &mut bytes,
+        LEADER_OFFSET,
+        &entry.leader.unwrap_or(NO_LEADER).to_le_bytes(),
+    )?;
     bytes::put(&mut bytes, STAMP_OFFSET, &entry.stamp.to_le_bytes())?;
     bytes::put(body, entry_start(layout, index), &bytes)
 }
@@ -251,5 +260,9 @@ pub fn write_list(
     );
     let factors = start + layout.code_bytes;
     bytes::put(body, factors + 4 * row, &code.scale.to_le_bytes())?;
-    bytes::put(body, factors + 4 * (layout.lanes + row), &code.addend.to_le_bytes())
+    bytes::put(
+        body,
+        factors + 4 * (layout.lanes + row),
+        &code.addend.to_le_bytes(),
+    )
 }

@@ -1,7 +1,9 @@
 //! The meta page of an inverted file.
 
 use crate::index::key::KeyKinds;
-use crate::index::page::{BODY_BYTES, FORMAT, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut};
+use crate::index::page::{
+    BODY_BYTES, FORMAT, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut,
+};
 use crate::index::{ElementKind, Metric};
 
 use super::super::layout::MAX_DIMS;
@@ -94,7 +96,11 @@ impl Meta {
         init_page(page, PageKind::ListMeta)?;
         let body = bytes::range_mut(written_mut(page, PageKind::ListMeta)?, HEADER_BYTES, BODY_BYTES)?;
         let refine = if self.refine { REFINE_BITS } else { 0 };
-        bytes::put(body, 0, &[FORMAT, self.metric.to_u8(), self.element.to_u8(), refine])?;
+        bytes::put(
+            body,
+            0,
+            &[FORMAT, self.metric.to_u8(), self.element.to_u8(), refine],
+        )?;
         bytes::put(body, DIMS_OFFSET, &self.dims.to_le_bytes())?;
         bytes::put(body, LISTS_OFFSET, &self.lists.to_le_bytes())?;
         bytes::put(body, DIRECTORY_OFFSET, &self.directory.to_le_bytes())?;

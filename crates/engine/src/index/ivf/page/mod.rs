@@ -62,7 +62,9 @@ mod refine;
 
 pub(in crate::index::ivf) use centroid::centroid_offset as centroid_place;
 pub use centroid::{RoundedCentroid, read_centroid, write_centroid};
-pub use directory::{DirectoryPage, Entry, ListState, ParsedEntry, init_directory, set_next, write_entry, write_list};
+pub use directory::{
+    DirectoryPage, Entry, ListState, ParsedEntry, init_directory, set_next, write_entry, write_list,
+};
 pub use meta::Meta;
 pub use posting::{CLOSED, NewRow, PostingHead, PostingPage, PostingPageMut, init_posting};
 pub use refine::{RefineRecord, init_refine, read_refine, write_refine};

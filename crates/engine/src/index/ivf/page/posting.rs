@@ -1,7 +1,9 @@
 //! Posting pages: the rows of a list.
 
 use crate::index::HeapTid;
-use crate::index::page::{BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut};
+use crate::index::page::{
+    BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut,
+};
 use crate::kernels::scan::{move_row, read_row, write_row};
 
 use super::super::encode::Coded;
@@ -201,13 +203,22 @@ impl<'a> PostingPage<'a> {
 ///
 /// # Errors
 /// [`PageError`] for bytes of another length than a page.
-pub fn init_posting(page: &mut [u8], list: u32, generation: u32, refine_pages: &[u32]) -> Result<(), PageError> {
+pub fn init_posting(
+    page: &mut [u8],
+    list: u32,
+    generation: u32,
+    refine_pages: &[u32],
+) -> Result<(), PageError> {
     init_page(page, PageKind::Posting)?;
     let body = bytes::range_mut(written_mut(page, PageKind::Posting)?, HEADER_BYTES, BODY_BYTES)?;
     bytes::put(body, 0, &list.to_le_bytes())?;
     bytes::put(body, GENERATION_OFFSET, &generation.to_le_bytes())?;
     for (page, block) in refine_pages.iter().enumerate() {
-        bytes::put(body, POSTING_HEAD_BYTES + BLOCK_NUMBER_BYTES * page, &block.to_le_bytes())?;
+        bytes::put(
+            body,
+            POSTING_HEAD_BYTES + BLOCK_NUMBER_BYTES * page,
+            &block.to_le_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -317,8 +328,18 @@ impl<'a> PostingPageMut<'a> {
         } else {
             let mut bits = [0; super::super::layout::MAX_DIMS.div_ceil(8) + 8];
             let bits = bits.get_mut(..layout.bits_bytes()).unwrap_or_default();
-            read_row(bytes::range(self.body, source.codes, layout.code_bytes)?, lanes, from_lane, bits);
-            write_row(bytes::range_mut(self.body, target.codes, layout.code_bytes)?, lanes, to_lane, bits);
+            read_row(
+                bytes::range(self.body, source.codes, layout.code_bytes)?,
+                lanes,
+                from_lane,
+                bits,
+            );
+            write_row(
+                bytes::range_mut(self.body, target.codes, layout.code_bytes)?,
+                lanes,
+                to_lane,
+                bits,
+            );
         }
         let mut carry = |from: usize, to: usize, length: usize| -> Result<(), PageError> {
             bytes::range(self.body, from, length)?;
@@ -332,8 +353,16 @@ impl<'a> PostingPageMut<'a> {
             target.factors + 4 * (lanes + to_lane),
             4,
         )?;
-        carry(source.tids + TID_BYTES * from_lane, target.tids + TID_BYTES * to_lane, TID_BYTES)?;
+        carry(
+            source.tids + TID_BYTES * from_lane,
+            target.tids + TID_BYTES * to_lane,
+            TID_BYTES,
+        )?;
         let length = layout.key_bytes;
-        carry(source.keys + length * from_lane, target.keys + length * to_lane, length)
+        carry(
+            source.keys + length * from_lane,
+            target.keys + length * to_lane,
+            length,
+        )
     }
 }

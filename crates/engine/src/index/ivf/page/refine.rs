@@ -1,7 +1,9 @@
 //! Refine pages: longer codes of the rows of a posting page, read for few of them.
 
 use crate::index::HeapTid;
-use crate::index::page::{BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut};
+use crate::index::page::{
+    BODY_BYTES, HEADER_BYTES, PageError, PageKind, bytes, init_page, written, written_mut,
+};
 use crate::index::quantize::{CodeRef, Factors};
 
 use super::super::layout::{REFINE_FACTORS_BYTES, REFINE_HEAD_BYTES, RefineLayout, TID_BYTES};
@@ -44,7 +46,9 @@ pub fn write_refine(
 ) -> Result<(), PageError> {
     let at = start(refine, row)?;
     if record.code.code.len() != refine.code_bytes {
-        return Err(PageError::content("refine code does not have the length of this index"));
+        return Err(PageError::content(
+            "refine code does not have the length of this index",
+        ));
     }
     let body = bytes::range_mut(written_mut(page, PageKind::Refine)?, HEADER_BYTES, BODY_BYTES)?;
     bytes::put(body, at, &tid_bytes(record.tid))?;
@@ -56,7 +60,11 @@ pub fn write_refine(
 ///
 /// # Errors
 /// [`PageError`] if the page is of another kind or has no such place.
-pub fn read_refine<'a>(page: &'a [u8], refine: &RefineLayout, row: usize) -> Result<Option<RefineRecord<'a>>, PageError> {
+pub fn read_refine<'a>(
+    page: &'a [u8],
+    refine: &RefineLayout,
+    row: usize,
+) -> Result<Option<RefineRecord<'a>>, PageError> {
     let at = start(refine, row)?;
     let body = bytes::range(written(page, PageKind::Refine)?, HEADER_BYTES, BODY_BYTES)?;
     let Some(tid) = get_tid(body, at)? else {

@@ -78,7 +78,11 @@ fn visit<S: PageRead>(
 }
 
 /// The first page that names a row.
-pub(super) fn find<S: PageRead>(index: &Index, storage: &mut S, wanted: HeapTid) -> Result<Option<u32>, IndexError> {
+pub(super) fn find<S: PageRead>(
+    index: &Index,
+    storage: &mut S,
+    wanted: HeapTid,
+) -> Result<Option<u32>, IndexError> {
     for block in 0..storage.blocks()? {
         storage.check_interrupts()?;
         let mut found = false;

@@ -9,7 +9,7 @@ use super::super::directory::{Directory, List, Near};
 use super::super::encode::Estimator;
 use super::super::page::PostingPage;
 use super::pool::Row;
-use super::{Scan, SHORT_SHARE};
+use super::{SHORT_SHARE, Scan};
 
 /// How far a list was read.
 #[derive(Debug, Clone, Copy)]

@@ -284,10 +284,12 @@ impl Scan {
 
     /// Whether the row was not returned before: while lists are replaced, two scans of one row may come from both.
     fn is_first(&mut self, tid: HeapTid) -> Result<bool, IndexError> {
-        self.returned.try_reserve(1).map_err(|_| IndexError::OutOfMemory {
-            what: "rows that a search has returned",
-            bytes: self.returned.len().saturating_mul(size_of::<HeapTid>()),
-        })?;
+        self.returned
+            .try_reserve(1)
+            .map_err(|_| IndexError::OutOfMemory {
+                what: "rows that a search has returned",
+                bytes: self.returned.len().saturating_mul(size_of::<HeapTid>()),
+            })?;
         Ok(self.returned.insert(tid))
     }
 
@@ -332,7 +334,9 @@ impl Scan {
                     return Ok(false);
                 }
                 let filter = self.filter.as_ref();
-                let found = self.leftover.next(&self.index, storage, filter, &self.returned, &mut self.pool)?;
+                let found =
+                    self.leftover
+                        .next(&self.index, storage, filter, &self.returned, &mut self.pool)?;
                 if !found {
                     self.phase = Phase::End;
                 }
@@ -347,7 +351,9 @@ impl Scan {
         if self.index.layout.refine.is_some() && self.phase == Phase::Ranked && self.refine_next(storage)? {
             return Ok(());
         }
-        let batch = self.pool.take_batch(self.index.layout.refine.is_some() && self.phase == Phase::Ranked)?;
+        let batch = self
+            .pool
+            .take_batch(self.index.layout.refine.is_some() && self.phase == Phase::Ranked)?;
         for row in &batch {
             if !rows.contains(row.tid()) {
                 let error = IndexError::Corrupt {
@@ -371,7 +377,12 @@ impl Scan {
     }
 
     /// The error with the block of the page that names the row.
-    fn locate<S: PageRead>(&self, storage: &mut S, row: &Row, error: IndexError) -> Result<IndexError, IndexError> {
+    fn locate<S: PageRead>(
+        &self,
+        storage: &mut S,
+        row: &Row,
+        error: IndexError,
+    ) -> Result<IndexError, IndexError> {
         let found = leftover::find(&self.index, storage, row.tid())?;
         Ok(match (error, found) {
             (IndexError::Corrupt { what, .. }, Some(block)) => IndexError::Corrupt { block, what },

@@ -143,7 +143,11 @@ impl Pool {
             self.rest.append(&mut self.front);
         }
         self.total += 1;
-        let lower = if row.lower < f32::MAX { row.lower } else { f32::NEG_INFINITY };
+        let lower = if row.lower < f32::MAX {
+            row.lower
+        } else {
+            f32::NEG_INFINITY
+        };
         self.rest.push(Row { lower, ..row });
     }
 

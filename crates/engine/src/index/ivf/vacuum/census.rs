@@ -1,8 +1,8 @@
 //! How many rows and pages the lists have, and pages that nobody owns.
 
-use crate::index::{IndexError, SlotId};
 use crate::index::page::{PageError, PageKind, page_kind};
 use crate::index::storage::PageWrite;
+use crate::index::{IndexError, SlotId};
 
 use super::super::directory::read_entries;
 use super::super::index::Index;
@@ -90,7 +90,12 @@ impl Census {
 
     /// Gives back a page that no list has: what a crash left. One that an insertion is about to link has the row already, and so has one
     /// that was linked since the list was walked; one of a list that is there and without rows is nobody's.
-    fn free_orphan<S: PageWrite>(&mut self, index: &Index, storage: &mut S, block: u32) -> Result<(), IndexError> {
+    fn free_orphan<S: PageWrite>(
+        &mut self,
+        index: &Index,
+        storage: &mut S,
+        block: u32,
+    ) -> Result<(), IndexError> {
         enum Found {
             Unused,
             Posting { list: u32, generation: u32, empty: bool },
@@ -122,10 +127,14 @@ impl Census {
                 give_back(storage, block, still)?;
                 storage.note_room(block, PageKind::Unused, 1)?;
             }
-            Found::Posting { list, generation, empty } => {
+            Found::Posting {
+                list,
+                generation,
+                empty,
+            } => {
                 let current = self.entries.get(list as usize);
-                let is_current =
-                    current.is_some_and(|entry| entry.generation == generation && entry.state != ListState::Free);
+                let is_current = current
+                    .is_some_and(|entry| entry.generation == generation && entry.state != ListState::Free);
                 if empty || !is_current {
                     let freed = give_back_posting(index, storage, block, (list, generation), is_current)?;
                     self.pages_freed += u64::from(freed);

@@ -139,23 +139,41 @@ fn move_codes<S: PageWrite>(
         for ((from, from_row), (_, to_row)) in places {
             let copied = storage.read(*from, |bytes| {
                 let record = read_refine(bytes, refine, *from_row)?;
-                Ok::<_, PageError>(record.map(|record| (record.tid, record.code.factors, record.code.code.to_vec())))
+                Ok::<_, PageError>(
+                    record.map(|record| (record.tid, record.code.factors, record.code.code.to_vec())),
+                )
             })?;
-            codes.extend(copied.map_err(|error| error.at(*from))?.map(|code| (*to_row, code)));
+            codes.extend(
+                copied
+                    .map_err(|error| error.at(*from))?
+                    .map(|code| (*to_row, code)),
+            );
         }
-        let Some((_, (block, _))) = places.first() else { continue };
+        let Some((_, (block, _))) = places.first() else {
+            continue;
+        };
         let written = storage.update(*block, |bytes| {
             for (row, (tid, factors, code)) in &codes {
                 let record = RefineRecord {
                     tid: *tid,
-                    code: CodeRef { factors: *factors, code },
+                    code: CodeRef {
+                        factors: *factors,
+                        code,
+                    },
                 };
                 // Fails for the first one or for none: the page is of another kind.
                 if let Err(error) = write_refine(bytes, refine, *row, &record) {
                     return (Change::None, Err(error));
                 }
             }
-            (if codes.is_empty() { Change::None } else { Change::Made }, Ok(()))
+            (
+                if codes.is_empty() {
+                    Change::None
+                } else {
+                    Change::Made
+                },
+                Ok(()),
+            )
         })?;
         written.map_err(|error| error.at(*block))?;
     }

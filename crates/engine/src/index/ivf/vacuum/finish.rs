@@ -27,12 +27,21 @@ pub(super) fn finish<S: PageWrite>(
         let leader = entry.leader.and_then(|leader| entries.get(leader as usize));
         let replaced = leader.is_some_and(|leader| leader.state == ListState::Retired);
         match (entry.state, replaced) {
-            (ListState::Pending, true) => set_state(index, storage, number, ListState::Pending, ListState::Active, 0)?,
+            (ListState::Pending, true) => {
+                set_state(index, storage, number, ListState::Pending, ListState::Active, 0)?
+            }
             // Never seen by anybody.
             (ListState::Pending, false) => discard(index, storage, number)?,
             (ListState::Closing, true) => {
                 let stamp = around.next_transaction();
-                set_state(index, storage, number, ListState::Closing, ListState::Retired, stamp)?;
+                set_state(
+                    index,
+                    storage,
+                    number,
+                    ListState::Closing,
+                    ListState::Retired,
+                    stamp,
+                )?;
             }
             (ListState::Closing, false) => reopen_list(index, storage, number)?,
             _ => {}
@@ -71,7 +80,11 @@ pub(super) fn set_state<S: PageWrite>(
             state: to,
             leader: None,
             // That of a pending list says how many rows it was made with, and stays.
-            stamp: if from == ListState::Pending { entry.stamp } else { stamp },
+            stamp: if from == ListState::Pending {
+                entry.stamp
+            } else {
+                stamp
+            },
             ..entry
         })
     })

@@ -115,7 +115,10 @@ impl Planner {
             return Ok(Vec::new());
         };
         let count_of = |number: u32| census.counts.get(number as usize).copied().unwrap_or_default();
-        let short = census.entries.get(leader as usize).is_some_and(|entry| self.is_short(entry, count_of(leader)));
+        let short = census
+            .entries
+            .get(leader as usize)
+            .is_some_and(|entry| self.is_short(entry, count_of(leader)));
         let mut chosen = vec![leader];
         let mut rows = count_of(leader).rows;
         let directory = Directory::load(index, storage)?;
@@ -133,7 +136,8 @@ impl Planner {
             };
             let number = near.number;
             let more = count_of(number).rows;
-            if number == leader || rows + more > ROWS_TOGETHER || (rows + more) / self.goal >= LISTS_TOGETHER {
+            if number == leader || rows + more > ROWS_TOGETHER || (rows + more) / self.goal >= LISTS_TOGETHER
+            {
                 continue;
             }
             let is_neighbour = short && chosen.len() <= MERGED_WITH && !self.settled.contains(&number);

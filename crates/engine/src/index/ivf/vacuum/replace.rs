@@ -103,7 +103,9 @@ pub(super) fn replace<S: PageWrite>(
     set_replacing(storage, true)?;
     let mut stamp = 0;
     let retired = change_entry(index, storage, leader, |entry| {
-        let ours = entry.state == ListState::Closing && entry.leader == Some(leader) && entry.generation == generation;
+        let ours = entry.state == ListState::Closing
+            && entry.leader == Some(leader)
+            && entry.generation == generation;
         // Under the lock of the page: whoever has seen the list before has begun before this transaction.
         stamp = around.next_transaction();
         ours.then_some(Entry {
@@ -124,11 +126,25 @@ pub(super) fn replace<S: PageWrite>(
         }
     } else {
         for list in &lists {
-            set_state(index, storage, list.number, ListState::Pending, ListState::Active, 0)?;
+            set_state(
+                index,
+                storage,
+                list.number,
+                ListState::Pending,
+                ListState::Active,
+                0,
+            )?;
             planner.settle(list.number);
         }
         for &number in chosen.get(1..).unwrap_or_default() {
-            set_state(index, storage, number, ListState::Closing, ListState::Retired, stamp)?;
+            set_state(
+                index,
+                storage,
+                number,
+                ListState::Closing,
+                ListState::Retired,
+                stamp,
+            )?;
         }
         stats.lists_replaced += chosen.len() as u64;
         stats.lists_made += lists.len() as u64;
@@ -278,7 +294,14 @@ fn cluster<S: PageRead>(
         seed: index.options.seed,
         threads: 0,
     };
-    kmeans(Points { values: &values, dims }, &options, &*around)
+    kmeans(
+        Points {
+            values: &values,
+            dims,
+        },
+        &options,
+        &*around,
+    )
 }
 
 /// Begins the new lists, in numbers that are free.
@@ -339,11 +362,12 @@ fn append_list<S: PageWrite>(index: &Index, storage: &mut S, census: &mut Census
         limit: u64::from(u32::MAX),
     })?;
     let last = census.entries.last().copied().unwrap_or(Entry::EMPTY);
-    let (centroid_block, centroid_slot) = if usize::from(last.centroid_slot) + 1 < index.layout.centroids_per_page {
-        (last.centroid_block, last.centroid_slot + 1)
-    } else {
-        (take(storage, |page| init_page(page, PageKind::Centroids))?, 0)
-    };
+    let (centroid_block, centroid_slot) =
+        if usize::from(last.centroid_slot) + 1 < index.layout.centroids_per_page {
+            (last.centroid_block, last.centroid_slot + 1)
+        } else {
+            (take(storage, |page| init_page(page, PageKind::Centroids))?, 0)
+        };
     let entry = Entry {
         state: ListState::Free,
         centroid_block,
@@ -365,9 +389,11 @@ fn append_list<S: PageWrite>(index: &Index, storage: &mut S, census: &mut Census
         entry_place(index, storage, number - 1)?.0
     };
     let code = code_of_centroid(index, &index.root);
-    let written = storage.update(block, |page| match write_list(page, &index.layout, at, &entry, &code) {
-        Ok(()) => (Change::Made, Ok(())),
-        Err(error) => (Change::None, Err(error)),
+    let written = storage.update(block, |page| {
+        match write_list(page, &index.layout, at, &entry, &code) {
+            Ok(()) => (Change::Made, Ok(())),
+            Err(error) => (Change::None, Err(error)),
+        }
     })?;
     written.map_err(|error| error.at(block))?;
     census.entries.push(entry);
@@ -384,7 +410,10 @@ fn copy<S: PageWrite>(
     lists: &mut [ListWriter],
 ) -> Result<u64, IndexError> {
     let dims = index.layout.dims;
-    let centroids: Vec<f32> = lists.iter().flat_map(|list| list.centroid().iter().copied()).collect();
+    let centroids: Vec<f32> = lists
+        .iter()
+        .flat_map(|list| list.centroid().iter().copied())
+        .collect();
     let (mut centroid, mut one) = (vec![0.0; dims], vec![0.0; dims]);
     let mut copied = 0;
     for source in sources {
@@ -410,7 +439,12 @@ fn copy<S: PageWrite>(
 }
 
 /// Writes a new list into the directory, where it is not searched until the leader of the old ones is retired.
-fn announce<S: PageWrite>(index: &Index, storage: &mut S, list: &ListWriter, leader: u32) -> Result<(), IndexError> {
+fn announce<S: PageWrite>(
+    index: &Index,
+    storage: &mut S,
+    list: &ListWriter,
+    leader: u32,
+) -> Result<(), IndexError> {
     let (block, at) = entry_place(index, storage, list.number)?;
     let open = |bytes: &[u8]| DirectoryPage::open(bytes, &index.layout)?.entry(at);
     let old = storage.read(block, open)?.map_err(|error| error.at(block))?;
@@ -433,9 +467,11 @@ fn announce<S: PageWrite>(index: &Index, storage: &mut S, list: &ListWriter, lea
         ..old
     };
     let code = code_of_centroid(index, list.centroid());
-    let written = storage.update(block, |page| match write_list(page, &index.layout, at, &entry, &code) {
-        Ok(()) => (Change::Made, Ok(())),
-        Err(error) => (Change::None, Err(error)),
+    let written = storage.update(block, |page| {
+        match write_list(page, &index.layout, at, &entry, &code) {
+            Ok(()) => (Change::Made, Ok(())),
+            Err(error) => (Change::None, Err(error)),
+        }
     })?;
     written.map_err(|error| error.at(block))
 }
@@ -468,7 +504,10 @@ fn close<S: PageWrite>(
                 };
                 let head = page.head();
                 if !head.is_of(source.number, source.generation) {
-                    return (Change::None, Err(PageError::content("last page of a list is of another")));
+                    return (
+                        Change::None,
+                        Err(PageError::content("last page of a list is of another")),
+                    );
                 }
                 if head.next != 0 {
                     return (Change::None, Ok(head.next));

@@ -6,9 +6,9 @@ use crate::index::storage::{Change, PageRead, PageWrite};
 use crate::index::{HeapTid, IndexError};
 
 use super::super::encode::{Coded, encode};
-use super::super::layout::RefineLayout;
 use super::super::index::Index;
 use super::super::insert::NewElement;
+use super::super::layout::RefineLayout;
 use super::super::page::{NewRow, PostingPage, PostingPageMut, RefineRecord, RoundedCentroid, write_refine};
 use super::super::pages::take_posting;
 
@@ -160,9 +160,13 @@ impl ListWriter {
     /// Writes the last page as far as it is.
     pub fn flush<S: PageWrite>(&mut self, index: &Index, storage: &mut S) -> Result<(), IndexError> {
         if let Some(layout) = index.layout.refine {
-            let page = PostingPage::open(&self.page[..], &index.layout).map_err(|error| error.at(self.tail))?;
+            let page =
+                PostingPage::open(&self.page[..], &index.layout).map_err(|error| error.at(self.tail))?;
             let block_of = |place: usize| page.refine_place(place).map(|(block, _)| block);
-            for codes in self.refine.chunk_by(|a, b| block_of(a.place) == block_of(b.place)) {
+            for codes in self
+                .refine
+                .chunk_by(|a, b| block_of(a.place) == block_of(b.place))
+            {
                 let Some(block) = codes.first().and_then(|code| block_of(code.place)) else {
                     continue;
                 };

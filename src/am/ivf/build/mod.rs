@@ -64,8 +64,14 @@ pub fn build_empty(relation: Relation) -> Result<()> {
     let mut pages = Pages::default();
     let sample = Sample::new(bare.layout.dims, 0, plan.options.seed);
     let written = train(&plan.options, sample, 1, 0, &NeverInterrupted).and_then(|(index, model)| {
-        Assembly::new(&index, &model, Tapes(Context::current()), maintenance_work_mem_bytes(), 0)?
-            .finish(&mut pages, &NeverInterrupted)
+        Assembly::new(
+            &index,
+            &model,
+            Tapes(Context::current()),
+            maintenance_work_mem_bytes(),
+            0,
+        )?
+        .finish(&mut pages, &NeverInterrupted)
     });
     written.map_err(|failure| index_error(relation, failure))?;
     buffer::write_init_fork(relation, pages.as_slice());
@@ -92,7 +98,8 @@ fn build_typed<T: Element>(
     let (index, model) =
         train(&plan.options, sampled.sample, sampled.lists, clustering, &backend).map_err(failed)?;
     progress::phase(PHASE_ASSIGNING);
-    let mut assembly = Assembly::new(&index, &model, Tapes(Context::current()), memory, sampled.rows).map_err(failed)?;
+    let mut assembly =
+        Assembly::new(&index, &model, Tapes(Context::current()), memory, sampled.rows).map_err(failed)?;
     let mut reader = Reader::<_, T>::new(&index, Some(&plan.keys));
     let mut heap_rows = 0.0;
     let fed = run(&mut assembly, workers, &backend, |push| {

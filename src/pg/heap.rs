@@ -140,9 +140,14 @@ impl RowReader {
         self.rows.contains(block)
     }
 
-    /// Says that a row of this block will be read soon.
+    /// Says that a row of this block will be read soon. A table that fits into shared buffers is mostly there, and a look whether a block is costs as
+    /// much as to find it.
     pub fn prefetch(&self, block: u32) {
-        super::buffer::prefetch(self.rows.table(), block);
+        // SAFETY: a plain global of the server.
+        let buffers = unsafe { pg_sys::NBuffers };
+        if self.rows.known_blocks > u32::try_from(buffers).unwrap_or(0) {
+            super::buffer::prefetch(self.rows.table(), block);
+        }
     }
 
     /// Shows the indexed value of the row at `block` and `offset` to `look`; `None` if no version of it is visible or the value is NULL.

@@ -3,6 +3,7 @@
 use crate::index::IndexError;
 use crate::index::hnsw::queue::reserve;
 use crate::kernels::kernels;
+use crate::kernels::scan::scan_kernels;
 
 /// What to cluster: vectors of `dims` numbers one behind the other.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +38,7 @@ pub(super) fn distance(a: &[f32], b: &[f32]) -> f64 {
 /// where it is more than an `f32` holds.
 #[inline]
 pub(super) fn nearest_row(x: &[f32], rows: &[f32], dims: usize) -> (usize, f32) {
-    let mut nearest = (0, f32::INFINITY);
-    for (row, y) in rows.chunks_exact(dims.max(1)).enumerate() {
-        let distance = distance(x, y) as f32;
-        if distance < nearest.1 {
-            nearest = (row, distance);
-        }
-    }
-    nearest
+    scan_kernels().nearest_row(x, rows, dims)
 }
 
 /// An empty vector with room for so many.

@@ -27,6 +27,16 @@ fn mixture(count: usize, dims: usize, kinds: usize, apart: f32, seed: u64) -> Ve
         .collect()
 }
 
+fn run(values: &[f32], dims: usize, clusters: usize, threads: usize) -> Vec<f32> {
+    let options = KmeansOptions {
+        clusters,
+        iterations: 10,
+        seed: 1,
+        threads,
+    };
+    kmeans(Points { values, dims }, &options, &NeverInterrupted).unwrap()
+}
+
 /// How many points each centroid is nearest to, and the mean squared distance.
 fn assign(values: &[f32], dims: usize, centroids: &[f32]) -> (Vec<usize>, f64) {
     let mut counts = vec![0; centroids.len() / dims];

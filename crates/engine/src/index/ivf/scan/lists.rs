@@ -49,23 +49,29 @@ enum Page {
 }
 
 impl Scan {
-    /// Reads the next pages into the pool: the rest of the list that was begun, or the next list. Returns whether there was one.
+    /// Searches the list that was begun, or the next one. Returns whether there was one.
     pub(super) fn search_list<S: PageRead>(
         &mut self,
         directory: &Directory,
         storage: &mut S,
     ) -> Result<bool, IndexError> {
         if self.cursor.is_none() {
-            if self.pool.returned() > 0 && self.searched >= self.target {
+            if self.pool.returned() > 0 && self.searched.len() >= self.target {
                 // As many again: what was returned shows that the first lists were few for so many rows.
-                self.target = self.searched.saturating_mul(2);
+                self.target = self.searched.len().saturating_mul(2);
             }
+            self.searched
+                .try_reserve(1)
+                .map_err(|_| IndexError::OutOfMemory {
+                    what: "lists that were searched",
+                    bytes: self.searched.len().saturating_mul(size_of::<Near>()),
+                })?;
             let near = self.ranking.next(&self.index, directory, storage, &self.vector)?;
             let Some(near) = near else { return Ok(false) };
-            self.searched += 1;
             let Some(list) = directory.list(near.number) else {
                 return Ok(true);
             };
+            self.searched.push(near);
             if let Some(following) = self.ranking.peek().and_then(|near| directory.list(near.number)) {
                 storage.prefetch(following.head);
             }
@@ -74,38 +80,65 @@ impl Scan {
                 ..Cursor::unordered(list)
             });
         }
-        while let Some(cursor) = self.cursor.as_mut() {
-            let (block, pages) = (cursor.next, cursor.pages);
-            if block == 0 {
-                self.cursor = None;
-                break;
-            }
-            check_length(storage, block, pages)?;
-            storage.check_interrupts()?;
-            match self.read_page(storage, block)? {
-                Page::Read { next } => {
-                    if let Some(cursor) = self.cursor.as_mut() {
-                        (cursor.next, cursor.pages) = (next, pages + 1);
-                    }
-                }
-                Page::Lost => {
-                    self.incomplete = true;
-                    self.cursor = None;
-                }
-            }
-            if self.pool.is_full() {
-                break;
-            }
-        }
+        self.read_list(storage, None)?;
         Ok(true)
     }
 
-    /// Puts the rows of a page of the current list into the pool.
-    fn read_page<S: PageRead>(&mut self, storage: &mut S, block: u32) -> Result<Page, IndexError> {
-        let Some(cursor) = self.cursor else {
-            return Ok(Page::Lost);
+    /// Reads a list that was searched again, for the window that begins above `floor`. Returns the next one to be read.
+    pub(super) fn read_again<S: PageRead>(
+        &mut self,
+        directory: &Directory,
+        storage: &mut S,
+        at: usize,
+        floor: f32,
+    ) -> Result<Option<(usize, f32)>, IndexError> {
+        let Some(near) = self.searched.get(at).copied() else {
+            return Ok(None);
         };
-        let index = &*self.index;
+        if let Some(list) = directory.list(near.number) {
+            self.cursor = Some(Cursor {
+                near: Some(near),
+                ..Cursor::unordered(list)
+            });
+            self.read_list(storage, Some(floor))?;
+        }
+        Ok(Some((at + 1, floor)))
+    }
+
+    /// Reads the rest of the current list into the pool.
+    fn read_list<S: PageRead>(&mut self, storage: &mut S, floor: Option<f32>) -> Result<(), IndexError> {
+        while let Some(cursor) = self.cursor {
+            if cursor.next == 0 {
+                self.cursor = None;
+                break;
+            }
+            check_length(storage, cursor.next, cursor.pages)?;
+            storage.check_interrupts()?;
+            self.cursor = match self.read_page(storage, cursor, floor)? {
+                Page::Read { next } => Some(Cursor {
+                    next,
+                    pages: cursor.pages + 1,
+                    ..cursor
+                }),
+                Page::Lost => {
+                    self.incomplete = true;
+                    None
+                }
+            };
+            self.pool.cut();
+        }
+        Ok(())
+    }
+
+    /// Puts the rows of the next page of a list into the pool: those of the window, of a list that is read again; and else those that are not
+    /// above the window.
+    fn read_page<S: PageRead>(
+        &mut self,
+        storage: &mut S,
+        cursor: Cursor,
+        floor: Option<f32>,
+    ) -> Result<Page, IndexError> {
+        let (index, block) = (&*self.index, cursor.next);
         self.pool.reserve(index.layout.rows_per_page())?;
         let estimator = cursor.near.map(|near| {
             let metric = index.options.metric;
@@ -126,14 +159,24 @@ impl Scan {
             if !head.is_of(cursor.list, cursor.generation) {
                 return Ok(Page::Lost);
             }
+            let window = Window {
+                floor,
+                ceiling: pool.ceiling(),
+            };
             let mut keys = [f32::NEG_INFINITY; BLOCK_ROWS];
-            let mut place = 0_u16;
+            let (mut place, mut met) = (0_u16, 0);
             for block_of_rows in page.blocks() {
                 let rows = block_of_rows?;
                 let first = place;
                 place = place.saturating_add(rows.count as u16);
-                let passes = |row: usize| filter.is_none_or(|filter| filter.matches(rows.keys(row)));
-                if filter.is_some() && !(0..rows.count).any(passes) {
+                let mut passing = all_of(rows.count);
+                if let Some(filter) = filter {
+                    passing = (0..rows.count)
+                        .filter(|row| filter.matches(rows.keys(*row)))
+                        .fold(0, |bits, row| bits | 1 << row);
+                }
+                met += passing.count_ones() as usize;
+                if passing == 0 {
                     continue;
                 }
                 if let Some(Estimator { shift, a, b }) = estimator {
@@ -141,14 +184,14 @@ impl Scan {
                     index
                         .kernels
                         .keys(tables, rows.codes, rows.factors, lanes, shift, a, b, &mut keys);
+                    passing &= window.of(&mut keys);
                 }
-                for (row, lower) in keys.into_iter().enumerate().take(rows.count) {
-                    if filter.is_some() && !passes(row) {
-                        continue;
-                    }
+                while passing != 0 {
+                    let row = passing.trailing_zeros() as usize;
+                    passing &= passing - 1;
                     let tid = rows.tid(row)?;
                     pool.push(Row {
-                        lower,
+                        lower: keys.get(row).copied().unwrap_or(f32::NEG_INFINITY),
                         block: tid.block,
                         offset: tid.offset,
                         refined: false,
@@ -156,6 +199,9 @@ impl Scan {
                         place: first.saturating_add(row as u16),
                     });
                 }
+            }
+            if floor.is_none() {
+                pool.count(met);
             }
             Ok(Page::Read { next: head.next })
         })?;
@@ -173,7 +219,7 @@ impl Scan {
             return Ok(false);
         }
         check_length(storage, cursor.next, cursor.pages)?;
-        match self.read_page(storage, cursor.next)? {
+        match self.read_page(storage, cursor, None)? {
             Page::Read { next } => {
                 self.cursor = Some(Cursor {
                     next,
@@ -189,6 +235,34 @@ impl Scan {
             }
         }
     }
+}
+
+/// The bounds of the rows that the pool takes.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Rows that are not above it were in a window before.
+    floor: Option<f32>,
+    ceiling: f32,
+}
+
+impl Window {
+    /// Which of these bounds are in the window. One that says nothing, because it left the range of numbers, becomes the lowest.
+    fn of(self, keys: &mut [f32; BLOCK_ROWS]) -> u32 {
+        let mut bits = 0;
+        for (row, key) in keys.iter_mut().enumerate() {
+            *key = if *key < f32::MAX { *key } else { f32::NEG_INFINITY };
+            let above = self.floor.is_none_or(|floor| *key > floor);
+            bits |= u32::from(above & (*key <= self.ceiling)) << row;
+        }
+        bits
+    }
+}
+
+/// Bits of the first rows of a block.
+fn all_of(rows: usize) -> u32 {
+    u32::MAX
+        .checked_shr((BLOCK_ROWS - rows.min(BLOCK_ROWS)) as u32)
+        .unwrap_or(0)
 }
 
 /// Now and then: whether a list has more pages than the index.

@@ -1,9 +1,10 @@
 //! A scan: rows in the order of their exact distance, as many as the caller takes.
 //!
 //! Lists are searched in the order of the distance of their centroids: a first part before the first row, by the hint that
-//! `castmatch.probes` gives, and more of them as more rows are taken, until all were searched. All rows of the lists searched so far
+//! `castmatch.probes` gives, and more of them as more rows are taken, until all were searched. The nearest rows of the lists searched so far
 //! are in the [`Pool`], by what their distance is at least; exact distances are computed from the table for as few of them as the
-//! order needs. So a scan to the end returns every row once, whatever the lists are like.
+//! order needs. When they are used up, the lists are read again for the next. So a scan to the end returns every row once, whatever the lists are
+//! like.
 //!
 //! A scan goes by the directory as it was when it began. Lists that are replaced meanwhile keep their pages until no scan can know them;
 //! where they did not (on a standby, whose scans do not hold back the primary), the page says so, and the scan looks at all pages in the end.
@@ -25,7 +26,7 @@ use crate::index::storage::PageRead;
 use crate::index::{HeapTid, IndexError};
 use crate::kernels::scan::Tables;
 
-use super::directory::{Directory, Ranking, prepare};
+use super::directory::{Directory, Near, Ranking, prepare};
 use super::index::Index;
 use leftover::Leftover;
 use lists::Cursor;
@@ -99,8 +100,10 @@ pub struct Scan {
     ranking: Ranking,
     /// How many lists are to be searched before the next row.
     target: usize,
-    /// How many lists were searched.
-    searched: usize,
+    /// The lists that were searched.
+    searched: Vec<Near>,
+    /// The next of them to be read again for the window, and where the window begins.
+    widening: Option<(usize, f32)>,
     /// The distance of the nearest list.
     nearest: f32,
     cursor: Option<Cursor>,
@@ -128,7 +131,8 @@ impl Scan {
             query: Query::default(),
             ranking: Ranking::default(),
             target: 0,
-            searched: 0,
+            searched: Vec::new(),
+            widening: None,
             nearest: 0.0,
             cursor: None,
             pool: Pool::default(),
@@ -148,7 +152,9 @@ impl Scan {
     /// What the scan occupies.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.pool.memory_bytes() + self.returned.capacity() * size_of::<HeapTid>()
+        self.pool.memory_bytes()
+            + self.returned.capacity() * size_of::<HeapTid>()
+            + self.searched.capacity() * size_of::<Near>()
     }
 
     /// Begins anew with this query, by [`Index::transform`]; without one, for a query that is NULL or has no rank, all rows come in any
@@ -170,7 +176,9 @@ impl Scan {
         self.returned = HashSet::new();
         self.cursor = None;
         self.incomplete = false;
-        (self.searched, self.target, self.next_list) = (0, 0, 0);
+        self.searched.clear();
+        self.widening = None;
+        (self.target, self.next_list) = (0, 0);
         self.leftover = Leftover::default();
         self.filter = filter.filter(|filter| !filter.is_always());
         if let Some(filter) = &self.filter {
@@ -225,7 +233,7 @@ impl Scan {
 
     /// Whether the first part of the lists is not yet searched.
     fn wants_more(&self) -> bool {
-        if self.searched < self.target {
+        if self.searched.len() < self.target {
             return true;
         }
         if self.filter.is_some() && self.pool.total() < FILTERED_ROWS {
@@ -235,7 +243,7 @@ impl Scan {
             return true;
         }
         let by_distance = self.options.probes == 0
-            && self.searched < PROBES_MAX
+            && self.searched.len() < PROBES_MAX
             && self.index.options.metric != crate::index::Metric::InnerProduct;
         by_distance
             && self
@@ -259,11 +267,11 @@ impl Scan {
         };
         loop {
             storage.check_interrupts()?;
-            if self.phase == Phase::Ranked
-                && !self.pool.is_full()
-                && self.wants_more()
-                && self.search_list(&directory, storage)?
-            {
+            if let Some((at, floor)) = self.widening {
+                self.widening = self.read_again(&directory, storage, at, floor)?;
+                continue;
+            }
+            if self.phase == Phase::Ranked && self.wants_more() && self.search_list(&directory, storage)? {
                 continue;
             }
             match self.pool.step() {
@@ -273,6 +281,7 @@ impl Scan {
                         return Ok(Some(Hit { tid, key }));
                     }
                 }
+                Step::Widen => self.widening = Some((0, self.pool.widen())),
                 Step::Empty => {
                     if !self.refill(&directory, storage)? {
                         return Ok(None);
@@ -393,6 +402,6 @@ impl Scan {
     /// How many lists were searched, and how many rows are known from them.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.searched, self.pool.total())
+        (self.searched.len(), self.pool.total())
     }
 }

@@ -1,7 +1,9 @@
 //! The rows that a scan knows of, by what their distance is at least.
 //!
-//! The nearest few are in order, the many behind them are not: most scans never ask for those. Rows whose exact distance was fetched wait in a
-//! heap until no other row can be nearer.
+//! Most scans ask for a few of many thousand rows. So the pool is a *window*: it keeps the rows whose bound is not above its ceiling, which
+//! falls as nearer rows come, and forgets the others. When its rows are used up the next window begins at the ceiling, and the lists are read
+//! again for what is in it. Within the window the nearest few are in order, the others behind them are not. Rows whose exact distance was
+//! fetched wait in a heap until no other row can be nearer.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -67,6 +69,8 @@ pub(super) enum Step {
     Emit(HeapTid, f64),
     /// Exact keys are needed.
     Fetch,
+    /// The window is used up, and there are rows beyond it.
+    Widen,
     /// There are no rows.
     Empty,
 }
@@ -74,6 +78,9 @@ pub(super) enum Step {
 /// Rows that are put in order at once, at first; twice as many each time.
 const FIRST_FRONT: usize = 64;
 const FRONT_MAX: usize = 4096;
+/// Rows of the first window, and how many times as many each further one has.
+const FIRST_WINDOW: usize = 512;
+const WINDOW_GROWTH: usize = 4;
 /// Rows that are fetched at once: at first, and later.
 const FIRST_BATCH: usize = 24;
 const BATCH: usize = 8;
@@ -89,19 +96,26 @@ pub(super) struct Pool {
     fetched: BinaryHeap<Fetched>,
     batch: Vec<Row>,
     batches: usize,
-    /// Rows that were ever added, and that were returned.
+    /// Rows that were met, and that were returned.
     total: usize,
     returned: usize,
+    /// Rows of the window, and the most that a window has.
+    window: usize,
     limit: usize,
+    /// Rows above it are not kept.
+    ceiling: f32,
 }
 
 impl Pool {
-    /// Empties it. It is full when its rows occupy so many bytes.
+    /// Empties it. Its rows may occupy so many bytes.
     pub fn clear(&mut self, limit_bytes: usize) {
-        self.limit = (limit_bytes / size_of::<Row>()).max(FRONT_MAX);
+        // A window is cut when it has twice its rows.
+        self.limit = (limit_bytes / (2 * size_of::<Row>())).max(FRONT_MAX);
+        self.window = FIRST_WINDOW;
+        self.ceiling = f32::INFINITY;
         self.rest.clear();
         // What a scan with more memory left is given back.
-        self.rest.shrink_to(self.limit);
+        self.rest.shrink_to(2 * self.limit);
         self.front.clear();
         self.fetched.clear();
         self.front_size = FIRST_FRONT;
@@ -113,9 +127,34 @@ impl Pool {
             + self.fetched.capacity() * size_of::<Fetched>()
     }
 
-    /// Whether it has as many rows as it may.
-    pub fn is_full(&self) -> bool {
-        self.rest.len() + self.front.len() >= self.limit
+    /// The bound above which rows are not kept.
+    pub fn ceiling(&self) -> f32 {
+        self.ceiling
+    }
+
+    /// Counts rows that were met, whether they are kept or not.
+    pub fn count(&mut self, rows: usize) {
+        self.total += rows;
+    }
+
+    /// Lowers the ceiling if there are far more rows than the window is to have.
+    pub fn cut(&mut self) {
+        if self.rest.len() <= 2 * self.window || self.window == 0 {
+            return;
+        }
+        let (_, last, _) = self
+            .rest
+            .select_nth_unstable_by(self.window - 1, |a, b| a.lower.total_cmp(&b.lower));
+        let ceiling = last.lower;
+        // With all that are as near as the last.
+        self.rest.retain(|row| row.lower <= ceiling);
+        self.ceiling = ceiling;
+    }
+
+    /// Begins the next window. Returns where: rows that are not above have been in one before.
+    pub fn widen(&mut self) -> f32 {
+        self.window = self.window.saturating_mul(WINDOW_GROWTH).min(self.limit);
+        core::mem::replace(&mut self.ceiling, f32::INFINITY)
     }
 
     pub fn total(&self) -> usize {
@@ -142,7 +181,6 @@ impl Pool {
         if !self.front.is_empty() {
             self.rest.append(&mut self.front);
         }
-        self.total += 1;
         let lower = if row.lower < f32::MAX {
             row.lower
         } else {
@@ -184,11 +222,14 @@ impl Pool {
     /// What is to be done next; a row that is returned is no longer in the pool.
     pub fn step(&mut self) -> Step {
         self.fill_front();
-        let next = self.front.last().map(|row| f64::from(row.lower));
+        let nearest = self.front.last().map(|row| row.lower);
+        let beyond = (self.ceiling < f32::INFINITY).then_some(self.ceiling);
+        let next = nearest.or(beyond).map(f64::from);
         match (self.fetched.peek(), next) {
             (Some(best), None) => self.emit(best.tid, best.key),
             (Some(best), Some(next)) if best.key <= next => self.emit(best.tid, best.key),
-            (_, Some(_)) => Step::Fetch,
+            (_, Some(_)) if nearest.is_some() => Step::Fetch,
+            (_, Some(_)) => Step::Widen,
             (None, None) => Step::Empty,
         }
     }
@@ -232,7 +273,6 @@ impl Pool {
     /// Takes back the memory of a batch, and the rows of it that were not fetched.
     pub fn keep_batch(&mut self, mut batch: Vec<Row>, fetched: usize) {
         for row in batch.drain(fetched.min(batch.len())..) {
-            self.total = self.total.saturating_sub(1);
             self.push(row);
         }
         self.batch = batch;

@@ -22,6 +22,8 @@ pub(super) struct Cursor {
     pages: u32,
     /// None where rows come in any order.
     near: Option<Near>,
+    /// Of a list that is read again: rows that are not above it were in a window before.
+    floor: Option<f32>,
 }
 
 impl Cursor {
@@ -32,6 +34,7 @@ impl Cursor {
             next: list.head,
             pages: 0,
             near: None,
+            floor: None,
         }
     }
 
@@ -49,64 +52,56 @@ enum Page {
 }
 
 impl Scan {
-    /// Searches the list that was begun, or the next one. Returns whether there was one.
+    /// Begins to search the next list. Returns whether there was one.
     pub(super) fn search_list<S: PageRead>(
         &mut self,
         directory: &Directory,
         storage: &mut S,
     ) -> Result<bool, IndexError> {
-        if self.cursor.is_none() {
-            if self.pool.returned() > 0 && self.searched.len() >= self.target {
-                // As many again: what was returned shows that the first lists were few for so many rows.
-                self.target = self.searched.len().saturating_mul(2);
-            }
-            self.searched
-                .try_reserve(1)
-                .map_err(|_| IndexError::OutOfMemory {
-                    what: "lists that were searched",
-                    bytes: self.searched.len().saturating_mul(size_of::<Near>()),
-                })?;
-            let near = self.ranking.next(&self.index, directory, storage, &self.vector)?;
-            let Some(near) = near else { return Ok(false) };
-            let Some(list) = directory.list(near.number) else {
-                return Ok(true);
-            };
-            self.searched.push(near);
-            if let Some(following) = self.ranking.peek().and_then(|near| directory.list(near.number)) {
-                storage.prefetch(following.head);
-            }
-            self.cursor = Some(Cursor {
-                near: Some(near),
-                ..Cursor::unordered(list)
-            });
+        if self.pool.returned() > 0 && self.searched.len() >= self.target {
+            // As many again: what was returned shows that the first lists were few for so many rows.
+            self.target = self.searched.len().saturating_mul(2);
         }
-        self.read_list(storage, None)?;
+        self.searched
+            .try_reserve(1)
+            .map_err(|_| IndexError::OutOfMemory {
+                what: "lists that were searched",
+                bytes: self.searched.len().saturating_mul(size_of::<Near>()),
+            })?;
+        let near = self.ranking.next(&self.index, directory, storage, &self.vector)?;
+        let Some(near) = near else { return Ok(false) };
+        let Some(list) = directory.list(near.number) else {
+            return Ok(true);
+        };
+        self.searched.push(near);
+        if let Some(following) = self.ranking.peek().and_then(|near| directory.list(near.number)) {
+            storage.prefetch(following.head);
+        }
+        self.cursor = Some(Cursor {
+            near: Some(near),
+            ..Cursor::unordered(list)
+        });
         Ok(true)
     }
 
-    /// Reads a list that was searched again, for the window that begins above `floor`. Returns the next one to be read.
-    pub(super) fn read_again<S: PageRead>(
+    /// Begins to read a list that was searched again, for the window that begins above `floor`. Returns the next one to be read.
+    pub(super) fn read_again(
         &mut self,
         directory: &Directory,
-        storage: &mut S,
         at: usize,
         floor: f32,
-    ) -> Result<Option<(usize, f32)>, IndexError> {
-        let Some(near) = self.searched.get(at).copied() else {
-            return Ok(None);
-        };
-        if let Some(list) = directory.list(near.number) {
-            self.cursor = Some(Cursor {
-                near: Some(near),
-                ..Cursor::unordered(list)
-            });
-            self.read_list(storage, Some(floor))?;
-        }
-        Ok(Some((at + 1, floor)))
+    ) -> Option<(usize, f32)> {
+        let near = self.searched.get(at).copied()?;
+        self.cursor = directory.list(near.number).map(|list| Cursor {
+            near: Some(near),
+            floor: Some(floor),
+            ..Cursor::unordered(list)
+        });
+        Some((at + 1, floor))
     }
 
-    /// Reads the rest of the current list into the pool.
-    fn read_list<S: PageRead>(&mut self, storage: &mut S, floor: Option<f32>) -> Result<(), IndexError> {
+    /// Reads the rest of the list that was begun into the pool.
+    pub(super) fn read_list<S: PageRead>(&mut self, storage: &mut S) -> Result<(), IndexError> {
         while let Some(cursor) = self.cursor {
             if cursor.next == 0 {
                 self.cursor = None;
@@ -114,7 +109,7 @@ impl Scan {
             }
             check_length(storage, cursor.next, cursor.pages)?;
             storage.check_interrupts()?;
-            self.cursor = match self.read_page(storage, cursor, floor)? {
+            self.cursor = match self.read_page(storage, cursor)? {
                 Page::Read { next } => Some(Cursor {
                     next,
                     pages: cursor.pages + 1,
@@ -132,13 +127,8 @@ impl Scan {
 
     /// Puts the rows of the next page of a list into the pool: those of the window, of a list that is read again; and else those that are not
     /// above the window.
-    fn read_page<S: PageRead>(
-        &mut self,
-        storage: &mut S,
-        cursor: Cursor,
-        floor: Option<f32>,
-    ) -> Result<Page, IndexError> {
-        let (index, block) = (&*self.index, cursor.next);
+    fn read_page<S: PageRead>(&mut self, storage: &mut S, cursor: Cursor) -> Result<Page, IndexError> {
+        let (index, block, floor) = (&*self.index, cursor.next, cursor.floor);
         self.pool.reserve(index.layout.rows_per_page())?;
         let estimator = cursor.near.map(|near| {
             let metric = index.options.metric;
@@ -219,7 +209,7 @@ impl Scan {
             return Ok(false);
         }
         check_length(storage, cursor.next, cursor.pages)?;
-        match self.read_page(storage, cursor, None)? {
+        match self.read_page(storage, cursor)? {
             Page::Read { next } => {
                 self.cursor = Some(Cursor {
                     next,

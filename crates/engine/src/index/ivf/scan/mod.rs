@@ -267,8 +267,12 @@ impl Scan {
         };
         loop {
             storage.check_interrupts()?;
+            if self.phase == Phase::Ranked && self.cursor.is_some() {
+                self.read_list(storage)?;
+                continue;
+            }
             if let Some((at, floor)) = self.widening {
-                self.widening = self.read_again(&directory, storage, at, floor)?;
+                self.widening = self.read_again(&directory, at, floor);
                 continue;
             }
             if self.phase == Phase::Ranked && self.wants_more() && self.search_list(&directory, storage)? {

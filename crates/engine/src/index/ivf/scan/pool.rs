@@ -146,8 +146,8 @@ impl Pool {
             .rest
             .select_nth_unstable_by(self.window - 1, |a, b| a.lower.total_cmp(&b.lower));
         let ceiling = last.lower;
-        // With all that are as near as the last.
-        self.rest.retain(|row| row.lower <= ceiling);
+        // With all that are as near as the last. A longer code may have raised the bound of a row of this window, which no further one would find.
+        self.rest.retain(|row| row.refined || row.lower <= ceiling);
         self.ceiling = ceiling;
     }
 
@@ -223,13 +223,15 @@ impl Pool {
     pub fn step(&mut self) -> Step {
         self.fill_front();
         let nearest = self.front.last().map(|row| row.lower);
-        let beyond = (self.ceiling < f32::INFINITY).then_some(self.ceiling);
-        let next = nearest.or(beyond).map(f64::from);
-        match (self.fetched.peek(), next) {
+        let is_windowed = self.ceiling < f32::INFINITY;
+        // A row whose longer code was looked at may lie above the window, and then rows beyond it may be nearer.
+        let is_beyond = is_windowed && nearest.is_none_or(|lower| lower > self.ceiling);
+        let next = if is_beyond { Some(self.ceiling) } else { nearest };
+        match (self.fetched.peek(), next.map(f64::from)) {
             (Some(best), None) => self.emit(best.tid, best.key),
             (Some(best), Some(next)) if best.key <= next => self.emit(best.tid, best.key),
-            (_, Some(_)) if nearest.is_some() => Step::Fetch,
-            (_, Some(_)) => Step::Widen,
+            (_, Some(_)) if is_beyond => Step::Widen,
+            (_, Some(_)) => Step::Fetch,
             (None, None) => Step::Empty,
         }
     }

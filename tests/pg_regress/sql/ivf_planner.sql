@@ -55,8 +55,10 @@ SELECT index_of('SELECT id FROM places ORDER BY e <-> ''[1,2,3]'' LIMIT 5'), ind
 -- The graph while it is cached, the lists where pages come from disk: they read fewer.
 EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
 SET effective_cache_size = '8kB';
+SET enable_seqscan = off;
 EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
 RESET effective_cache_size;
+RESET enable_seqscan;
 DROP INDEX places_e;
 SELECT index_of('SELECT id FROM places ORDER BY e <-> ''[1,2,3]'' LIMIT 5');
 DROP INDEX places_e_2;

@@ -250,8 +250,10 @@ fn damaged_indexes_are_told_and_survived(method: Method) {
     );
     let of_content = seen.iter().filter(|(damage, _)| damage.changes_content());
     let (found, all) = of_content.fold((0, 0), |sum, (_, counts)| (sum.0 + counts.0, sum.1 + counts.1));
+    // In an inverted file some pages with rows are of lists that were replaced, which are searched no more.
+    let least = method.either(95, 80);
     assert!(
-        found * 100 >= all * 95,
+        found * 100 >= all * least,
         "verify_index saw {found} of {all}: {seen:#?}"
     );
 }

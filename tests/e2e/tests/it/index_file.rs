@@ -4,6 +4,9 @@
 use castmatch_e2e::method::Method;
 use castmatch_e2e::random::Random;
 
+/// The pages of an inverted file without which a search goes wrong: directory, centroids, rows.
+const INVERTED_FILE_KINDS: [u8; 3] = [6, 7, 8];
+
 /// Bytes of a page.
 pub const PAGE: usize = 8192;
 /// Where a page's content begins.
@@ -106,7 +109,7 @@ impl IndexFile {
                 if self.is_graph {
                     self.bytes[block * PAGE + KIND] == kind
                 } else {
-                    *block > 0
+                    INVERTED_FILE_KINDS.contains(&self.bytes[block * PAGE + KIND])
                 }
             })
             .collect()

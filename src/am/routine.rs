@@ -7,8 +7,8 @@ macro_rules! access_method {
         /// The table of callbacks, as PostgreSQL asks for it.
         #[pg_extern(sql = false)]
         fn $handler(_call: pg_sys::FunctionCallInfo) -> pgrx::Internal {
-            // SAFETY: allocates a node in the current memory context, as a handler must.
             let mut routine =
+                // SAFETY: allocates a node in the current memory context, as a handler must.
                 unsafe { PgBox::<pg_sys::IndexAmRoutine>::alloc_node(pg_sys::NodeTag::T_IndexAmRoutine) };
             routine.amsupport = 1;
             routine.amcanorderbyop = true;

@@ -139,8 +139,10 @@ impl Inserter {
             return Ok(());
         };
         let open = |page: &[u8]| PostingPage::open(page, &index.layout).map(|page| page.refine_place(place));
-        let found = storage.read(block, open)?.map_err(|error| error.at(block))?;
-        let Some((page, at)) = found else { return Ok(()) };
+        // The row may have been copied to another list meanwhile, and its page given to something else: then there is no code to write.
+        let Ok(Some((page, at))) = storage.read(block, open)? else {
+            return Ok(());
+        };
         self.refine.resize(layout.code_bytes, 0);
         let factors = index.quantizer.encode(element.transformed, &mut self.refine);
         let record = RefineRecord {

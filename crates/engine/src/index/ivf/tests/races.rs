@@ -283,3 +283,53 @@ fn a_directory_read_within_the_steps_of_a_replacement_is_one_of_a_moment() {
         assert_eq!(rows, 1_500, "{first} {second} {at}");
     }
 }
+
+#[test]
+fn cleanups_between_the_steps_of_an_insertion() {
+    for (refine, pages, cleanups) in [
+        (false, 1, 1),
+        (false, 6, 1),
+        (false, 6, 2),
+        (true, 1, 1),
+        (true, 6, 2),
+    ] {
+        let mut db = Db::build(kind(refine), Random(78).clustered(2_000, 8, 10), 0);
+        // The last page of the only list is full.
+        let row = pages * db.index.layout.rows_per_page();
+        db.insert_all(0..row);
+        let mut table = db.table.clone();
+        table.live[row] = true;
+        for at in 0.. {
+            let mut db = db.clone();
+            let mut cleaner = db.clone();
+            cleaner.table = table.clone();
+            let mut calls = 0;
+            let mut shared = Shared {
+                inner: core::mem::take(&mut db.storage),
+                others: |storage: &mut MemoryStorage, _| {
+                    if calls == at {
+                        for _ in 0..cleanups {
+                            cleaner.cleanup_on(storage, usize::MAX, u64::MAX).unwrap();
+                        }
+                    }
+                    calls += 1;
+                },
+            };
+            let mut backend = Backend::default();
+            backend.insert(&db.index, &mut shared, &table, row).unwrap();
+            db.storage = shared.inner;
+            if calls <= at {
+                assert!(at > 8);
+                break;
+            }
+            db.table.live[row] = true;
+            db.assert_exact();
+            db.insert_all(row + 1..row + 400);
+            db.assert_exact();
+            db.vacuum();
+            db.assert_exact();
+            assert_eq!(db.vacuum().rows_removed, 0);
+            db.assert_exact();
+        }
+    }
+}

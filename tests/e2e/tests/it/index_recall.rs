@@ -172,6 +172,47 @@ fn codes_of_every_width_reach_the_recall_floor() {
     }
 }
 
+/// The floors of an inverted file by how much of it is searched: a hundredth, a tenth, all; and those of its own choice.
+#[test]
+fn lists_that_are_searched_reach_the_recall_floors() {
+    let method = Method::Ivf;
+    let cluster = Cluster::start(&plain(&[]));
+    let client = &mut database(&cluster, method, ROWS);
+    for workers in [0, 2] {
+        run(
+            client,
+            &format!("SET max_parallel_maintenance_workers = {workers}"),
+        );
+        for &class in method.classes() {
+            build(client, method, class, "WITH (lists = 100)");
+            let by_choice = floor(class);
+            for (probes, confidence, least) in
+                [(1, 3, 0.71), (10, 3, 0.95), (100, 10, 1.0), (0, 3, by_choice)]
+            {
+                // The 20 largest inner products are rarely those of one list of a hundred rows.
+                let least = if is_inner_product(class) && probes == 1 {
+                    0.57
+                } else {
+                    least
+                };
+                run(
+                    client,
+                    &format!(
+                        "SET castmatch.probes = {probes}; SET castmatch.rerank_confidence = {confidence}"
+                    ),
+                );
+                assert_recall(
+                    client,
+                    class,
+                    least,
+                    &format!("{method}, {workers} workers, {probes} of 100 lists"),
+                );
+            }
+            run(client, &format!("DROP INDEX {}", index_of(class)));
+        }
+    }
+}
+
 fn rows_inserted_by_several_clients_reach_the_recall_floor(method: Method) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut database(&cluster, method, 0);

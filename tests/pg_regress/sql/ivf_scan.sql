@@ -175,15 +175,15 @@ RESET enable_seqscan;
 RESET enable_sort;
 
 -- Filter columns.
-CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
-CREATE TABLE people (id integer PRIMARY KEY, e vector(3), flag boolean, age integer, price numeric, day date, mood mood, city text, tags text[], ref oid);
+CREATE TYPE tone AS ENUM ('sad', 'ok', 'happy');
+CREATE TABLE people (id integer PRIMARY KEY, e vector(3), flag boolean, age integer, price numeric, day date, tone tone, city text, tags text[], ref oid);
 INSERT INTO people SELECT i, ARRAY[sin(i), cos(i * 0.7), sin(i * 1.3)], CASE WHEN i % 3 > 0 THEN i % 3 = 1 END, CASE WHEN i % 10 > 0 THEN i % 8 END,
-    CASE WHEN i % 9 > 0 THEN i % 7 * 1.25 END, date '2024-03-28' + i % 12, CASE i % 4 WHEN 1 THEN 'sad' WHEN 2 THEN 'ok' WHEN 3 THEN 'happy' END::mood,
+    CASE WHEN i % 9 > 0 THEN i % 7 * 1.25 END, date '2024-03-28' + i % 12, CASE i % 4 WHEN 1 THEN 'sad' WHEN 2 THEN 'ok' WHEN 3 THEN 'happy' END::tone,
     (ARRAY['Berlin', 'Köln', '', 'berlin', NULL])[i % 5 + 1], CASE WHEN i % 6 > 0 THEN ARRAY['t' || i % 4, 't' || i % 7] END, i % 5
 FROM generate_series(1, 40) i;
-CREATE INDEX people_e ON people USING castmatch_ivf (e vector_l2_ops, flag, age, price, day, mood, city, tags, ref) WITH (lists = 3);
+CREATE INDEX people_e ON people USING castmatch_ivf (e vector_l2_ops, flag, age, price, day, tone, city, tags, ref) WITH (lists = 3);
 ANALYZE people;
-CREATE FUNCTION tested(source text, condition text) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
+CREATE FUNCTION sieved(source text, condition text) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
     query text := format('SELECT id FROM %s WHERE %s ORDER BY e <-> ''[0.3,0.1,0.2]''', source, condition);
     line text;
@@ -197,17 +197,17 @@ BEGIN
     RETURN result || compared(query);
 END;
 $$;
-SELECT c AS condition, tested('people', c) FROM unnest(ARRAY['flag', 'flag IS NULL', 'age = 3', 'age < 3000000000', 'age IN (1, 3, NULL)', 'age IS NOT NULL', 'age = ANY (''{}''::integer[])',
-    'price > 3', 'price = 1.25', 'day < timestamp ''2024-04-01 12:00''', 'mood = ''ok''', 'mood < ''happy''', 'city = ''berlin''', 'city IN (''Köln'', '''')', 'city > ''a''', 'tags && ''{t1,t5}''', 'tags @> ''{t1,t2}''', 'tags IS NULL',
+SELECT c AS condition, sieved('people', c) FROM unnest(ARRAY['flag', 'flag IS NULL', 'age = 3', 'age < 3000000000', 'age IN (1, 3, NULL)', 'age IS NOT NULL', 'age = ANY (''{}''::integer[])',
+    'price > 3', 'price = 1.25', 'day < timestamp ''2024-04-01 12:00''', 'tone = ''ok''', 'tone < ''happy''', 'city = ''berlin''', 'city IN (''Köln'', '''')', 'city > ''a''', 'tags && ''{t1,t5}''', 'tags @> ''{t1,t2}''', 'tags IS NULL',
     'ref = 4', 'flag AND age > 2 AND tags && ''{t3}''', 'age = 5 AND age = 6', 'e IS NOT NULL AND age = 5', 'age > 1 AND id % 2 = 0']) c;
 UPDATE people SET age = 100 + id WHERE id % 3 = 0;
 DELETE FROM people WHERE id % 7 = 0;
-SELECT c AS condition, tested('people', c) FROM unnest(ARRAY['age > 100', 'age <= 100', 'age = 103', 'age IS NULL']) c;
+SELECT c AS condition, sieved('people', c) FROM unnest(ARRAY['age > 100', 'age <= 100', 'age = 103', 'age IS NULL']) c;
 VACUUM people;
-SELECT c AS condition, tested('people', c) FROM unnest(ARRAY['age > 100', 'age <= 100', 'age = 103', 'age IS NULL']) c;
+SELECT c AS condition, sieved('people', c) FROM unnest(ARRAY['age > 100', 'age <= 100', 'age = 103', 'age IS NULL']) c;
 SELECT check_name, detail FROM castmatch.verify_index('people_e') WHERE NOT ok;
 REINDEX INDEX people_e;
-SELECT tested('people', 'flag AND age > 100');
+SELECT sieved('people', 'flag AND age > 100');
 -- A query that is NULL obeys the filter too.
 SET enable_seqscan = off;
 SET enable_sort = off;
@@ -218,8 +218,8 @@ RESET enable_seqscan;
 RESET enable_sort;
 
 DROP TABLE points, zeros, extremes, equals, many, people;
-DROP TYPE mood;
-DROP FUNCTION all_operators, tested;
+DROP TYPE tone;
+DROP FUNCTION all_operators, sieved;
 DROP PROCEDURE build;
 RESET castmatch.probes;
 RESET castmatch.rerank_confidence;

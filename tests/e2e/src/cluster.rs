@@ -253,6 +253,11 @@ impl Cluster {
 
     fn spawn(&mut self) {
         assert!(self.server.is_none(), "already running");
+        // A server that is killed while it makes its lock file leaves an empty one, which the next refuses to remove.
+        let lock = self.data().join("postmaster.pid");
+        if std::fs::metadata(&lock).is_ok_and(|file| file.len() == 0) {
+            std::fs::remove_file(&lock).unwrap();
+        }
         let log = File::options()
             .create(true)
             .append(true)

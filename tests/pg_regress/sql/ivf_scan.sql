@@ -87,18 +87,18 @@ VACUUM points;
 SELECT * FROM all_operators('[-0.3,0.1,0.2]', '') WHERE ordering LIKE '%<=>';
 
 -- Nothing but zero vectors, and nothing but NULL.
-CREATE TABLE zeros (id integer, v vector(2));
-INSERT INTO zeros SELECT i, '[0,0]' FROM generate_series(1, 50) i;
-CREATE INDEX zeros_v ON zeros USING castmatch_ivf (v vector_cosine_ops);
-SELECT array_length(indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'''), 1);
-INSERT INTO zeros VALUES (51, '[0,0]'), (52, '[1,2]');
-SELECT indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'' LIMIT 1'), array_length(indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'''), 1);
-UPDATE zeros SET v = NULL;
-VACUUM zeros;
-SELECT indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]''');
-REINDEX INDEX zeros_v;
-INSERT INTO zeros VALUES (53, '[1,2]');
-SELECT indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]''');
+CREATE TABLE zilch (id integer, v vector(2));
+INSERT INTO zilch SELECT i, '[0,0]' FROM generate_series(1, 50) i;
+CREATE INDEX zilch_v ON zilch USING castmatch_ivf (v vector_cosine_ops);
+SELECT array_length(indexed_rows('SELECT id FROM zilch ORDER BY v <=> ''[1,1]'''), 1);
+INSERT INTO zilch VALUES (51, '[0,0]'), (52, '[1,2]');
+SELECT indexed_rows('SELECT id FROM zilch ORDER BY v <=> ''[1,1]'' LIMIT 1'), array_length(indexed_rows('SELECT id FROM zilch ORDER BY v <=> ''[1,1]'''), 1);
+UPDATE zilch SET v = NULL;
+VACUUM zilch;
+SELECT indexed_rows('SELECT id FROM zilch ORDER BY v <=> ''[1,1]''');
+REINDEX INDEX zilch_v;
+INSERT INTO zilch VALUES (53, '[1,2]');
+SELECT indexed_rows('SELECT id FROM zilch ORDER BY v <=> ''[1,1]''');
 
 -- Numbers whose squares leave the range of single precision, large and small.
 CREATE TABLE extremes (id integer, v vector(2));
@@ -217,7 +217,7 @@ SELECT k.age, n.count FROM (VALUES (2), (NULL), (4), (1000)) AS k (age), LATERAL
 RESET enable_seqscan;
 RESET enable_sort;
 
-DROP TABLE points, zeros, extremes, equals, many, people;
+DROP TABLE points, zilch, extremes, equals, many, people;
 DROP TYPE tone;
 DROP FUNCTION all_operators, sieved;
 DROP PROCEDURE build;

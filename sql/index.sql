@@ -31,6 +31,18 @@ CREATE FUNCTION castmatch.index_halfvec_cosine() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_halfvec_cosine_wrapper';
 CREATE FUNCTION castmatch.index_halfvec_l1() RETURNS integer
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_halfvec_l1_wrapper';
+CREATE FUNCTION castmatch.index_sparsevec_l2() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_sparsevec_l2_wrapper';
+CREATE FUNCTION castmatch.index_sparsevec_ip() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_sparsevec_ip_wrapper';
+CREATE FUNCTION castmatch.index_sparsevec_cosine() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_sparsevec_cosine_wrapper';
+CREATE FUNCTION castmatch.index_sparsevec_l1() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_sparsevec_l1_wrapper';
+CREATE FUNCTION castmatch.index_bit_hamming() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_bit_hamming_wrapper';
+CREATE FUNCTION castmatch.index_bit_jaccard() RETURNS integer
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'index_bit_jaccard_wrapper';
 COMMENT ON FUNCTION castmatch.index_vector_l2() IS 'support function of vector_l2_ops: vector, Euclidean distance';
 COMMENT ON FUNCTION castmatch.index_vector_ip() IS 'support function of vector_ip_ops: vector, negative inner product';
 COMMENT ON FUNCTION castmatch.index_vector_cosine() IS 'support function of vector_cosine_ops: vector, cosine distance';
@@ -39,6 +51,12 @@ COMMENT ON FUNCTION castmatch.index_halfvec_l2() IS 'support function of halfvec
 COMMENT ON FUNCTION castmatch.index_halfvec_ip() IS 'support function of halfvec_ip_ops: halfvec, negative inner product';
 COMMENT ON FUNCTION castmatch.index_halfvec_cosine() IS 'support function of halfvec_cosine_ops: halfvec, cosine distance';
 COMMENT ON FUNCTION castmatch.index_halfvec_l1() IS 'support function of halfvec_l1_ops: halfvec, taxicab distance';
+COMMENT ON FUNCTION castmatch.index_sparsevec_l2() IS 'support function of sparsevec_l2_ops: sparsevec, Euclidean distance';
+COMMENT ON FUNCTION castmatch.index_sparsevec_ip() IS 'support function of sparsevec_ip_ops: sparsevec, negative inner product';
+COMMENT ON FUNCTION castmatch.index_sparsevec_cosine() IS 'support function of sparsevec_cosine_ops: sparsevec, cosine distance';
+COMMENT ON FUNCTION castmatch.index_sparsevec_l1() IS 'support function of sparsevec_l1_ops: sparsevec, taxicab distance';
+COMMENT ON FUNCTION castmatch.index_bit_hamming() IS 'support function of bit_hamming_ops: bit, Hamming distance';
+COMMENT ON FUNCTION castmatch.index_bit_jaccard() IS 'support function of bit_jaccard_ops: bit, Jaccard distance';
 
 -- Support function 1 of the classes of filter columns, the key columns after the vector, tells the type as a number.
 CREATE FUNCTION castmatch.index_key_bool() RETURNS integer
@@ -124,6 +142,9 @@ BEGIN
             CREATE OPERATOR CLASS @extschema@.halfvec_cosine_ops FOR TYPE @extschema@.halfvec USING method AS
                 OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
                 FUNCTION 1 castmatch.index_halfvec_cosine();
+            CREATE OPERATOR CLASS @extschema@.bit_hamming_ops FOR TYPE bit USING method AS
+                OPERATOR 1 @extschema@.<~> FOR ORDER BY pg_catalog.float_ops,
+                FUNCTION 1 castmatch.index_bit_hamming();
 
             -- Filter columns: strategies 1 to 5 are those of a btree, 6 and 7 are && and @>. The classes are defaults, so that an index names its columns only.
             -- One family for integers, one for floats and one for times, so that a constant of another of their types reaches the index: 38 is an
@@ -214,13 +235,28 @@ BEGIN
 END;
 $do$;
 
--- Codes of one bit a dimension, those of castmatch_ivf, say nothing of a taxicab distance.
+-- Codes of one bit a dimension, those of castmatch_ivf, say nothing of a taxicab or a Jaccard distance, and too little of a sparse vector's projection.
 CREATE OPERATOR CLASS @extschema@.vector_l1_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
     OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
     FUNCTION 1 castmatch.index_vector_l1();
 CREATE OPERATOR CLASS @extschema@.halfvec_l1_ops FOR TYPE @extschema@.halfvec USING castmatch_hnsw AS
     OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
     FUNCTION 1 castmatch.index_halfvec_l1();
+CREATE OPERATOR CLASS @extschema@.bit_jaccard_ops FOR TYPE bit USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<%> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_bit_jaccard();
+CREATE OPERATOR CLASS @extschema@.sparsevec_l2_ops FOR TYPE @extschema@.sparsevec USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<-> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_sparsevec_l2();
+CREATE OPERATOR CLASS @extschema@.sparsevec_ip_ops FOR TYPE @extschema@.sparsevec USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<#> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_sparsevec_ip();
+CREATE OPERATOR CLASS @extschema@.sparsevec_cosine_ops FOR TYPE @extschema@.sparsevec USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<=> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_sparsevec_cosine();
+CREATE OPERATOR CLASS @extschema@.sparsevec_l1_ops FOR TYPE @extschema@.sparsevec USING castmatch_hnsw AS
+    OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
+    FUNCTION 1 castmatch.index_sparsevec_l1();
 
 -- Each checks that the caller owns the index or belongs to pg_monitor.
 CREATE FUNCTION castmatch.verify_index(index regclass) RETURNS TABLE (check_name text, ok boolean, detail text)

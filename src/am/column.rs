@@ -14,12 +14,13 @@ const META_BLOCK: u32 = 0;
 ///
 /// # Errors
 /// 22023 for a column without.
-pub fn dimensions(index: Relation) -> Result<u32> {
+pub fn dimensions(index: Relation, element: ElementKind) -> Result<u32> {
     let (_, typmod) = index.first_column_type();
     u32::try_from(typmod).ok().filter(|&dims| dims > 0).ok_or_else(|| {
-        invalid_argument("column does not have dimensions").set_hint(
-            "Give the column's type its number of dimensions, as in vector(384), or index the expression (column::vector(384)).",
-        )
+        let name = element.type_name();
+        invalid_argument("column does not have dimensions").set_hint(format!(
+            "Give the column's type its number of dimensions, as in {name}(384), or index the expression (column::{name}(384))."
+        ))
     })
 }
 

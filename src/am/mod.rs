@@ -20,6 +20,7 @@ mod search;
 mod storage;
 mod upkeep;
 mod validate;
+mod value;
 
 use crate::error::{error, out_of_memory};
 use crate::pg::array::ReportError;

@@ -78,4 +78,10 @@ support_functions! {
     index_halfvec_ip: Halfvec, InnerProduct;
     index_halfvec_cosine: Halfvec, Cosine;
     index_halfvec_l1: Halfvec, L1;
+    index_sparsevec_l2: Sparsevec, L2;
+    index_sparsevec_ip: Sparsevec, InnerProduct;
+    index_sparsevec_cosine: Sparsevec, Cosine;
+    index_sparsevec_l1: Sparsevec, L1;
+    index_bit_hamming: Bit, Hamming;
+    index_bit_jaccard: Bit, Jaccard;
 }

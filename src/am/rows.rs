@@ -1,19 +1,22 @@
 //! The rows of the table on their way into an index.
 
 use crate::am::keys::Keys;
+use crate::am::value::ColumnValue;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Columns, TableRow};
 use crate::pg::memory::RowMemory;
-use crate::pg::vector::VectorArg;
 use crate::pg::{varlena, xact};
 use castmatch_engine::index::key::RowKeys;
 use castmatch_engine::index::quantize::Rankable;
-use castmatch_engine::index::{HeapTid, hnsw, ivf};
-use castmatch_engine::vector::{Element, VectorError};
+use castmatch_engine::index::value::Value;
+use castmatch_engine::index::{ElementKind, HeapTid, hnsw, ivf};
 use core::marker::PhantomData;
 
 /// How an index transforms vectors before they are coded.
 pub trait Transform {
+    /// The type of the column.
+    fn element(&self) -> ElementKind;
+
     /// Dimensions of the column.
     fn dims(&self) -> usize;
 
@@ -21,24 +24,32 @@ pub trait Transform {
     fn coded_dims(&self) -> usize;
 
     /// Transforms a vector.
-    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable;
+    fn transform(&self, value: &impl Value, out: &mut [f32]) -> Rankable;
 }
 
 impl Transform for hnsw::Index {
+    fn element(&self) -> ElementKind {
+        self.element
+    }
+
     fn dims(&self) -> usize {
-        self.quantizer.dims()
+        self.dims as usize
     }
 
     fn coded_dims(&self) -> usize {
         self.quantizer.dims()
     }
 
-    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
-        self.quantizer.transform(vector, out)
+    fn transform(&self, value: &impl Value, out: &mut [f32]) -> Rankable {
+        hnsw::Index::transform(self, value, out)
     }
 }
 
 impl Transform for ivf::Index {
+    fn element(&self) -> ElementKind {
+        self.options.element
+    }
+
     fn dims(&self) -> usize {
         self.options.dims as usize
     }
@@ -47,21 +58,21 @@ impl Transform for ivf::Index {
         self.layout.dims
     }
 
-    fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
-        ivf::Index::transform(self, vector, out)
+    fn transform(&self, value: &impl Value, out: &mut [f32]) -> Rankable {
+        ivf::Index::transform(self, value, out)
     }
 }
 
 /// Turns rows of the table into what the engine indexes.
-pub struct Reader<'a, I: Transform, T: Element> {
+pub struct Reader<'a, I: Transform, V: ColumnValue> {
     index: &'a I,
     keys: Option<&'a Keys>,
     transformed: Vec<f32>,
     memory: RowMemory,
-    element: PhantomData<T>,
+    value: PhantomData<V>,
 }
 
-impl<'a, I: Transform, T: Element> Reader<'a, I, T> {
+impl<'a, I: Transform, V: ColumnValue> Reader<'a, I, V> {
     /// For an index with these parameters. Without `keys` rows come with none.
     pub fn new(index: &'a I, keys: Option<&'a Keys>) -> Self {
         Self {
@@ -69,7 +80,7 @@ impl<'a, I: Transform, T: Element> Reader<'a, I, T> {
             keys,
             transformed: vec![0.0; index.coded_dims()],
             memory: RowMemory::new(),
-            element: PhantomData,
+            value: PhantomData,
         }
     }
 
@@ -91,31 +102,28 @@ impl<'a, I: Transform, T: Element> Reader<'a, I, T> {
         };
         let (index, keys, transformed) = (self.index, self.keys, &mut self.transformed);
         self.memory.with(|| {
-            let (vector, keys) = if row.alive {
-                read_values::<T>(row.columns, keys)?
+            let (value, keys) = if row.alive {
+                read_values::<V>(row.columns, keys)?
             } else {
-                read_dead_values::<T>(row.columns, keys)?
+                read_dead_values::<V>(row.columns, keys)?
             };
-            let elements = vector.elements();
-            if elements.len() != index.dims() {
-                let expected = vec![T::ZERO; index.dims()];
-                crate::error::vector_error(VectorError::mismatch(expected.as_slice(), elements))
-                    .report_error();
+            if value.dims() != index.dims() {
+                V::mismatch(index.dims(), value.dims()).report_error();
             }
-            let rankable = index.transform(elements, transformed);
+            let rankable = index.transform(&value, transformed);
             Some(take(transformed, rankable, &keys, tid))
         })
     }
 }
 
 /// The vector of a row, none if it is NULL, and its keys.
-fn read_values<T: Element>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(VectorArg<T>, RowKeys)> {
+fn read_values<V: ColumnValue>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(V, RowKeys)> {
     let datum = row.get(0)?;
     // SAFETY: the server gives a value of the column's type, which the operator class fixes.
     #[allow(unsafe_code)]
-    let vector = unsafe { VectorArg::<T>::from_datum(datum) };
+    let value = unsafe { V::from_datum(datum) };
     let keys = keys.map_or_else(|| Ok(RowKeys::new(0)), |keys| keys.encode(row));
-    match vector.and_then(|vector| keys.map(|keys| (vector, keys))) {
+    match value.and_then(|value| keys.map(|keys| (value, keys))) {
         Ok(values) => Some(values),
         Err(report) => report.report_error(),
     }
@@ -123,7 +131,7 @@ fn read_values<T: Element>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(Vec
 
 /// The same of a row that is deleted but may be visible to an old snapshot. If its TOAST chunks are gone, vacuum has found meanwhile that
 /// no snapshot can see it: none.
-fn read_dead_values<T: Element>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(VectorArg<T>, RowKeys)> {
+fn read_dead_values<V: ColumnValue>(row: Columns<'_>, keys: Option<&Keys>) -> Option<(V, RowKeys)> {
     // SAFETY: a non-NULL value of a varlena type.
     #[allow(unsafe_code)]
     let outside = unsafe { varlena::is_stored_outside(row.get(0)?) };

@@ -8,31 +8,22 @@ use crate::am::index_error;
 use crate::am::keys::{Conditions, Keys, read_conditions};
 use crate::am::rows::Transform;
 use crate::am::storage::RelationStorage;
-use crate::error::{Result, error, unsupported};
+use crate::am::value::{self, Query};
+use crate::error::{Result, unsupported};
 use crate::pg::heap::RowReader;
 use crate::pg::memory::RowMemory;
 use crate::pg::relation::Relation;
 use crate::pg::scankey;
 use crate::pg::tid;
-use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::scan::{HeapRows, Hit};
 use castmatch_engine::index::key::Filter;
-use castmatch_engine::index::quantize::{Rankable, exact_key};
-use castmatch_engine::index::{ElementKind, HeapTid, IndexError, Metric};
-use castmatch_engine::vector::{Element, VectorError, f16};
+use castmatch_engine::index::quantize::Rankable;
+use castmatch_engine::index::{HeapTid, IndexError, Metric};
 use core::ffi::c_int;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 use std::rc::Rc;
-
-/// The query as the caller gave it, for exact distances.
-enum Query {
-    /// NULL: every row is as good as another.
-    Null,
-    Vector(Vec<f32>),
-    Halfvec(Vec<f16>),
-}
 
 /// A search of one access method.
 pub trait Search: Sized + 'static {
@@ -48,8 +39,8 @@ pub trait Search: Sized + 'static {
     /// The parameters of the index.
     fn index(&self) -> &Self::Index;
 
-    /// What the index orders by, and the type of its column.
-    fn class(&self) -> (Metric, ElementKind);
+    /// What the index orders by.
+    fn metric(&self) -> Metric;
 
     /// The filter columns.
     fn keys(&self) -> &Keys;
@@ -94,7 +85,8 @@ struct State<S> {
 struct Run<S> {
     search: S,
     storage: RelationStorage,
-    query: Query,
+    /// The query as the caller gave it, for exact distances. None is NULL: every row is as good as another.
+    query: Option<Box<dyn Query>>,
     rows: Option<RowReader>,
     /// Whether the executor must look at the conditions again.
     recheck: bool,
@@ -156,20 +148,16 @@ pub unsafe fn restart<S: Search>(
     let Conditions { filter, recheck } = unsafe { conditions(search.keys(), keys, key_count)? };
     let empty = filter.as_ref().is_some_and(Filter::is_never);
     let null = key.sk_flags & pg_sys::SK_ISNULL as c_int != 0;
-    let query = if null || empty {
-        Query::Null
+    let mut transformed = vec![0.0; search.index().coded_dims()];
+    let (query, rankable) = if null || empty {
+        (None, Rankable::No)
     } else {
         // SAFETY: the operator's right argument has the column's type.
-        unsafe { read_query(&search, key.sk_argument)? }
+        let (query, rankable) = unsafe { value::query(search.index(), key.sk_argument, &mut transformed)? };
+        (Some(query), rankable)
     };
     let mut storage = RelationStorage::new(relation, search.hints());
     if !empty {
-        let mut transformed = vec![0.0; search.index().coded_dims()];
-        let rankable = match &query {
-            Query::Null => Rankable::No,
-            Query::Vector(vector) => search.index().transform(vector, &mut transformed),
-            Query::Halfvec(vector) => search.index().transform(vector, &mut transformed),
-        };
         let target = match rankable {
             Rankable::Yes => Some(transformed.as_slice()),
             Rankable::No => None,
@@ -213,8 +201,8 @@ pub unsafe fn next<S: Search>(scan: pg_sys::IndexScanDesc) -> Result<bool> {
     };
     let mut rows = Rows {
         reader,
-        query: &run.query,
-        metric: run.search.class().0,
+        query: run.query.as_deref(),
+        metric: run.search.metric(),
     };
     let hit = run
         .search
@@ -270,37 +258,10 @@ unsafe fn conditions(columns: &Keys, keys: pg_sys::ScanKey, count: c_int) -> Res
     conditions
 }
 
-/// # Safety
-/// A non-NULL value of the index's column type.
-unsafe fn read_query<S: Search>(search: &S, datum: pg_sys::Datum) -> Result<Query> {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match search.class().1 {
-            ElementKind::Vector => elements::<f32>(search.index().dims(), datum).map(Query::Vector),
-            ElementKind::Halfvec => elements::<f16>(search.index().dims(), datum).map(Query::Halfvec),
-        }
-    }
-}
-
-/// # Safety
-/// A non-NULL value of the vector type of `T`.
-unsafe fn elements<T: Element>(expected: usize, datum: pg_sys::Datum) -> Result<Vec<T>> {
-    // SAFETY: the caller's promise.
-    let vector = unsafe { VectorArg::<T>::from_datum(datum)? };
-    let found = vector.elements().len();
-    if found != expected {
-        return Err(error(
-            PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            format!("different {} dimensions {expected} and {found}", T::TYPE_NAME),
-        ));
-    }
-    Ok(vector.elements().to_vec())
-}
-
 /// The table's rows, for exact distances.
 pub struct Rows<'a> {
     reader: &'a mut RowReader,
-    query: &'a Query,
+    query: Option<&'a dyn Query>,
     metric: Metric,
 }
 
@@ -317,13 +278,7 @@ impl HeapRows for Rows<'_> {
         let (query, metric) = (self.query, self.metric);
         let key = self.reader.value(tid.block, tid.offset, |datum| {
             // SAFETY: the value of the indexed column, of the type that the query was checked to have.
-            unsafe {
-                match query {
-                    Query::Null => Ok(f64::NAN),
-                    Query::Vector(query) => key_of(metric, query, datum),
-                    Query::Halfvec(query) => key_of(metric, query, datum),
-                }
-            }
+            query.map_or(Ok(f64::NAN), |query| unsafe { query.key(metric, datum) })
         });
         match key {
             None => Ok(None),
@@ -335,18 +290,4 @@ impl HeapRows for Rows<'_> {
             }
         }
     }
-}
-
-/// # Safety
-/// A non-NULL value of the vector type of `T`.
-unsafe fn key_of<T: Element>(metric: Metric, query: &[T], datum: pg_sys::Datum) -> Result<f64> {
-    // SAFETY: the caller's promise.
-    let vector = unsafe { VectorArg::<T>::from_datum(datum)? };
-    if vector.elements().len() != query.len() {
-        return Err(crate::error::vector_error(VectorError::mismatch(
-            query,
-            vector.elements(),
-        )));
-    }
-    Ok(exact_key(metric, query, vector.elements()))
 }

@@ -1,17 +1,15 @@
 //! A row is added to the index.
 
-use super::state::{self, Opened};
+use super::state;
 use crate::am::index_error;
 use crate::am::storage::RelationStorage;
-use crate::error::{Result, vector_error};
+use crate::am::value;
+use crate::error::Result;
 use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use crate::pg::tid;
-use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
-use castmatch_engine::index::key::RowKeys;
-use castmatch_engine::index::{ElementKind, HeapTid};
-use castmatch_engine::vector::{Element, VectorError, f16};
+use castmatch_engine::index::HeapTid;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -25,46 +23,20 @@ thread_local! {
 /// # Errors
 /// 22000 for a vector of other dimensions, XX002 for a damaged index.
 pub fn insert(relation: Relation, row: Columns<'_>, place: pg_sys::ItemPointerData) -> Result<()> {
-    let Some(value) = row.get(0) else {
+    let Some(datum) = row.get(0) else {
         return Ok(());
     };
     let opened = state::open(relation)?;
     let keys = opened.keys.encode(row)?;
     let (block, offset) = tid::parts(place);
     let tid = HeapTid { block, offset };
-    // SAFETY: the server gives a value of the column's type, which the operator class fixes.
-    unsafe {
-        match opened.index.element {
-            ElementKind::Vector => insert_vector::<f32>(relation, &opened, value, &keys, tid),
-            ElementKind::Halfvec => insert_vector::<f16>(relation, &opened, value, &keys, tid),
-        }
-    }
-}
-
-/// # Safety
-/// A non-NULL value of the vector type of `T`.
-unsafe fn insert_vector<T: Element>(
-    relation: Relation,
-    opened: &Opened,
-    value: pg_sys::Datum,
-    keys: &RowKeys,
-    tid: HeapTid,
-) -> Result<()> {
-    // SAFETY: the caller's promise.
-    let vector = unsafe { VectorArg::<T>::from_datum(value)? };
     let index = &opened.index;
-    let dims = index.quantizer.dims();
-    if vector.elements().len() != dims {
-        return Err(vector_error(VectorError::mismatch(
-            vec![T::ZERO; dims].as_slice(),
-            vector.elements(),
-        )));
-    }
     // Taken out for the call: an ERROR in between leaves fresh ones behind.
     let (mut inserter, mut transformed) = SCRATCH.take();
     transformed.clear();
-    transformed.resize(dims, 0.0);
-    let rankable = index.quantizer.transform(vector.elements(), &mut transformed);
+    transformed.resize(index.coded_dims() as usize, 0.0);
+    // SAFETY: the server gives a value of the column's type, which the operator class fixes.
+    let rankable = unsafe { value::transform(index.as_ref(), datum, &mut transformed)? };
     let mut storage = RelationStorage::new(relation, opened.hints.clone());
     let element = NewElement {
         transformed: &transformed,

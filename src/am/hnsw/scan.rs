@@ -11,7 +11,7 @@ use crate::pg::relation::Relation;
 use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::hnsw::scan::{Hit, Scan, ScanOptions};
 use castmatch_engine::index::key::Filter;
-use castmatch_engine::index::{ElementKind, IndexError, Metric};
+use castmatch_engine::index::{IndexError, Metric};
 use std::rc::Rc;
 
 /// A search of one index.
@@ -33,8 +33,8 @@ impl Search for Searcher {
         &self.opened.index
     }
 
-    fn class(&self) -> (Metric, ElementKind) {
-        (self.opened.index.metric, self.opened.index.element)
+    fn metric(&self) -> Metric {
+        self.opened.index.metric
     }
 
     fn keys(&self) -> &Keys {

@@ -3,16 +3,14 @@
 use super::state::{self, Opened};
 use crate::am::index_error;
 use crate::am::storage::RelationStorage;
-use crate::error::{Result, vector_error};
+use crate::am::value;
+use crate::error::Result;
 use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::tid;
-use crate::pg::vector::VectorArg;
 use castmatch_engine::index::ivf::insert::{Inserter, NewElement, Placed, reopen};
-use castmatch_engine::index::key::RowKeys;
-use castmatch_engine::index::{ElementKind, HeapTid, IndexError};
-use castmatch_engine::vector::{Element, VectorError, f16};
+use castmatch_engine::index::{HeapTid, IndexError};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -35,45 +33,19 @@ const TRIES: u32 = 1000;
 /// # Errors
 /// 22000 for a vector of other dimensions, XX002 for a damaged index.
 pub fn insert(relation: Relation, row: Columns<'_>, place: pg_sys::ItemPointerData) -> Result<()> {
-    let Some(value) = row.get(0) else {
+    let Some(datum) = row.get(0) else {
         return Ok(());
     };
     let opened = state::open(relation)?;
     let keys = opened.keys.encode(row)?;
     let (block, offset) = tid::parts(place);
     let tid = HeapTid { block, offset };
-    // SAFETY: the server gives a value of the column's type, which the operator class fixes.
-    unsafe {
-        match opened.index.options.element {
-            ElementKind::Vector => insert_vector::<f32>(relation, opened, value, &keys, tid),
-            ElementKind::Halfvec => insert_vector::<f16>(relation, opened, value, &keys, tid),
-        }
-    }
-}
-
-/// # Safety
-/// A non-NULL value of the vector type of `T`.
-unsafe fn insert_vector<T: Element>(
-    relation: Relation,
-    opened: Opened,
-    value: pg_sys::Datum,
-    keys: &RowKeys,
-    tid: HeapTid,
-) -> Result<()> {
-    // SAFETY: the caller's promise.
-    let vector = unsafe { VectorArg::<T>::from_datum(value)? };
     let index = &opened.index;
-    let dims = index.options.dims as usize;
-    if vector.elements().len() != dims {
-        return Err(vector_error(VectorError::mismatch(
-            vec![T::ZERO; dims].as_slice(),
-            vector.elements(),
-        )));
-    }
     // Taken out for the call: an ERROR in between leaves fresh ones behind.
     let (mut inserter, mut transformed) = SCRATCH.take();
     transformed.resize(index.layout.dims, 0.0);
-    let rankable = index.transform(vector.elements(), &mut transformed);
+    // SAFETY: the server gives a value of the column's type, which the operator class fixes.
+    let rankable = unsafe { value::transform(index.as_ref(), datum, &mut transformed)? };
     let element = NewElement {
         transformed: &transformed,
         rankable,

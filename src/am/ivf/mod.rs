@@ -15,7 +15,7 @@ use crate::am::opclass::OpClass;
 use crate::am::{raise, routine, search, upkeep, validate};
 use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
-use castmatch_engine::index::Metric;
+use castmatch_engine::index::{ElementKind, Metric};
 use core::ffi::{c_char, c_int, c_void};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -25,9 +25,10 @@ pub use state::open;
 /// The name of the access method.
 pub const METHOD: &str = "castmatch_ivf";
 
-/// Whether an operator class is one that the method has codes for: those of one bit say nothing of taxicab distances.
+/// Whether an operator class is one that the method has codes for: those of one bit say nothing of taxicab and Jaccard distances, and too
+/// little of projections of sparse vectors.
 fn serves(class: OpClass) -> bool {
-    class.metric != Metric::L1
+    !matches!(class.metric, Metric::L1 | Metric::Jaccard) && class.element != ElementKind::Sparsevec
 }
 
 routine::access_method!(castmatch_ivf_handler);

@@ -12,7 +12,7 @@ use castmatch_engine::index::hnsw::scan::Hit;
 use castmatch_engine::index::ivf::Index;
 use castmatch_engine::index::ivf::scan::{Scan, ScanOptions};
 use castmatch_engine::index::key::Filter;
-use castmatch_engine::index::{ElementKind, IndexError, Metric};
+use castmatch_engine::index::{IndexError, Metric};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,9 +35,8 @@ impl Search for Searcher {
         &self.opened.index
     }
 
-    fn class(&self) -> (Metric, ElementKind) {
-        let options = &self.opened.index.options;
-        (options.metric, options.element)
+    fn metric(&self) -> Metric {
+        self.opened.index.options.metric
     }
 
     fn keys(&self) -> &Keys {

@@ -2,9 +2,9 @@
 
 use super::state;
 use crate::am::index_error;
-use crate::am::rows::Transform;
 use crate::am::storage::{Pace, RelationStorage};
 use crate::am::upkeep::Pass;
+use crate::am::value;
 use crate::error::Result;
 use crate::pg::heap::AnyVersion;
 use crate::pg::index::with_table_of;
@@ -12,15 +12,12 @@ use crate::pg::memory::maintenance_work_mem_bytes;
 use crate::pg::relation::Relation;
 use crate::pg::signals::check_for_interrupts;
 use crate::pg::vacuum::{DeadRows, Horizon, is_autovacuum};
-use crate::pg::vector::VectorArg;
 use castmatch_engine::index::hnsw::build::Supervisor;
 use castmatch_engine::index::ivf::Index;
 use castmatch_engine::index::ivf::vacuum::{self, Surroundings, VacuumStats};
 use castmatch_engine::index::quantize::Rankable;
-use castmatch_engine::index::{ElementKind, HeapTid, IndexError};
+use castmatch_engine::index::{HeapTid, IndexError};
 use castmatch_engine::interrupt::{Interrupt, Interrupted};
-use castmatch_engine::vector::{Element, f16};
-use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
@@ -120,13 +117,9 @@ impl Surroundings for Around<'_> {
     fn vector(&mut self, tid: HeapTid, out: &mut [f32]) -> core::result::Result<bool, IndexError> {
         let index = self.index;
         let found = self.rows.value(tid.block, tid.offset, |datum| {
+            // What is there may be of another row by now, or damaged.
             // SAFETY: a value of the indexed column, whose type the operator class fixes.
-            unsafe {
-                match index.options.element {
-                    ElementKind::Vector => transform::<f32>(index, datum, out),
-                    ElementKind::Halfvec => transform::<f16>(index, datum, out),
-                }
-            }
+            unsafe { value::transform(index, datum, out) }.is_ok_and(|rankable| rankable == Rankable::Yes)
         });
         Ok(found.unwrap_or(false))
     }
@@ -146,17 +139,4 @@ impl Surroundings for Around<'_> {
     fn memory_bytes(&self) -> usize {
         maintenance_work_mem_bytes()
     }
-}
-
-/// Whether the value is a vector that has a rank, which it is unless the place has been given to another row.
-///
-/// # Safety
-/// A non-NULL value of the vector type of `T`.
-unsafe fn transform<T: Element>(index: &Index, datum: pg_sys::Datum, out: &mut [f32]) -> bool {
-    // SAFETY: the caller's promise.
-    let Ok(vector) = (unsafe { VectorArg::<T>::from_datum(datum) }) else {
-        return false;
-    };
-    vector.elements().len() == Transform::dims(index)
-        && index.transform(vector.elements(), out) == Rankable::Yes
 }

@@ -4,14 +4,17 @@
 //! [`storage`]; the PostgreSQL glue implements these over shared buffers and WAL, tests over memory.
 //!
 //! Distances in here are *keys*: `f32` numbers that ascend with the distance. L2: the squared distance; cosine: the squared
-//! distance of the normalised vectors, which is twice the cosine distance; inner product: its negative; L1: the taxicab distance.
+//! distance of the normalised vectors, which is twice the cosine distance; inner product: its negative; L1: the taxicab distance; Hamming
+//! and Jaccard: these distances of bits.
 
 pub mod hnsw;
 pub mod ivf;
 pub mod key;
 pub mod page;
+pub mod project;
 pub mod quantize;
 pub mod storage;
+pub mod value;
 
 use crate::interrupt::Interrupted;
 
@@ -27,6 +30,10 @@ pub enum Metric {
     Cosine = 3,
     /// The taxicab distance.
     L1 = 4,
+    /// The number of bits that differ.
+    Hamming = 5,
+    /// One less the share of the bits set in either that are set in both.
+    Jaccard = 6,
 }
 
 impl Metric {
@@ -38,6 +45,8 @@ impl Metric {
             2 => Some(Self::InnerProduct),
             3 => Some(Self::Cosine),
             4 => Some(Self::L1),
+            5 => Some(Self::Hamming),
+            6 => Some(Self::Jaccard),
             _ => None,
         }
     }
@@ -56,6 +65,8 @@ impl Metric {
             Self::InnerProduct => "inner product",
             Self::Cosine => "cosine",
             Self::L1 => "l1",
+            Self::Hamming => "hamming",
+            Self::Jaccard => "jaccard",
         }
     }
 }
@@ -68,6 +79,10 @@ pub enum ElementKind {
     Vector = 1,
     /// `halfvec`: 16-bit floats.
     Halfvec = 2,
+    /// `bit`.
+    Bit = 3,
+    /// `sparsevec`: the elements that are not zero.
+    Sparsevec = 4,
 }
 
 impl ElementKind {
@@ -77,7 +92,29 @@ impl ElementKind {
         match code {
             1 => Some(Self::Vector),
             2 => Some(Self::Halfvec),
+            3 => Some(Self::Bit),
+            4 => Some(Self::Sparsevec),
             _ => None,
+        }
+    }
+
+    /// The name of the type in SQL.
+    #[must_use]
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Self::Vector => "vector",
+            Self::Halfvec => "halfvec",
+            Self::Bit => "bit",
+            Self::Sparsevec => "sparsevec",
+        }
+    }
+
+    /// Dimensions of what is coded of a value of `dims` dimensions: sparse vectors of many are projected to a few.
+    #[must_use]
+    pub fn coded_dims(self, dims: u32) -> u32 {
+        match self {
+            Self::Sparsevec => dims.min(project::DIMS),
+            Self::Vector | Self::Halfvec | Self::Bit => dims,
         }
     }
 

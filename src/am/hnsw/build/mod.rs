@@ -11,16 +11,15 @@ use self::sample::sample_center;
 use crate::am::backend::{Counts, Pages};
 use crate::am::index_error;
 use crate::am::rows::Reader;
+use crate::am::value::{ColumnValue, with_column_value};
 use crate::error::Result;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, planned_workers, scan_table};
 use crate::pg::memory::maintenance_work_mem_bytes;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, progress};
-use castmatch_engine::index::ElementKind;
 use castmatch_engine::index::hnsw::build::{Builder, Means};
 use castmatch_engine::interrupt::NeverInterrupted;
-use castmatch_engine::vector::{Element, f16};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 
@@ -47,10 +46,7 @@ pub fn phase_name(phase: i64) -> Option<&'static CStr> {
 /// 22023 for options or a column that make no sense, 54000 for too many dimensions, 53200 without memory.
 pub fn build(table: Relation, index: Relation, info: *mut pg_sys::IndexInfo) -> Result<Counts> {
     let plan = Plan::of(index)?;
-    match plan.class.element {
-        ElementKind::Vector => build_typed::<f32>(table, index, info, &plan),
-        ElementKind::Halfvec => build_typed::<f16>(table, index, info, &plan),
-    }
+    with_column_value!(plan.class.element, V => build_typed::<V>(table, index, info, &plan))
 }
 
 /// ambuildempty: what an unlogged index is after a crash.
@@ -69,7 +65,7 @@ pub fn build_empty(index: Relation) -> Result<()> {
     Ok(())
 }
 
-fn build_typed<T: Element>(
+fn build_typed<V: ColumnValue>(
     table: Relation,
     relation: Relation,
     info: *mut pg_sys::IndexInfo,
@@ -78,7 +74,7 @@ fn build_typed<T: Element>(
     // Refuses what cannot be built before the table is read.
     let provisional = plan.index(relation, Vec::new())?;
     progress::phase(PHASE_SAMPLING);
-    let center = sample_center::<T>(table, relation, info, plan, &provisional)?;
+    let center = sample_center::<V>(table, relation, info, plan, &provisional)?;
     let index = plan.index(relation, center)?;
     progress::phase(PHASE_READING);
     let workers = planned_workers(table, relation);
@@ -91,7 +87,7 @@ fn build_typed<T: Element>(
             threads,
         },
     );
-    let mut reader = Reader::<_, T>::new(&index, Some(&plan.keys));
+    let mut reader = Reader::<_, V>::new(&index, Some(&plan.keys));
     let heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {
         let added = reader.read(row, |transformed, rankable, keys, tid| {
             assembly.add(transformed, rankable, keys, tid)

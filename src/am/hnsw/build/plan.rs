@@ -5,13 +5,13 @@ use crate::am::hnsw::options;
 use crate::am::keys::Keys;
 use crate::am::opclass::{self, OpClass};
 use crate::am::{column, index_error};
-use crate::error::{Result, error};
+use crate::error::{Result, error, invalid_argument};
 use crate::pg::random;
 use crate::pg::relation::Relation;
 use castmatch_engine::bisect::largest_fitting;
-use castmatch_engine::index::IndexError;
 use castmatch_engine::index::hnsw::{Index, IndexOptions};
 use castmatch_engine::index::quantize::CodeBits;
+use castmatch_engine::index::{ElementKind, IndexError};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -38,10 +38,17 @@ impl Plan {
         let keys = Keys::of(index, METHOD)?;
         keys.check(index, METHOD)?;
         let given = options::of(index)?;
-        let dims = column::dimensions(index)?;
+        let dims = column::dimensions(index, class.element)?;
+        if class.element == ElementKind::Bit && given.code_bits.is_some() {
+            return Err(invalid_argument(format!(
+                "code_bits does not apply to index \"{}\" of bits: they are the code",
+                index.name()
+            ))
+            .set_hint("Leave it out."));
+        }
         let bits = given
             .code_bits
-            .unwrap_or_else(|| CodeBits::default_for(class.metric, dims as usize));
+            .unwrap_or_else(|| CodeBits::default_for(class.metric, class.element.coded_dims(dims) as usize));
         Ok(Self {
             class,
             options: IndexOptions {
@@ -86,7 +93,7 @@ impl Plan {
             ),
         })
         // A build does not know whether its statement gives the options or an earlier one has, by ALTER INDEX.
-        .set_hint(if self.options.bits == CodeBits::Four {
+        .set_hint(if matches!(self.options.bits, CodeBits::Four | CodeBits::One) {
             "Use a smaller m; an index that exists takes it from ALTER INDEX ... SET (m = ...) or RESET (m)."
         } else {
             "Use a smaller m or code_bits = 4; an index that exists takes them from ALTER INDEX ... SET (...) or RESET (m, code_bits)."

@@ -3,12 +3,12 @@
 use super::plan::Plan;
 use crate::am::index_error;
 use crate::am::rows::Reader;
+use crate::am::value::ColumnValue;
 use crate::error::Result;
 use crate::pg::index::{Part, scan_table};
 use crate::pg::relation::Relation;
 use castmatch_engine::index::hnsw::Index;
 use castmatch_engine::index::quantize::{CenterBuilder, Quantizer, Rankable};
-use castmatch_engine::vector::Element;
 use pgrx::pg_sys;
 
 /// Blocks that a sample is read from, spread over the table.
@@ -17,7 +17,7 @@ const SAMPLE_RANGES: u32 = 128;
 const SAMPLE_RANGE_BLOCKS: u32 = 4;
 
 /// The centre of a sample of the rows; empty where codes have none.
-pub fn sample_center<T: Element>(
+pub fn sample_center<V: ColumnValue>(
     table: Relation,
     relation: Relation,
     info: *mut pg_sys::IndexInfo,
@@ -28,8 +28,8 @@ pub fn sample_center<T: Element>(
         return Ok(Vec::new());
     }
     let mut center =
-        CenterBuilder::new(plan.options.dims as usize).map_err(|failure| index_error(relation, failure))?;
-    let mut reader = Reader::<_, T>::new(index, None);
+        CenterBuilder::new(index.coded_dims() as usize).map_err(|failure| index_error(relation, failure))?;
+    let mut reader = Reader::<_, V>::new(index, None);
     let blocks = table.blocks();
     let ranges = blocks.div_ceil(SAMPLE_RANGE_BLOCKS).min(SAMPLE_RANGES);
     for range in 0..ranges {

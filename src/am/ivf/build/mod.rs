@@ -9,6 +9,7 @@ use self::sample::take_sample;
 use crate::am::backend::{Backend, Counts, File, Pages};
 use crate::am::index_error;
 use crate::am::rows::Reader;
+use crate::am::value::{ColumnValue, with_column_value};
 use crate::error::Result;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, planned_workers, scan_table};
@@ -19,9 +20,8 @@ use crate::pg::tempfile::TempFile;
 use crate::pg::{buffer, progress};
 use castmatch_engine::index::ivf::build::{Assembly, Sample, TapeMaker, run, train};
 use castmatch_engine::index::ivf::insert::NewElement;
-use castmatch_engine::index::{ElementKind, IndexError};
+use castmatch_engine::index::IndexError;
 use castmatch_engine::interrupt::NeverInterrupted;
-use castmatch_engine::vector::{Element, f16};
 use core::ffi::CStr;
 use pgrx::pg_sys;
 
@@ -48,10 +48,7 @@ pub fn phase_name(phase: i64) -> Option<&'static CStr> {
 /// 22023 for options or a column that make no sense, 54000 for too many dimensions, 53200 without memory.
 pub fn build(table: Relation, index: Relation, info: *mut pg_sys::IndexInfo) -> Result<Counts> {
     let plan = Plan::of(index)?;
-    match plan.class.element {
-        ElementKind::Vector => build_typed::<f32>(table, index, info, &plan),
-        ElementKind::Halfvec => build_typed::<f16>(table, index, info, &plan),
-    }
+    with_column_value!(plan.class.element, V => build_typed::<V>(table, index, info, &plan))
 }
 
 /// ambuildempty: what an unlogged index is after a crash.
@@ -78,7 +75,7 @@ pub fn build_empty(relation: Relation) -> Result<()> {
     Ok(())
 }
 
-fn build_typed<T: Element>(
+fn build_typed<V: ColumnValue>(
     table: Relation,
     relation: Relation,
     info: *mut pg_sys::IndexInfo,
@@ -89,7 +86,7 @@ fn build_typed<T: Element>(
     let bare = plan.check(relation)?;
     let memory = maintenance_work_mem_bytes();
     progress::phase(PHASE_SAMPLING);
-    let sampled = take_sample::<T>(table, relation, info, (&bare, plan), memory)?;
+    let sampled = take_sample::<V>(table, relation, info, (&bare, plan), memory)?;
     progress::phase(PHASE_CLUSTERING);
     let workers = planned_workers(table, relation);
     let backend = Backend::default();
@@ -100,7 +97,7 @@ fn build_typed<T: Element>(
     progress::phase(PHASE_ASSIGNING);
     let mut assembly =
         Assembly::new(&index, &model, Tapes(Context::current()), memory, sampled.rows).map_err(failed)?;
-    let mut reader = Reader::<_, T>::new(&index, Some(&plan.keys));
+    let mut reader = Reader::<_, V>::new(&index, Some(&plan.keys));
     let mut heap_rows = 0.0;
     let fed = run(&mut assembly, workers, &backend, |push| {
         heap_rows = scan_table(table, relation, info, Part::All, &mut |row| {

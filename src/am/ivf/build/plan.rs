@@ -34,15 +34,16 @@ impl Plan {
         let class = opclass::of(index)?;
         if !serves(class) {
             return Err(unsupported(format!(
-                "access method \"{METHOD}\" does not support the distance {}",
-                class.metric.name()
+                "access method \"{METHOD}\" does not support the distance {} of type {}",
+                class.metric.name(),
+                class.element.type_name()
             ))
             .set_hint("Use castmatch_hnsw for it."));
         }
         let keys = Keys::of(index, METHOD)?;
         keys.check(index, METHOD)?;
         let given = options::of(index)?;
-        let dims = column::dimensions(index)?;
+        let dims = column::dimensions(index, class.element)?;
         Ok(Self {
             class,
             options: IndexOptions {

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use crate::am::index_error;
 use crate::am::rows::Reader;
+use crate::am::value::ColumnValue;
 use crate::error::Result;
 use crate::pg::array::ReportError;
 use crate::pg::index::{Part, scan_table};
@@ -10,7 +11,6 @@ use crate::pg::relation::Relation;
 use castmatch_engine::index::ivf::build::Sample;
 use castmatch_engine::index::ivf::{Index, lists_for};
 use castmatch_engine::index::quantize::Rankable;
-use castmatch_engine::vector::Element;
 use pgrx::pg_sys;
 
 /// Blocks that are read one after the other.
@@ -32,7 +32,7 @@ pub struct Sampled {
 ///
 /// # Errors
 /// Those of the table, 53200 without memory.
-pub fn take_sample<T: Element>(
+pub fn take_sample<V: ColumnValue>(
     table: Relation,
     relation: Relation,
     info: *mut pg_sys::IndexInfo,
@@ -41,7 +41,7 @@ pub fn take_sample<T: Element>(
 ) -> Result<Sampled> {
     // Half of the memory is left to the clustering.
     let mut sample = Sample::new(index.layout.dims, memory / 2, plan.options.seed);
-    let mut reader = Reader::<_, T>::new(index, None);
+    let mut reader = Reader::<_, V>::new(index, None);
     let blocks = table.blocks();
     let ranges = blocks.div_ceil(RANGE_BLOCKS);
     let stride = stride(ranges);

@@ -3,8 +3,10 @@
 use super::level::level_of;
 use crate::index::key::KeyKinds;
 use crate::index::page::{EntrySet, Layout, Meta, center_blocks, center_range, read_center};
-use crate::index::quantize::{CodeBits, Quantizer};
+use crate::index::project::Projection;
+use crate::index::quantize::{CodeBits, Quantizer, Rankable};
 use crate::index::storage::PageRead;
+use crate::index::value::Value;
 use crate::index::{ElementKind, HeapTid, IndexError, Metric};
 
 /// What a new index is to be.
@@ -41,13 +43,13 @@ pub struct Index {
     pub metric: Metric,
     /// The type of the column.
     pub element: ElementKind,
-    /// Dimensions of the vectors.
+    /// Dimensions of the vectors; codes of sparse ones may have fewer.
     pub dims: u32,
     /// Neighbours of a list above level 0; twice as many at level 0.
     pub m: u16,
     /// Candidates of an insertion.
     pub ef_construction: u16,
-    /// The seed of the rotation and of the levels.
+    /// The seed of the rotation, of the levels and of the projection.
     pub seed: u64,
     /// Another one after each build.
     pub build_id: u64,
@@ -55,6 +57,8 @@ pub struct Index {
     pub keys: KeyKinds,
     /// The centre of the vectors in the quantiser's space; empty: zero.
     center: Vec<f32>,
+    /// Of sparse vectors of many dimensions.
+    projection: Option<Projection>,
 }
 
 impl Index {
@@ -74,7 +78,15 @@ impl Index {
             build_id,
             keys,
         } = *options;
-        let quantizer = Quantizer::new(metric, dims as usize, bits, seed, &center)?;
+        let projection = match element {
+            ElementKind::Sparsevec => Projection::new(dims, seed),
+            ElementKind::Vector | ElementKind::Halfvec | ElementKind::Bit => None,
+        };
+        let coded_dims = element.coded_dims(dims) as usize;
+        let mut quantizer = Quantizer::new(metric, coded_dims, bits, seed, &center)?;
+        if projection.is_some() {
+            quantizer = quantizer.of_projected();
+        }
         let layout = Layout::new(quantizer.code_bytes(), m, keys.key_bytes())?;
         Ok(Index {
             layout,
@@ -88,6 +100,7 @@ impl Index {
             build_id,
             keys,
             center,
+            projection,
         })
     }
 
@@ -97,14 +110,15 @@ impl Index {
     /// [`IndexError::Version`] for another format, [`IndexError::Corrupt`], and those of the storage.
     pub fn open(storage: &mut impl PageRead) -> Result<(Self, EntrySet), IndexError> {
         let meta = storage.read(0, Meta::parse)?.map_err(|error| error.at(0))?;
+        let coded_dims = meta.element.coded_dims(meta.dims);
         let mut center = Vec::new();
         if meta.center_blocks > 0 {
-            // At most MAX_DIMS, which `parse` has checked, as it has that the number of blocks fits.
-            super::queue::reserve(&mut center, meta.dims as usize, "centre of the vectors")?;
-            center.resize(meta.dims as usize, 0.0);
+            // At most MAX_BITS, which `parse` has checked, as it has that the number of blocks fits.
+            super::queue::reserve(&mut center, coded_dims as usize, "centre of the vectors")?;
+            center.resize(coded_dims as usize, 0.0);
         }
         for page in 0..meta.center_blocks {
-            let part = center.get_mut(center_range(meta.dims, page)).unwrap_or_default();
+            let part = center.get_mut(center_range(coded_dims, page)).unwrap_or_default();
             storage
                 .read(page + 1, |bytes| read_center(bytes, part))?
                 .map_err(|error| error.at(page + 1))?;
@@ -126,6 +140,18 @@ impl Index {
             other => other,
         })?;
         Ok((index, meta.entries))
+    }
+
+    /// Writes a value to `out`, which has the dimensions of the quantiser, as it is coded: projected, normalised under cosine, rotated.
+    pub fn transform(&self, value: &(impl Value + ?Sized), out: &mut [f32]) -> Rankable {
+        value.widen(self.projection, out);
+        self.quantizer.transform_in_place(out)
+    }
+
+    /// Dimensions of the codes.
+    #[must_use]
+    pub fn coded_dims(&self) -> u32 {
+        self.element.coded_dims(self.dims)
     }
 
     /// The level of the element of a row.
@@ -173,7 +199,7 @@ impl Index {
         if self.center.is_empty() {
             0
         } else {
-            center_blocks(self.dims)
+            center_blocks(self.coded_dims())
         }
     }
 

@@ -3,9 +3,9 @@
 use crate::index::key::KeyKinds;
 use crate::index::quantize::{CodeBits, Quantizer, Rankable};
 use crate::index::storage::PageRead;
+use crate::index::value::Value;
 use crate::index::{ElementKind, IndexError, Metric};
 use crate::kernels::scan::{ScanKernels, scan_kernels};
-use crate::vector::Element;
 
 use super::layout::{Layout, coded_dims};
 use super::page::{DirectoryPage, Meta, read_centroid};
@@ -13,9 +13,9 @@ use super::page::{DirectoryPage, Meta, read_centroid};
 /// What a new index is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexOptions {
-    /// What the index orders by; not L1.
+    /// What the index orders by; neither L1 nor Jaccard.
     pub metric: Metric,
-    /// The type of the column.
+    /// The type of the column; not sparse vectors.
     pub element: ElementKind,
     /// Dimensions of the vectors.
     pub dims: u32,
@@ -136,9 +136,10 @@ impl Index {
     }
 
     /// Writes the vector to `out`, which has the dimensions of a code, as it is coded: normalised under cosine, padded, rotated.
-    pub fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
+    pub fn transform(&self, value: &(impl Value + ?Sized), out: &mut [f32]) -> Rankable {
         out.fill(0.0);
-        self.quantizer.transform(vector, out)
+        value.widen(None, out);
+        self.quantizer.transform_in_place(out)
     }
 
     /// Rows that a list is to have, of so many in all.

@@ -3,7 +3,7 @@
 use super::entries::{ENTRIES_BYTES, ENTRIES_OFFSET};
 use super::room::{UPPER_ROOM_BYTES, UPPER_ROOM_OFFSET};
 use super::{
-    BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_DIMS, PageError, PageKind, bytes, center_blocks,
+    BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_BITS, MAX_DIMS, MAX_SPARSE_DIMS, PageError, PageKind, bytes, center_blocks,
     check_ef_construction, check_m, written, written_mut,
 };
 use crate::index::key::{KeyKinds, MAX_KEYS};
@@ -33,9 +33,9 @@ pub struct Meta {
     pub metric: Metric,
     /// The type of the column.
     pub element: ElementKind,
-    /// Bits of a code per dimension: 4, 8 or 32.
+    /// Bits of a code per dimension: 4, 8 or 32, of bits 1.
     pub bits: u8,
-    /// Dimensions of the vectors, 1 to [`MAX_DIMS`].
+    /// Dimensions of the values: of dense vectors 1 to [`MAX_DIMS`], of bits 1 to [`MAX_BITS`], of sparse vectors 1 to [`MAX_SPARSE_DIMS`].
     pub dims: u32,
     /// Neighbours of a list above level 0; twice as many at level 0.
     pub m: u16,
@@ -124,10 +124,19 @@ impl Meta {
     /// Whether all values are in their ranges.
     fn check(&self) -> Result<(), PageError> {
         let wrong = |what| Err(PageError::content(what));
-        if !matches!(self.bits, 4 | 8 | 32) {
-            return wrong("bits per dimension are neither 4 nor 8 nor 32");
+        let of_bits = self.element == ElementKind::Bit;
+        if of_bits != matches!(self.metric, Metric::Hamming | Metric::Jaccard) {
+            return wrong("metric is not one of the element type");
         }
-        if !(1..=MAX_DIMS).contains(&self.dims) {
+        if !matches!((of_bits, self.bits), (true, 1) | (false, 4 | 8 | 32)) {
+            return wrong("bits per dimension are not those of a code");
+        }
+        let most = match self.element {
+            ElementKind::Vector | ElementKind::Halfvec => MAX_DIMS,
+            ElementKind::Bit => MAX_BITS,
+            ElementKind::Sparsevec => MAX_SPARSE_DIMS,
+        };
+        if !(1..=most).contains(&self.dims) {
             return wrong("number of dimensions is out of range");
         }
         if check_m(i64::from(self.m)).is_err() {
@@ -136,7 +145,8 @@ impl Meta {
         if check_ef_construction(i64::from(self.ef_construction), self.m).is_err() {
             return wrong("ef_construction is out of range");
         }
-        if self.center_blocks != 0 && self.center_blocks != center_blocks(self.dims) {
+        let coded_dims = self.element.coded_dims(self.dims);
+        if self.center_blocks != 0 && self.center_blocks != center_blocks(coded_dims) {
             return wrong("number of center pages does not fit the dimensions");
         }
         Ok(())

@@ -126,6 +126,10 @@ pub const MAX_LEVEL: u8 = 7;
 /// The most dimensions of a vector that an index takes.
 pub const MAX_DIMS: u32 = 16_000;
 const _: () = assert!(MAX_DIMS as usize == crate::vector::MAX_DIMENSIONS);
+/// The most bits of an index of bits: as many as a page has.
+pub const MAX_BITS: u32 = 8 * PAGE_BYTES as u32;
+/// The most dimensions of an index of sparse vectors.
+pub const MAX_SPARSE_DIMS: u32 = 1_000_000_000;
 /// Bytes of the factors beside a code; their meaning is the quantiser's.
 pub const FACTORS_BYTES: usize = 20;
 /// The highest line pointer that a heap page of 8 KB can have.

@@ -45,7 +45,7 @@ fn key(
     b: impl Iterator<Item = [f32; LANES]> + Clone,
 ) -> f32 {
     match metric {
-        Metric::L2 | Metric::Cosine => {
+        Metric::L2 | Metric::Cosine | Metric::Hamming | Metric::Jaccard => {
             finish_key(sum(a, b, |x, y| (x - y) * (x - y), |x, y| (x - y) * (x - y)), 0.0)
         }
         Metric::InnerProduct => finish_key(-sum(a, b, |x, y| x * y, |x, y| x * y), f64::from(f32::MIN)),

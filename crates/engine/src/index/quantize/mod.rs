@@ -11,6 +11,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod affine;
+mod bits;
 mod center;
 mod encode;
 mod factors;
@@ -43,6 +44,8 @@ const EIGHT_BIT_DIMS: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum CodeBits {
+    /// The bits themselves, for the metrics of bits.
+    One = 1,
     /// 16 values per dimension.
     Four = 4,
     /// 256 values per dimension.
@@ -55,7 +58,9 @@ impl CodeBits {
     /// What serves vectors of this many dimensions best.
     #[must_use]
     pub fn default_for(metric: Metric, dims: usize) -> Self {
-        if dims <= FULL_DIMS {
+        if matches!(metric, Metric::Hamming | Metric::Jaccard) {
+            Self::One
+        } else if dims <= FULL_DIMS {
             Self::ThirtyTwo
         } else if metric == Metric::L1 || dims <= EIGHT_BIT_DIMS {
             Self::Eight
@@ -68,6 +73,7 @@ impl CodeBits {
     #[must_use]
     pub fn from_u8(code: u8) -> Option<Self> {
         match code {
+            1 => Some(Self::One),
             4 => Some(Self::Four),
             8 => Some(Self::Eight),
             32 => Some(Self::ThirtyTwo),
@@ -91,7 +97,7 @@ pub enum Rankable {
     No,
 }
 
-/// The exact key between two original vectors of the same length. NaN for the cosine with a zero vector.
+/// The exact key between two original vectors of the same length. NaN for the cosine with a zero vector and for a metric of bits.
 #[must_use]
 pub fn exact_key<T: Element>(metric: Metric, a: &[T], b: &[T]) -> f64 {
     let kernels = crate::kernels::kernels::<T>();
@@ -104,6 +110,7 @@ pub fn exact_key<T: Element>(metric: Metric, a: &[T], b: &[T]) -> f64 {
             2.0 * (1.0 - (parts.inner_product / norms).clamp(-1.0, 1.0))
         }
         Metric::L1 => kernels.l1(a, b),
+        Metric::Hamming | Metric::Jaccard => f64::NAN,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::super::{IndexError, Metric};
 use super::rotation::Rotation;
-use super::{CodeBits, CodeRef, Factors, Query, Rankable, affine, encode, finish_key, full};
+use super::{CodeBits, CodeRef, Factors, Query, Rankable, affine, bits, encode, finish_key, full};
+use crate::index::project::Projection;
 use crate::kernels::code::{CODE_ALIGN, CodeKernels, code_kernels};
 use crate::vector::{Element, MAX_DIMENSIONS};
 
@@ -25,10 +26,12 @@ pub struct Quantizer {
     pub(super) center: Vec<f32>,
     /// The squared norm of the centre.
     pub(super) center_norm_squared: f64,
+    /// The deviation of squared distances of what is coded from those of the vectors, as a part of them.
+    pub(super) spread: f64,
 }
 
 impl Quantizer {
-    /// A quantiser for vectors of `dims` dimensions. `center` is in the space of transformed vectors; empty stands for zero, and
+    /// A quantiser for vectors of `dims` dimensions; of bits there may be any number. `center` is in the space of transformed vectors; empty stands for zero, and
     /// it is ignored where [`Quantizer::uses_center`] says so.
     ///
     /// # Errors
@@ -41,7 +44,7 @@ impl Quantizer {
         seed: u64,
         center: &[f32],
     ) -> Result<Self, IndexError> {
-        if dims == 0 || dims > MAX_DIMENSIONS {
+        if dims == 0 || (dims > MAX_DIMENSIONS && bits != CodeBits::One) {
             return Err(IndexError::Limit {
                 what: "number of dimensions",
                 value: dims as u64,
@@ -81,13 +84,23 @@ impl Quantizer {
             rotation,
             center: own_center,
             center_norm_squared,
+            spread: 0.0,
         })
+    }
+
+    /// The same for vectors that are projected before.
+    #[must_use]
+    pub fn of_projected(self) -> Self {
+        Self {
+            spread: Projection::deviation(),
+            ..self
+        }
     }
 
     /// Whether codes of this kind are taken relative to a centre. If not, it need not be computed.
     #[must_use]
     pub fn uses_center(metric: Metric, bits: CodeBits) -> bool {
-        metric != Metric::L1 && bits != CodeBits::ThirtyTwo
+        metric != Metric::L1 && matches!(bits, CodeBits::Four | CodeBits::Eight)
     }
 
     /// The number of dimensions.
@@ -112,6 +125,7 @@ impl Quantizer {
     #[must_use]
     pub fn code_bytes(&self) -> usize {
         match self.bits {
+            CodeBits::One => self.dims.div_ceil(8).next_multiple_of(CODE_ALIGN),
             CodeBits::Four => self.dims.div_ceil(2 * CODE_ALIGN) * CODE_ALIGN,
             CodeBits::Eight => self.dims.next_multiple_of(CODE_ALIGN),
             CodeBits::ThirtyTwo => (4 * self.dims).next_multiple_of(CODE_ALIGN),
@@ -121,27 +135,29 @@ impl Quantizer {
     /// Writes the vector to `out` as it is coded, except for the centre: normalised under cosine, and rotated. Both have as many
     /// elements as the quantiser has dimensions.
     pub fn transform<T: Element>(&self, vector: &[T], out: &mut [f32]) -> Rankable {
+        for (out, x) in out.iter_mut().zip(vector) {
+            *out = x.to_f32();
+        }
+        self.transform_in_place(out)
+    }
+
+    /// [`Quantizer::transform`] of what `out` holds.
+    pub fn transform_in_place(&self, out: &mut [f32]) -> Rankable {
         let largest = if self.metric == Metric::Cosine {
-            let squares = vector.iter().map(|x| f64::from(x.to_f32()).powi(2));
+            let squares = out.iter().map(|x| f64::from(*x).powi(2));
             let norm = squares.sum::<f64>().sqrt();
             if !norm.is_normal() {
                 out.fill(0.0);
                 return Rankable::No;
             }
             let inverse = 1.0 / norm;
-            for (out, x) in out.iter_mut().zip(vector) {
-                *out = (f64::from(x.to_f32()) * inverse) as f32;
-            }
+            out.iter_mut()
+                .for_each(|x| *x = (f64::from(*x) * inverse) as f32);
             1.0
         } else {
-            let mut largest = 0.0_f32;
-            for (out, x) in out.iter_mut().zip(vector) {
-                *out = x.to_f32();
-                largest = largest.max(out.abs());
-            }
-            largest
+            out.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()))
         };
-        if self.bits == CodeBits::ThirtyTwo {
+        if matches!(self.bits, CodeBits::ThirtyTwo | CodeBits::One) {
             return Rankable::Yes;
         }
         if self.rotation.is_identity() {
@@ -169,6 +185,9 @@ impl Quantizer {
 
     /// Codes a transformed vector. `out` has [`Quantizer::code_bytes`], all of which are written.
     pub fn encode(&self, transformed: &[f32], out: &mut [u8]) -> Factors {
+        if self.bits == CodeBits::One {
+            return bits::write(transformed, out);
+        }
         if self.bits == CodeBits::ThirtyTwo {
             full::write(transformed, out);
             return Factors {
@@ -201,6 +220,9 @@ impl Quantizer {
         let (Some(a_code), Some(b_code)) = (a.code.get(..bytes), b.code.get(..bytes)) else {
             return f32::INFINITY;
         };
+        if self.bits == CodeBits::One {
+            return bits::key(self.metric, (a_code, a.factors.sum), (b_code, b.factors.sum));
+        }
         if self.bits == CodeBits::ThirtyTwo {
             return full::code_key(self.metric, a_code, b_code);
         }

@@ -4,7 +4,7 @@ mod of_code;
 
 use super::super::Metric;
 use super::encode::SMALLEST;
-use super::{CodeBits, CodeRef, Factors, Quantizer, affine, finish_key, full};
+use super::{CodeBits, CodeRef, Factors, Quantizer, affine, bits, finish_key, full};
 use crate::kernels::code::{CODE_ALIGN, CodeKernels, LINE, Line, code_kernels};
 
 /// Adding this and subtracting it again rounds numbers of up to 2^22 to integers.
@@ -28,6 +28,8 @@ enum Form {
     Affine8,
     /// From the elements themselves.
     Full,
+    /// From the bits themselves.
+    Bits,
 }
 
 /// A prepared query. It can be prepared again for another vector without allocating.
@@ -43,6 +45,14 @@ pub struct Query {
     lines: Vec<Line>,
     /// The transformed vector for the forms without inner products.
     values: Vec<f32>,
+    /// The code of the query for the metrics of bits, and how many of it are set.
+    bits: Vec<u8>,
+    bits_set: u32,
+    /// Where vectors are projected, the deviation of squared distances, as a part of them; else 0.
+    spread: f64,
+    /// The squared norm of the query and that of the centre, for what is projected.
+    whole_norm_squared: f64,
+    center_norm_squared: f64,
     /// The value of 1 in `lines`.
     step: f64,
     /// What the middle of the grid adds to the inner product of code and lines.
@@ -67,6 +77,11 @@ impl Default for Query {
             code_bytes: 0,
             lines: Vec::new(),
             values: Vec::new(),
+            bits: Vec::new(),
+            bits_set: 0,
+            spread: 0.0,
+            whole_norm_squared: 0.0,
+            center_norm_squared: 0.0,
             step: 0.0,
             offset: 0.0,
             sum_weight: 0.0,
@@ -88,11 +103,17 @@ impl Query {
         } else {
             0.0
         };
+        self.spread = quantizer.spread;
+        if self.spread > 0.0 {
+            self.whole_norm_squared = full::norm_squared(transformed);
+            self.center_norm_squared = quantizer.center_norm_squared;
+        }
         self.lines.clear();
         self.values.clear();
         (self.step, self.offset, self.sum_weight) = (0.0, 0.0, 0.0);
         (self.norm_squared, self.center_product) = (0.0, 0.0);
         self.form = match quantizer.bits() {
+            CodeBits::One => Form::Bits,
             CodeBits::ThirtyTwo => Form::Full,
             CodeBits::Four if affine::applies(self.metric, CodeBits::Four) => Form::Affine4,
             CodeBits::Four => Form::Dot4,
@@ -106,6 +127,10 @@ impl Query {
                 self.norm_squared = full::norm_squared(transformed);
                 self.values.extend_from_slice(transformed);
                 self.values.resize(self.code_bytes / size_of::<f32>(), 0.0);
+            }
+            Form::Bits => {
+                self.bits.resize(self.code_bytes, 0);
+                self.bits_set = bits::write(transformed, &mut self.bits).sum;
             }
             Form::Affine4 | Form::Affine8 | Form::Empty => self.values.extend_from_slice(transformed),
         }
@@ -168,6 +193,7 @@ impl Query {
                 finish_key(f64::from(self.kernels.l1_u8(bytes, &self.values, grid)), 0.0)
             }
             Form::Full => full::query_key(self.metric, &self.values, bytes),
+            Form::Bits => bits::key(self.metric, (bytes, code.factors.sum), (&self.bits, self.bits_set)),
             Form::Empty => f32::INFINITY,
         }
     }
@@ -216,7 +242,7 @@ impl Query {
     pub fn error(&self, factors: &Factors) -> f32 {
         match self.form {
             Form::Affine4 | Form::Affine8 => finish_key(f64::from(factors.error), 0.0),
-            Form::Full | Form::Empty => 0.0,
+            Form::Full | Form::Bits | Form::Empty => 0.0,
             Form::Dot4 | Form::Dot8 => self.dot_error(factors, self.norm_squared),
         }
     }
@@ -239,7 +265,21 @@ impl Query {
         let product_error = f64::from(factors.error) * self.norm_squared.sqrt();
         let parallel = (product.abs() - product_error).max(0.0);
         let orthogonal = self.norm_squared - parallel * parallel / norm_squared.max(f64::MIN_POSITIVE);
-        self.dot_error(factors, orthogonal.max(0.0))
+        let of_codes = self.dot_error(factors, orthogonal.max(0.0));
+        if self.spread == 0.0 {
+            return of_codes;
+        }
+        finish_key(f64::from(of_codes).hypot(self.projection_error(factors, estimate)), 0.0)
+    }
+
+    /// The part of the error that projecting vectors makes, see [`crate::index::project`].
+    fn projection_error(&self, factors: &Factors, estimate: f32) -> f64 {
+        if self.metric != Metric::InnerProduct {
+            return self.spread * f64::from(estimate);
+        }
+        let norm_squared =
+            f64::from(factors.norm_squared) + 2.0 * f64::from(factors.bias) + self.center_norm_squared;
+        self.spread * (norm_squared.max(0.0) * self.whole_norm_squared).sqrt()
     }
 
     /// The error where the part of q' that takes part in that of the code has the given squared norm.

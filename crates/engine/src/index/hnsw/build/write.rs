@@ -231,7 +231,7 @@ pub(super) fn write_head(
     for number in 0..index.center_blocks() {
         let part = index
             .center()
-            .get(center_range(index.dims, number))
+            .get(center_range(index.coded_dims(), number))
             .unwrap_or_default();
         init_page(&mut *page, PageKind::Center)
             .and_then(|()| write_center(&mut *page, part))

@@ -143,7 +143,7 @@ impl Inserter {
             return Err(IndexError::Limit {
                 what: "number of dimensions of the vector",
                 value: transformed.len() as u64,
-                limit: u64::from(index.dims),
+                limit: u64::from(index.coded_dims()),
             });
         }
         if let Some(what) = find_fault(element.keys, index.keys.count()) {

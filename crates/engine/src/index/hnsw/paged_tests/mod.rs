@@ -15,6 +15,7 @@ mod scan_end;
 pub(super) mod storages;
 mod streams;
 mod threads;
+mod values;
 
 use std::sync::Arc;
 

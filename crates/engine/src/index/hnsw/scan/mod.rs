@@ -189,7 +189,7 @@ impl Scan {
             return Err(IndexError::Limit {
                 what: "number of dimensions of the query",
                 value: transformed.len() as u64,
-                limit: u64::from(self.index.dims),
+                limit: u64::from(self.index.coded_dims()),
             });
         }
         self.query.prepare(&self.index.quantizer, transformed);

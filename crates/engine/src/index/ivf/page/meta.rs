@@ -64,9 +64,11 @@ impl Meta {
         }
         let meta = Self {
             metric: Metric::from_u8(bytes::get_u8(body, 1)?)
-                .filter(|metric| *metric != Metric::L1)
+                .filter(|metric| !matches!(metric, Metric::L1 | Metric::Jaccard))
                 .ok_or(wrong("unknown metric"))?,
-            element: ElementKind::from_u8(bytes::get_u8(body, 2)?).ok_or(wrong("unknown element type"))?,
+            element: ElementKind::from_u8(bytes::get_u8(body, 2)?)
+                .filter(|element| *element != ElementKind::Sparsevec)
+                .ok_or(wrong("unknown element type"))?,
             refine: match bytes::get_u8(body, 3)? {
                 0 => false,
                 REFINE_BITS => true,
@@ -82,6 +84,9 @@ impl Meta {
             keys: KeyKinds::from_bytes(*bytes::array(body, KEY_KINDS_OFFSET)?)
                 .ok_or(wrong("unknown kind of a key column"))?,
         };
+        if (meta.element == ElementKind::Bit) != (meta.metric == Metric::Hamming) {
+            return Err(wrong("metric is not one of the element type"));
+        }
         if meta.dims == 0 || meta.dims as usize > MAX_DIMS {
             return Err(wrong("number of dimensions is out of range"));
         }

@@ -28,6 +28,10 @@ impl Query {
                     .map(|element| f32::from_le_bytes(*element));
                 self.values.extend(elements);
             }
+            Form::Bits => {
+                self.bits.copy_from_slice(bytes);
+                self.bits_set = code.factors.sum;
+            }
             Form::Affine4 | Form::Affine8 => {
                 let grid = affine::grid(&code.factors);
                 let code_of = |dim| match quantizer.bits() {

@@ -208,8 +208,8 @@ impl Regions {
         sort_by_key(members, number, || Ok(supervisor.check()?))?;
         let order = |at: usize| members.get(at).map_or(0.0, |(order, _)| *order);
         let (last, next) = (order(cut.saturating_sub(1)), order(cut));
-        // Keys but those of the taxicab metric are squared distances, of which the planes between two points have that of these as a factor.
-        let apart = if index.metric == Metric::L1 {
+        // Keys but those of the taxicab and the Jaccard metric are squared distances, of which the planes between two points have that of these as a factor.
+        let apart = if matches!(index.metric, Metric::L1 | Metric::Jaccard) {
             1.0
         } else {
             key(one, other) - key(one, one)

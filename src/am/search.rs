@@ -22,7 +22,6 @@ use castmatch_engine::index::{HeapTid, IndexError, Metric};
 use core::ffi::c_int;
 use pgrx::memcxt::PgMemoryContexts;
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 use std::rc::Rc;
 
 /// A search of one access method.

@@ -52,14 +52,14 @@ pub fn insert(relation: Relation, row: Columns<'_>, place: pg_sys::ItemPointerDa
         tid,
         keys: keys.as_bytes(),
     };
-    let result = place(relation, opened.clone(), &mut inserter, &element)
+    let result = store(relation, opened.clone(), &mut inserter, &element)
         .map_err(|failure| index_error(relation, failure));
     SCRATCH.set((inserter, transformed));
     result
 }
 
 /// Adds the row, whatever happens to the lists meanwhile.
-fn place(
+fn store(
     relation: Relation,
     mut opened: Opened,
     inserter: &mut Inserter,

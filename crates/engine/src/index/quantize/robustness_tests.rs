@@ -17,6 +17,11 @@ fn all_kinds() -> impl Iterator<Item = (Metric, CodeBits)> {
         .flat_map(|metric| BITS.into_iter().map(move |bits| (metric, bits)))
 }
 
+/// Those of vectors, and those of bits.
+fn with_bits() -> impl Iterator<Item = (Metric, CodeBits)> {
+    all_kinds().chain([(Metric::Hamming, CodeBits::One), (Metric::Jaccard, CodeBits::One)])
+}
+
 /// All keys among the vectors, which must be finite; `check` gets the indices, the estimate and its error.
 fn check_all_pairs(
     quantizer: &Quantizer,
@@ -80,7 +85,7 @@ fn extreme_vectors(dims: usize) -> Vec<Vec<f32>> {
 fn extreme_vectors_have_finite_keys() {
     for dims in [1, 3, 16, 17, 100] {
         let vectors = extreme_vectors(dims);
-        for (metric, bits) in all_kinds() {
+        for (metric, bits) in with_bits() {
             let plain = Quantizer::new(metric, dims, bits, 1, &[]).unwrap();
             check_all_pairs(&plain, &vectors, |_, _, _, _| ());
             check_all_pairs(&quantizer(metric, bits, &vectors), &vectors, |_, _, _, _| ());
@@ -176,9 +181,9 @@ fn zero_vectors_are_in_the_middle_or_unrankable() {
             assert_eq!(transformed, zero);
             let (zero, one) = (Coded::new(&quantizer, &zero), Coded::new(&quantizer, &one));
             let expected = match metric {
-                Metric::L2 | Metric::L1 => dims as f32,
+                Metric::L2 | Metric::L1 | Metric::Hamming => dims as f32,
                 Metric::InnerProduct => 0.0,
-                Metric::Cosine => 1.0,
+                Metric::Cosine | Metric::Jaccard => 1.0,
             };
             for key in [
                 quantizer.query(&one.transformed).estimate(zero.code_ref()),
@@ -382,7 +387,7 @@ proptest! {
         codes in [prop::collection::vec(any::<u8>(), 0..600), prop::collection::vec(any::<u8>(), 0..600)],
         vector in prop::collection::vec(any::<u32>().prop_map(f32::from_bits), 1..140),
     ) {
-        for (metric, bits) in all_kinds() {
+        for (metric, bits) in with_bits() {
             let quantizer = Quantizer::new(metric, vector.len(), bits, 1, &[]).unwrap();
             // Even a vector that is not finite, though none is stored.
             let mut transformed = vec![0.0; vector.len()];

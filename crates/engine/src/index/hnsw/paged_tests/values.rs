@@ -5,7 +5,7 @@ use crate::index::hnsw::build::{Builder, PageSink, Pushed};
 use crate::index::page::PageBytes;
 use crate::index::project;
 use crate::index::quantize::{CenterBuilder, CodeRef, Quantizer};
-use crate::index::value::{Bits, Value, bits_key, sparse_key};
+use crate::index::value::{Bits, bits_key, sparse_key};
 use crate::interrupt::NeverInterrupted;
 use crate::vector::sparse::SparseVec;
 

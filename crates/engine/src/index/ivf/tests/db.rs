@@ -94,7 +94,7 @@ pub fn build(table: &Table, work: Work) -> (Arc<Index>, MemoryStorage, usize) {
     let mut transformed = vec![0.0; bare.layout.dims];
     let mut sample = Sample::new(bare.layout.dims, 64 << 20, 1);
     for row in &rows {
-        if bare.transform(&table.vectors[*row], &mut transformed) == Rankable::Yes {
+        if bare.transform(table.vectors[*row].as_slice(), &mut transformed) == Rankable::Yes {
             sample.add(&transformed).unwrap();
         }
     }
@@ -115,7 +115,7 @@ pub fn build(table: &Table, work: Work) -> (Arc<Index>, MemoryStorage, usize) {
     .unwrap();
     run(&mut assembly, work.threads, &NeverInterrupted, |feed| {
         for row in &rows {
-            let rankable = index.transform(&table.vectors[*row], &mut transformed);
+            let rankable = index.transform(table.vectors[*row].as_slice(), &mut transformed);
             feed(&NewElement {
                 transformed: &transformed,
                 rankable,

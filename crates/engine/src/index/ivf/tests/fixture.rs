@@ -211,7 +211,7 @@ impl Surroundings for Around<'_> {
         let Some(vector) = self.table.vectors.get(row).filter(|_| self.table.live[row]) else {
             return Ok(false);
         };
-        self.index.transform(vector, out);
+        self.index.transform(vector.as_slice(), out);
         Ok(true)
     }
 
@@ -277,7 +277,7 @@ impl Backend {
         row: usize,
     ) -> Result<(), IndexError> {
         let mut transformed = vec![0.0; index.layout.dims];
-        let rankable = index.transform(&table.vectors[row], &mut transformed);
+        let rankable = index.transform(table.vectors[row].as_slice(), &mut transformed);
         let keys = table.kind.keys_of(row);
         let element = NewElement {
             transformed: &transformed,
@@ -321,7 +321,7 @@ impl Running {
         let directory = Arc::new(Directory::load(index, storage)?);
         let mut scan = Scan::new(index.clone(), options);
         let mut transformed = vec![0.0; index.layout.dims];
-        let ranked = query.filter(|query| index.transform(query, &mut transformed) == Rankable::Yes);
+        let ranked = query.filter(|query| index.transform(*query, &mut transformed) == Rankable::Yes);
         scan.rescan(storage, directory, ranked.map(|_| &*transformed), filter)?;
         Ok(Self {
             scan,

@@ -171,7 +171,7 @@ fn a_scan_serves_one_query_after_the_other() {
     let mut running = db.begin(Some(&queries[0]), ScanOptions::default());
     for query in &queries {
         let mut transformed = vec![0.0; db.index.layout.dims];
-        db.index.transform(query, &mut transformed);
+        db.index.transform(query.as_slice(), &mut transformed);
         let directory = db.backend.directory(&db.index, &mut db.storage).unwrap();
         running
             .scan

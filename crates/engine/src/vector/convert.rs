@@ -140,7 +140,7 @@ pub fn element_from_numeric<T: Element>(text: &str) -> Result<T, VectorError> {
         .filter(|number| number.length == text.len())
         .ok_or_else(|| VectorError::InvalidNumber { value: excerpt(text) })?;
     let overflow = number.value.is_infinite() && !number.spelled_infinite;
-    let underflow = number.value == 0.0 && text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let underflow = number.value == 0.0 && !number::denotes_zero(text);
     if overflow || underflow {
         return Err(VectorError::OutOfRange {
             type_name: "real",

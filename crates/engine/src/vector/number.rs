@@ -64,6 +64,16 @@ pub(super) fn read_integer(input: &[u8]) -> Option<(i32, &[u8])> {
     Some((i32::try_from(number).ok()?, rest))
 }
 
+/// Whether the text of a finite number denotes zero, as opposed to a number that is too small for `f32`.
+pub(super) fn denotes_zero(text: &str) -> bool {
+    let hexadecimal = text.contains(['x', 'X']);
+    let exponent: [char; 2] = if hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
+    let significand = text.split(exponent).next().unwrap_or_default();
+    !significand
+        .bytes()
+        .any(|byte| byte.is_ascii_hexdigit() && byte != b'0')
+}
+
 fn starts_with_word(input: &[u8], word: &[u8]) -> bool {
     input
         .get(..word.len())

@@ -1,10 +1,7 @@
 //! The binary format of the wire protocol and of `COPY … (FORMAT binary)`, big-endian throughout: int32 dimensions, int32 number
 //! of elements, int32 reserved (zero), then the indices, from 0, as int32, then the values.
 
-use super::{
-    MAX_NON_ZERO, SparseError, SparseVec, SparseVector, TYPE_NAME, check_dimensions, check_non_zero,
-    check_value,
-};
+use super::{SparseError, SparseVec, SparseVector, TYPE_NAME, check_dimensions, check_non_zero, check_value};
 use crate::vector::VectorError;
 
 /// Bytes before the first index.
@@ -77,7 +74,6 @@ pub fn decode(bytes: &[u8]) -> Result<SparseVector, VectorError> {
 
 /// Appends the message of a sparse vector to `out`.
 pub fn encode(vector: SparseVec<'_>, out: &mut Vec<u8>) {
-    debug_assert!(vector.non_zero() <= MAX_NON_ZERO);
     out.reserve(HEADER_BYTES + vector.non_zero() * 2 * FIELD_BYTES);
     for field in [vector.dims, vector.non_zero() as i32, 0] {
         out.extend_from_slice(&field.to_be_bytes());

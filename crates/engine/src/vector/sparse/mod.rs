@@ -49,13 +49,13 @@ pub struct SparseVector {
 }
 
 impl<'a> SparseVec<'a> {
-    /// A vector of these parts. The values are not looked at, because only input can bring in wrong ones.
+    /// A vector of these parts. The values are not looked at, because only input can bring in wrong ones, nor is the number of elements
+    /// limited: pgvector makes vectors of more than [`MAX_NON_ZERO`] out of arrays, and tables of its may hold them.
     ///
     /// # Errors
-    /// `NoDimensions`, `TooManyDimensions`, and of [`SparseError`] what is wrong with the number of elements or with an index.
+    /// `NoDimensions`, `TooManyDimensions`, and of [`SparseError`] what is wrong with an index.
     pub fn new(dims: i32, indices: &'a [i32], values: &'a [f32]) -> Result<Self, VectorError> {
         check_dimensions(dims)?;
-        check_non_zero(indices.len())?;
         if indices.len() != values.len() {
             return Err(SparseError::UnequalParts {
                 indices: indices.len(),
@@ -103,13 +103,14 @@ impl SparseVector {
     /// A vector of elements in any order, of which those that are zero are left out.
     ///
     /// # Errors
-    /// As [`SparseVec::new`], and `NotANumber` or `Infinite` for a value.
+    /// As [`SparseVec::new`], `TooManyNonZero`, and `NotANumber` or `Infinite` for a value.
     pub fn from_elements(dims: i32, mut elements: Vec<(i32, f32)>) -> Result<Self, VectorError> {
         check_dimensions(dims)?;
         for (_, value) in &elements {
             check_value(*value)?;
         }
         elements.retain(|(_, value)| *value != 0.0);
+        check_non_zero(elements.len())?;
         elements.sort_unstable_by_key(|(index, _)| *index);
         let (indices, values): (Vec<i32>, Vec<f32>) = elements.into_iter().unzip();
         SparseVec::new(dims, &indices, &values)?;

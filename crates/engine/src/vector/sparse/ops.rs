@@ -2,9 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{
-    MAX_DIMENSIONS, MAX_NON_ZERO, SparseError, SparseVec, SparseVector, TYPE_NAME, check_value, distance,
-};
+use super::{MAX_DIMENSIONS, SparseVec, SparseVector, TYPE_NAME, check_value, distance};
 use crate::vector::ops::{check_length, check_modifier, element_from_f32};
 use crate::vector::{Element, VectorError};
 
@@ -91,9 +89,7 @@ pub fn l2_normalize(vector: SparseVec<'_>) -> Result<SparseVector, VectorError> 
 pub fn from_dense<T: Element>(elements: &[T]) -> Result<SparseVector, VectorError> {
     let dims = i32::try_from(elements.len()).unwrap_or(i32::MAX);
     super::check_dimensions(dims)?;
-    if elements.iter().filter(|element| !element.is_zero()).count() > MAX_NON_ZERO {
-        return Err(SparseError::TooManyNonZero.into());
-    }
+    super::check_non_zero(elements.iter().filter(|element| !element.is_zero()).count())?;
     let (mut indices, mut values) = (Vec::new(), Vec::new());
     for (index, element) in (0..dims).zip(elements) {
         if !element.is_zero() {

@@ -37,7 +37,7 @@ fn reads_and_prints_like_pgvector() {
         ("{1:0x1p3,2:1e-45}/2", "{1:8,2:1e-45}/2"),
         // Zeros are dropped, wherever they stand.
         ("{1:0,2:1,3:-0}/3", "{2:1}/3"),
-        ("{1:1e-50}/1", "{}/1"),
+        ("{1:0e5,2:-0x0.0p9}/2", "{}/2"),
         ("{0:0,-7:0,99999999999:0,2:0,2:1}/3", "{2:1}/3"),
         ("{1000000000:1}/1000000000", "{1000000000:1}/1000000000"),
     ];
@@ -123,6 +123,14 @@ fn refuses_what_pgvector_refuses() {
         ),
         ("{1:nan}/1", "22000 NaN not allowed in sparsevec"),
         ("{1:-inf", "22000 infinite value not allowed in sparsevec"),
+        (
+            "{1:1e-50}/1",
+            "22003 \"1e-50\" is out of range for type sparsevec",
+        ),
+        (
+            "{1:0x1p-200}/1",
+            "22003 \"0x1p-200\" is out of range for type sparsevec",
+        ),
         ("{1:1e39", "22003 \"1e39\" is out of range for type sparsevec"),
         (
             "{1:-4e38}/1",

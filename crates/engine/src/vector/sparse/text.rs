@@ -6,14 +6,14 @@
 
 use super::{MAX_NON_ZERO, SparseError, SparseVec, SparseVector, TYPE_NAME};
 use crate::vector::error::{TextFault, excerpt};
-use crate::vector::number::read_integer;
+use crate::vector::number::{denotes_zero, read_integer};
 use crate::vector::text::{read_finite, skip_whitespace};
 use crate::vector::{VectorError, write_f32};
 
 /// Reads a sparse vector.
 ///
 /// # Errors
-/// `InvalidText` for bad syntax, `OutOfRange` for a value too large for `real`, `NotANumber`, `Infinite`, `NoDimensions`,
+/// `InvalidText` for bad syntax, `OutOfRange` for a value too large or too small for `real`, `NotANumber`, `Infinite`, `NoDimensions`,
 /// `TooManyDimensions`, and of [`SparseError`] `TooManyNonZero` and what is wrong with an index.
 pub fn parse(input: &str) -> Result<SparseVector, VectorError> {
     let invalid = |reason| VectorError::InvalidText {
@@ -63,7 +63,10 @@ pub fn parse(input: &str) -> Result<SparseVector, VectorError> {
 /// Reads one value and returns what follows it; `None` if the input does not start with a number.
 fn read_value(input: &[u8]) -> Result<Option<(f32, &[u8])>, VectorError> {
     match read_finite(input, TYPE_NAME)? {
-        Some(number) if number.value.is_infinite() => Err(VectorError::out_of_range(TYPE_NAME, number.text)),
+        // Unlike the dense types, a number that is not zero never becomes one: it would vanish.
+        Some(number) if number.value.is_infinite() || number.value == 0.0 && !denotes_zero(number.text) => {
+            Err(VectorError::out_of_range(TYPE_NAME, number.text))
+        }
         Some(number) => Ok(Some((number.value, number.rest))),
         None => Ok(None),
     }

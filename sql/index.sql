@@ -235,7 +235,7 @@ BEGIN
 END;
 $do$;
 
--- Codes of one bit a dimension, those of castmatch_ivf, say nothing of a taxicab or a Jaccard distance, and too little of a sparse vector's projection.
+-- Codes of one bit a dimension, those of castmatch_ivf, say nothing of a taxicab or a Jaccard distance; for sparse vectors it has no class either.
 CREATE OPERATOR CLASS @extschema@.vector_l1_ops FOR TYPE @extschema@.vector USING castmatch_hnsw AS
     OPERATOR 1 @extschema@.<+> FOR ORDER BY pg_catalog.float_ops,
     FUNCTION 1 castmatch.index_vector_l1();

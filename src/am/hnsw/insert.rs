@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::pg::index::Columns;
 use crate::pg::relation::Relation;
 use crate::pg::tid;
-use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use castmatch_engine::index::HeapTid;
+use castmatch_engine::index::hnsw::insert::{Inserter, NewElement};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 

@@ -25,8 +25,8 @@ pub use state::open;
 /// The name of the access method.
 pub const METHOD: &str = "castmatch_ivf";
 
-/// Whether an operator class is one that the method has codes for: those of one bit say nothing of taxicab and Jaccard distances, and too
-/// little of projections of sparse vectors.
+/// Whether an operator class is one that the method has codes for: those of one bit say nothing of taxicab and Jaccard distances, and those
+/// of sparse vectors would add their error to that of a projection.
 fn serves(class: OpClass) -> bool {
     !matches!(class.metric, Metric::L1 | Metric::Jaccard) && class.element != ElementKind::Sparsevec
 }

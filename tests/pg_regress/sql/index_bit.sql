@@ -38,6 +38,7 @@ DROP INDEX flags_hamming, flags_jaccard, few_hamming, few_jaccard;
 
 -- The inverted file has the Hamming distance.
 SET castmatch.probes = 1000;
+SET castmatch.rerank_confidence = 10;
 CREATE INDEX flags_ivf ON flags USING castmatch_ivf (b bit_hamming_ops) WITH (lists = 4);
 CREATE INDEX few_ivf ON flags USING castmatch_ivf (few bit_hamming_ops) WITH (lists = 2, refine_bits = 3);
 SELECT compared(format('SELECT b <~> %1$L::bit(128) AS distance FROM flags WHERE b IS NOT NULL ORDER BY b <~> %1$L::bit(128)', q)) FROM unnest(ARRAY[repeat('0111', 32), repeat('0', 128)]) q;
@@ -49,6 +50,7 @@ SELECT compared(format('SELECT b <~> %1$L::bit(128) AS distance FROM flags WHERE
 SELECT check_name, ok FROM castmatch.verify_index('flags_ivf') WHERE NOT ok;
 SELECT failure('CREATE INDEX ON flags USING castmatch_ivf (b bit_jaccard_ops)');
 RESET castmatch.probes;
+RESET castmatch.rerank_confidence;
 DROP TABLE flags;
 DROP FUNCTION all_operators;
 

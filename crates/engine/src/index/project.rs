@@ -25,12 +25,6 @@ impl Projection {
         (dims > DIMS).then_some(Self { seed })
     }
 
-    /// The root of what the variance of a squared distance is of its square.
-    #[must_use]
-    pub fn deviation() -> f64 {
-        (2.0 / f64::from(DIMS)).sqrt()
-    }
-
     /// Writes the projection of a vector to `out`, of [`DIMS`] elements. Only that of the zero vector is zero.
     pub fn apply(self, vector: SparseVec<'_>, out: &mut [f32]) {
         out.fill(0.0);

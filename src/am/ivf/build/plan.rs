@@ -7,9 +7,9 @@ use crate::am::{column, index_error};
 use crate::error::{Result, error, unsupported};
 use crate::pg::random;
 use crate::pg::relation::Relation;
-use castmatch_engine::index::IndexError;
 use castmatch_engine::index::ivf::layout::MAX_DIMS;
 use castmatch_engine::index::ivf::{Index, IndexOptions};
+use castmatch_engine::index::{ElementKind, IndexError};
 use pgrx::prelude::*;
 
 /// The seed of rotation and clustering: the same for every index, so that the same rows give the same index.
@@ -74,7 +74,10 @@ impl Plan {
                 ),
             )
             .set_detail("The centroid of a list must fit on one page.")
-            .set_hint("Use castmatch_hnsw, or index a part of the vector: (subvector(column, 1, 4000)::vector(4000))."),
+            .set_hint(match self.options.element {
+                ElementKind::Bit => "Use castmatch_hnsw.",
+                _ => "Use castmatch_hnsw, or index a part of the vector: (subvector(column, 1, 4000)::vector(4000)).",
+            }),
             failure => index_error(relation, failure),
         })
     }

@@ -3,8 +3,8 @@
 use super::entries::{ENTRIES_BYTES, ENTRIES_OFFSET};
 use super::room::{UPPER_ROOM_BYTES, UPPER_ROOM_OFFSET};
 use super::{
-    BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_BITS, MAX_DIMS, MAX_SPARSE_DIMS, PageError, PageKind, bytes, center_blocks,
-    check_ef_construction, check_m, written, written_mut,
+    BODY_BYTES, EntrySet, FORMAT, HEADER_BYTES, MAX_BITS, MAX_DIMS, MAX_SPARSE_DIMS, PageError, PageKind,
+    bytes, center_blocks, check_ef_construction, check_m, written, written_mut,
 };
 use crate::index::key::{KeyKinds, MAX_KEYS};
 use crate::index::{ElementKind, Metric};

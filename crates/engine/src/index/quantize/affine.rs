@@ -1,11 +1,15 @@
 //! Codes for the taxicab distance: the range of each vector's elements, divided evenly.
 //!
 //! The distance is a sum of absolute values and so has no inner product to estimate. Code c of a vector stands for
-//! `low + step c`; each element is off by at most half a step.
+//! `low + step c`; each element is off by at most half a step. Where many elements are zero, zero is one of the values: else all of these would
+//! be off by the same, and the error would not average out.
 
 use super::super::Metric;
 use super::{CodeBits, Factors, saturate};
 use crate::kernels::code::{AffineGrid, CODE_ALIGN};
+
+/// One in so many elements makes zeros many.
+const ZEROS: usize = 8;
 
 /// Writes the code of a vector and returns its factors.
 pub(super) fn encode(vector: &[f32], bits: CodeBits, out: &mut [u8]) -> Factors {
@@ -17,7 +21,15 @@ pub(super) fn encode(vector: &[f32], bits: CodeBits, out: &mut [u8]) -> Factors 
         });
     let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
     let top = if bits == CodeBits::Four { 15.0 } else { 255.0 };
-    let step = saturate((f64::from(high) - f64::from(low)) / top);
+    let zeros = vector.iter().filter(|x| **x == 0.0).count();
+    let with_zero = zeros * ZEROS >= vector.len() && low < 0.0 && high > 0.0;
+    let steps = if with_zero { top - 1.0 } else { top };
+    let step = saturate((f64::from(high) - f64::from(low)) / steps);
+    let low = if with_zero && step > 0.0 {
+        -step * (-low / step).ceil()
+    } else {
+        low
+    };
     let inverse = if step > 0.0 { 1.0 / f64::from(step) } else { 0.0 };
     let mut sum = 0;
     for (dim, x) in vector.iter().enumerate() {

@@ -3,7 +3,6 @@
 use super::super::{IndexError, Metric};
 use super::rotation::Rotation;
 use super::{CodeBits, CodeRef, Factors, Query, Rankable, affine, bits, encode, finish_key, full};
-use crate::index::project::Projection;
 use crate::kernels::code::{CODE_ALIGN, CodeKernels, code_kernels};
 use crate::vector::{Element, MAX_DIMENSIONS};
 
@@ -26,8 +25,8 @@ pub struct Quantizer {
     pub(super) center: Vec<f32>,
     /// The squared norm of the centre.
     pub(super) center_norm_squared: f64,
-    /// The deviation of squared distances of what is coded from those of the vectors, as a part of them.
-    pub(super) spread: f64,
+    /// Whether what is coded are projections, whose distances are not those of the vectors.
+    pub(super) projected: bool,
 }
 
 impl Quantizer {
@@ -84,7 +83,7 @@ impl Quantizer {
             rotation,
             center: own_center,
             center_norm_squared,
-            spread: 0.0,
+            projected: false,
         })
     }
 
@@ -92,7 +91,7 @@ impl Quantizer {
     #[must_use]
     pub fn of_projected(self) -> Self {
         Self {
-            spread: Projection::deviation(),
+            projected: true,
             ..self
         }
     }
@@ -151,8 +150,7 @@ impl Quantizer {
                 return Rankable::No;
             }
             let inverse = 1.0 / norm;
-            out.iter_mut()
-                .for_each(|x| *x = (f64::from(*x) * inverse) as f32);
+            out.iter_mut().for_each(|x| *x = (f64::from(*x) * inverse) as f32);
             1.0
         } else {
             out.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()))

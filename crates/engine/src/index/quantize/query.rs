@@ -48,11 +48,8 @@ pub struct Query {
     /// The code of the query for the metrics of bits, and how many of it are set.
     bits: Vec<u8>,
     bits_set: u32,
-    /// Where vectors are projected, the deviation of squared distances, as a part of them; else 0.
-    spread: f64,
-    /// The squared norm of the query and that of the centre, for what is projected.
-    whole_norm_squared: f64,
-    center_norm_squared: f64,
+    /// Whether codes are of projections.
+    projected: bool,
     /// The value of 1 in `lines`.
     step: f64,
     /// What the middle of the grid adds to the inner product of code and lines.
@@ -79,9 +76,7 @@ impl Default for Query {
             values: Vec::new(),
             bits: Vec::new(),
             bits_set: 0,
-            spread: 0.0,
-            whole_norm_squared: 0.0,
-            center_norm_squared: 0.0,
+            projected: false,
             step: 0.0,
             offset: 0.0,
             sum_weight: 0.0,
@@ -103,11 +98,7 @@ impl Query {
         } else {
             0.0
         };
-        self.spread = quantizer.spread;
-        if self.spread > 0.0 {
-            self.whole_norm_squared = full::norm_squared(transformed);
-            self.center_norm_squared = quantizer.center_norm_squared;
-        }
+        self.projected = quantizer.projected;
         self.lines.clear();
         self.values.clear();
         (self.step, self.offset, self.sum_weight) = (0.0, 0.0, 0.0);
@@ -193,7 +184,11 @@ impl Query {
                 finish_key(f64::from(self.kernels.l1_u8(bytes, &self.values, grid)), 0.0)
             }
             Form::Full => full::query_key(self.metric, &self.values, bytes),
-            Form::Bits => bits::key(self.metric, (bytes, code.factors.sum), (&self.bits, self.bits_set)),
+            Form::Bits => bits::key(
+                self.metric,
+                (bytes, code.factors.sum),
+                (&self.bits, self.bits_set),
+            ),
             Form::Empty => f32::INFINITY,
         }
     }
@@ -214,9 +209,13 @@ impl Query {
 
     /// A number that the true key is not below, but for rare cases, if `key` is the estimate for a code with these factors: `epsilon`
     /// standard deviations of the estimate lower, and what rounding in single precision may add to that. An estimate at the end
-    /// of the range of numbers says nothing.
+    /// of the range of numbers says nothing, nor does one of a projection: collisions may add any part of a distance. Only a taxicab
+    /// distance they do not add to.
     #[must_use]
     pub fn lower_bound(&self, key: f32, factors: &Factors, epsilon: f32) -> f32 {
+        if self.projected && self.metric != Metric::L1 {
+            return f32::NEG_INFINITY;
+        }
         let huge = |norm_squared: f64| norm_squared >= HUGE;
         if !(key > f32::MIN && key < f32::MAX) || huge(self.norm_squared) || huge(factors.norm_squared.into())
         {
@@ -265,21 +264,7 @@ impl Query {
         let product_error = f64::from(factors.error) * self.norm_squared.sqrt();
         let parallel = (product.abs() - product_error).max(0.0);
         let orthogonal = self.norm_squared - parallel * parallel / norm_squared.max(f64::MIN_POSITIVE);
-        let of_codes = self.dot_error(factors, orthogonal.max(0.0));
-        if self.spread == 0.0 {
-            return of_codes;
-        }
-        finish_key(f64::from(of_codes).hypot(self.projection_error(factors, estimate)), 0.0)
-    }
-
-    /// The part of the error that projecting vectors makes, see [`crate::index::project`].
-    fn projection_error(&self, factors: &Factors, estimate: f32) -> f64 {
-        if self.metric != Metric::InnerProduct {
-            return self.spread * f64::from(estimate);
-        }
-        let norm_squared =
-            f64::from(factors.norm_squared) + 2.0 * f64::from(factors.bias) + self.center_norm_squared;
-        self.spread * (norm_squared.max(0.0) * self.whole_norm_squared).sqrt()
+        self.dot_error(factors, orthogonal.max(0.0))
     }
 
     /// The error where the part of q' that takes part in that of the code has the given squared norm.

@@ -12,14 +12,29 @@ use crate::vector::sparse::SparseVec;
 /// A row's value.
 #[derive(Debug, Clone)]
 enum Row {
-    Bits { count: usize, bytes: Vec<u8> },
-    Sparse { dims: i32, indices: Vec<i32>, values: Vec<f32> },
+    Bits {
+        count: usize,
+        bytes: Vec<u8>,
+    },
+    Sparse {
+        dims: i32,
+        indices: Vec<i32>,
+        values: Vec<f32>,
+    },
 }
 
 impl Row {
     fn sparse(&self) -> SparseVec<'_> {
         match self {
-            Self::Sparse { dims, indices, values } => SparseVec { dims: *dims, indices, values },
+            Self::Sparse {
+                dims,
+                indices,
+                values,
+            } => SparseVec {
+                dims: *dims,
+                indices,
+                values,
+            },
             Self::Bits { .. } => panic!("not sparse"),
         }
     }
@@ -111,7 +126,12 @@ fn index_of(options: &IndexOptions, rows: &[Row]) -> (Arc<Index>, MemoryStorage)
         let rank = row.transform(&index, &mut transformed);
         let factors = index.quantizer.encode(&transformed, &mut code);
         let keys = RowKeys::new(0);
-        let pushed = builder.push(CodeRef { factors, code: &code }, keys.as_bytes(), tid_of(number), rank);
+        let pushed = builder.push(
+            CodeRef { factors, code: &code },
+            keys.as_bytes(),
+            tid_of(number),
+            rank,
+        );
         assert_eq!(pushed.unwrap(), Pushed::Stored);
     }
     let mut storage = MemoryStorage::new();
@@ -160,14 +180,22 @@ fn recall(
         keys.sort_by(f64::total_cmp);
         assert_eq!(query.transform(index, &mut transformed), Rankable::Yes);
         scan.rescan(storage, Some(&transformed), None).unwrap();
-        let mut table = Rows { metric, rows, query, fetched: 0 };
+        let mut table = Rows {
+            metric,
+            rows,
+            query,
+            fetched: 0,
+        };
         for _ in 0..10 {
             let hit = scan.next(storage, &mut table).unwrap().unwrap();
             found += usize::from(query.key(metric, &rows[row_of(hit.tid)]) <= keys[9]);
         }
         fetched += table.fetched;
     }
-    (found as f64 / queries.len() as f64 / 10.0, fetched as f64 / queries.len() as f64)
+    (
+        found as f64 / queries.len() as f64 / 10.0,
+        fetched as f64 / queries.len() as f64,
+    )
 }
 
 /// A scan to its end gives every row once, the exact keys ascending over a window.
@@ -176,7 +204,12 @@ fn check_complete((index, storage): &mut (Arc<Index>, MemoryStorage), rows: &[Ro
     query.transform(index, &mut transformed);
     let mut scan = Scan::new(Arc::clone(index), with_ef(40));
     scan.rescan(storage, Some(&transformed), None).unwrap();
-    let mut table = Rows { metric: index.metric, rows, query, fetched: 0 };
+    let mut table = Rows {
+        metric: index.metric,
+        rows,
+        query,
+        fetched: 0,
+    };
     let mut seen = Vec::new();
     while let Some(hit) = scan.next(storage, &mut table).unwrap() {
         seen.push(row_of(hit.tid));
@@ -218,7 +251,10 @@ fn bits_are_found_by_hamming_and_jaccard_distance() {
         let (narrow, _) = recall(&mut built, &rows, &queries, 40);
         let (wide, fetched) = recall(&mut built, &rows, &queries, 200);
         println!("{metric:?} {dims}: recall {narrow:.4} / {wide:.4}, {fetched} rows fetched");
-        assert!(narrow >= 0.95 && wide >= 0.98, "{metric:?} {dims}: {narrow} {wide}");
+        assert!(
+            narrow >= 0.95 && wide >= 0.98,
+            "{metric:?} {dims}: {narrow} {wide}"
+        );
         check_complete(&mut built, &rows, &queries[0]);
     }
 }
@@ -229,7 +265,10 @@ fn bits_that_are_all_zero_have_a_place() {
     let mut random = Random(22);
     let mut rows = bits(&mut random, 300, 64);
     for row in rows.iter_mut().step_by(10) {
-        *row = Row::Bits { count: 64, bytes: vec![0; 8] };
+        *row = Row::Bits {
+            count: 64,
+            bytes: vec![0; 8],
+        };
     }
     for metric in [Metric::Hamming, Metric::Jaccard] {
         let mut built = index_of(&options(metric, ElementKind::Bit, 64), &rows);
@@ -281,9 +320,53 @@ fn sparse_vectors_are_found_by_their_projections() {
         let mut built = index_of(&options(metric, ElementKind::Sparsevec, dims as u32), &rows);
         let (narrow, of_narrow) = recall(&mut built, &rows, &queries, 100);
         let (wide, of_wide) = recall(&mut built, &rows, &queries, 400);
-        println!("{metric:?} {dims}: recall {narrow:.4} of {of_narrow} rows fetched / {wide:.4} of {of_wide}");
+        println!(
+            "{metric:?} {dims}: recall {narrow:.4} of {of_narrow} rows fetched / {wide:.4} of {of_wide}"
+        );
         assert!(wide >= 0.95, "{metric:?} {dims}: {narrow} {wide}");
         check_complete(&mut built, &rows, &queries[0]);
+    }
+}
+
+/// What is small enough for one window is in the order of the exact keys.
+#[test]
+fn a_window_of_sparse_vectors_is_in_order() {
+    for metric in [Metric::Cosine, Metric::L2, Metric::InnerProduct, Metric::L1] {
+        let mut random = Random(24);
+        let mut rows: Vec<Row> = (0..310)
+            .map(|_| {
+                let indices: std::collections::BTreeSet<i32> = (0..5 + random.below(15))
+                    .map(|_| random.below(100_000) as i32)
+                    .collect();
+                let values = indices.iter().map(|_| random.normal()).collect();
+                Row::Sparse {
+                    dims: 100_000,
+                    indices: indices.into_iter().collect(),
+                    values,
+                }
+            })
+            .collect();
+        let queries = rows.split_off(300);
+        let (index, mut storage) = index_of(&options(metric, ElementKind::Sparsevec, 100_000), &rows);
+        let mut transformed = vec![0.0; project::DIMS as usize];
+        let mut scan = Scan::new(Arc::clone(&index), with_ef(400));
+        for query in &queries {
+            query.transform(&index, &mut transformed);
+            scan.rescan(&mut storage, Some(&transformed), None).unwrap();
+            let mut table = Rows {
+                metric,
+                rows: &rows,
+                query,
+                fetched: 0,
+            };
+            let mut before = f64::NEG_INFINITY;
+            for _ in 0..rows.len() {
+                let hit = scan.next(&mut storage, &mut table).unwrap().unwrap();
+                let key = query.key(metric, &rows[row_of(hit.tid)]);
+                assert!(key >= before, "{metric:?}: {key} after {before}");
+                before = key;
+            }
+        }
     }
 }
 
@@ -302,11 +385,17 @@ fn a_sparse_vector_that_cancels_in_its_projection_is_not_lost() {
         rows.push(row(&[0, other * 1_000_003], &[1.0, -1.0]));
     }
     rows.push(row(&[], &[]));
-    let mut built = index_of(&options(Metric::Cosine, ElementKind::Sparsevec, dims as u32), &rows);
+    let mut built = index_of(
+        &options(Metric::Cosine, ElementKind::Sparsevec, dims as u32),
+        &rows,
+    );
     check_complete(&mut built, &rows, &rows[700].clone());
     let mut transformed = vec![0.0; project::DIMS as usize];
     for query in &rows[..rows.len() - 1] {
         assert_eq!(query.transform(&built.0, &mut transformed), Rankable::Yes);
     }
-    assert_eq!(rows[rows.len() - 1].transform(&built.0, &mut transformed), Rankable::No);
+    assert_eq!(
+        rows[rows.len() - 1].transform(&built.0, &mut transformed),
+        Rankable::No
+    );
 }

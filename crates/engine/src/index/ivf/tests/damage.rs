@@ -158,7 +158,9 @@ fn insert_once(db: &mut Db, row: usize) -> Result<(), IndexError> {
     use super::fixture::tid_of;
     use crate::index::ivf::insert::{Inserter, NewElement, reopen};
     let mut transformed = vec![0.0; db.index.layout.dims];
-    let rankable = db.index.transform(db.table.vectors[row].as_slice(), &mut transformed);
+    let rankable = db
+        .index
+        .transform(db.table.vectors[row].as_slice(), &mut transformed);
     let keys = db.table.kind.keys_of(row);
     let directory = db.backend.directory(&db.index, &mut db.storage)?;
     let element = NewElement {

@@ -60,7 +60,9 @@ impl History {
         let db = &mut self.db;
         let directory = &self.directories[self.random.below(self.directories.len())];
         let mut transformed = vec![0.0; db.index.layout.dims];
-        let rankable = db.index.transform(db.table.vectors[row].as_slice(), &mut transformed);
+        let rankable = db
+            .index
+            .transform(db.table.vectors[row].as_slice(), &mut transformed);
         let keys = db.table.kind.keys_of(row);
         let element = NewElement {
             transformed: &transformed,

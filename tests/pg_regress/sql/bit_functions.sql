@@ -16,6 +16,14 @@ SELECT n, repeat('1', n)::varbit <~> repeat('0', n)::varbit AS hamming FROM gene
 SELECT failure('SELECT ' || s) FROM unnest(ARRAY[
     'B''101'' <~> B''1''', 'B''101'' <%> B''1''', 'hamming_distance(B''1'', B'''')', 'jaccard_distance(B'''', B''11'')', '1 <~> 2'
 ]) s;
+-- Stored bytes that are no bit string: XX001.
+BEGIN;
+CREATE CAST (bytea AS varbit) WITHOUT FUNCTION;
+SELECT '\x03000000a0'::bytea::varbit <~> B'001';
+SELECT m, failure(format('SELECT %L::bytea::varbit <~> B''1''', m)) FROM unnest(ARRAY[
+    '\x', '\x030000', '\x03000000', '\x09000000ff', '\x08000000ffff', '\xffffffffff', '\xffffff7fff'
+]) m;
+ROLLBACK;
 \t off
 \pset format aligned
 

@@ -74,7 +74,8 @@ BEGIN
     PERFORM lo_export(object, 'castmatch_field.copy');
     PERFORM lo_unlink(object);
     failed := failure('COPY received_rows FROM ''castmatch_field.copy'' (FORMAT binary)');
-    COPY (SELECT) TO PROGRAM 'rm castmatch_field.copy';
+    -- Of no rows, because a program that reads nothing may be gone before they are written.
+    COPY (SELECT WHERE false) TO PROGRAM 'rm castmatch_field.copy';
     EXECUTE 'SELECT v::text FROM received_rows' INTO value;
     DROP TABLE received_rows;
     RETURN coalesce(value, failed);

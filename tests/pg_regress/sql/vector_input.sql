@@ -133,5 +133,5 @@ SELECT received('halfvec(3)', '0001 0000 3c00');
 \t off
 \pset format aligned
 
-COPY (SELECT) TO PROGRAM 'rm -f castmatch_vectors.copy';
+COPY (SELECT WHERE false) TO PROGRAM 'rm -f castmatch_vectors.copy';
 DROP TABLE vectors, copied;

@@ -134,9 +134,17 @@ fn shortest(value: f32) -> Decimal {
     }
 }
 
-/// Appends the text of a finite number to `out`.
+/// Appends the text of a number to `out`.
 pub fn write_f32(value: f32, out: &mut String) {
-    debug_assert!(value.is_finite());
+    // No vector is made with these, but the bytes of a damaged one may read so.
+    if value.is_nan() {
+        out.push_str("NaN");
+        return;
+    }
+    if value.is_infinite() {
+        out.push_str(if value > 0.0 { "Infinity" } else { "-Infinity" });
+        return;
+    }
     if value.is_sign_negative() {
         out.push('-');
     }
@@ -268,6 +276,18 @@ mod tests {
     fn prints_what_postgresql_prints() {
         for (bits, expected) in PRINTED_BY_POSTGRESQL {
             assert_eq!(text(*bits), *expected, "{bits:#010x}");
+        }
+    }
+
+    #[test]
+    fn prints_what_damage_makes_of_a_number() {
+        for (value, expected) in [
+            (f32::NAN, "NaN"),
+            (-f32::NAN, "NaN"),
+            (f32::INFINITY, "Infinity"),
+            (f32::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(text(value.to_bits()), expected);
         }
     }
 

@@ -1,5 +1,6 @@
 """Runs programs that use pgvector's client libraries on two servers, one with pgvector and one with castmatch: what they print must be
-the same, line by line. Arguments name programs; none means all. scripts/clients.sh sets the variables that are read here."""
+the same, line by line. Then the snippets of docs/clients.md, on castmatch alone. Arguments name programs; none means all.
+scripts/clients.sh sets the variables that are read here."""
 
 import difflib
 import json
@@ -16,6 +17,7 @@ sys.path.insert(0, str(HERE))
 
 from dataset import dataset
 from servers import Server
+from snippets import command, snippets
 
 # The columns that both access methods have operator classes for.
 INDEXED = ("dense", "half")
@@ -24,18 +26,23 @@ INDEXED = ("dense", "half")
 LINES_AT_LEAST = 15
 
 
-def node_program(work: Path) -> list:
-    """The program for Node, in a folder of its own beside a link to its packages: that is where Node looks for them."""
-    folder = work / "node"
+def fresh(folder: Path) -> Path:
+    """The folder, empty."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
+    return folder
+
+
+def node_folder(work: Path) -> Path:
+    """A folder with the program for Node and a link to its packages, which Node looks for beside the program."""
+    folder = fresh(work / "node")
     (folder / "node_modules").symlink_to(os.environ["CLIENTS_NODE_MODULES"])
     for name in ("package.json", "pg.js"):
         shutil.copy(HERE / "node" / name, folder)
-    return [os.environ["CLIENTS_NODE"], folder / "pg.js"]
+    return folder
 
 
-def programs(work: Path) -> dict:
+def programs(node: Path) -> dict:
     """Commands by name."""
     drivers = [os.environ["CLIENTS_DRIVERS"], "-B"]
     frameworks = [os.environ["CLIENTS_FRAMEWORKS"], "-B"]
@@ -47,7 +54,7 @@ def programs(work: Path) -> dict:
         "sqlalchemy-psycopg": [*drivers, python / "sqlalchemy_.py", "psycopg"],
         "sqlalchemy-asyncpg": [*drivers, python / "sqlalchemy_.py", "asyncpg"],
         "django": [*drivers, python / "django_.py"],
-        "node-pg": node_program(work),
+        "node-pg": [os.environ["CLIENTS_NODE"], node / "pg.js"],
         "rust-postgres": [rust / "clients-postgres"],
         "rust-sqlx": [rust / "clients-sqlx"],
         "langchain": [*frameworks, python / "langchain_.py"],
@@ -55,49 +62,70 @@ def programs(work: Path) -> dict:
     }
 
 
-def output(command: list, variables: dict, given: Path) -> list:
-    """What a program prints, as lines; a line about its end follows if that was not a good one."""
-    environment = {**os.environ, **variables, "CLIENTS_DATASET": str(given)}
+def output(words: list, variables: dict) -> tuple:
+    """Runs a program to its end: the lines that it prints, and what it says besides if it fails."""
+    environment = {**os.environ, **variables}
     done = subprocess.run(
-        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, env=environment
+        [str(word) for word in words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300, env=environment
     )
-    lines = done.stdout.splitlines()
-    return lines if done.returncode == 0 else [*lines, *done.stderr.splitlines(), f"exit status {done.returncode}"]
+    return done.stdout.splitlines(), [] if done.returncode == 0 else [*done.stderr.splitlines(), f"exit status {done.returncode}"]
 
 
-def check(name: str, command: list, sides: list) -> bool:
-    """Runs one program on both sides; sides: the servers with their extension and dataset."""
-    started = time.monotonic()
-    outputs = []
+def compare(name: str, words: list, sides: list) -> tuple:
+    """Runs one program on both sides: a server, its extension, the dataset for it. Lines and trouble."""
+    outputs, trouble = [], []
     for server, extension, given in sides:
-        database = "clients_" + name.replace("-", "_")
-        outputs.append(output(command, server.database(database, extension), given))
+        variables = server.database("clients_" + name.replace("-", "_"), extension)
+        lines, failure = output(words, {**variables, "CLIENTS_DATASET": str(given)})
+        outputs.append(lines)
+        trouble += [f"{extension}: {line}" for line in failure]
     expected, found = outputs
-    good = expected == found and len(expected) >= LINES_AT_LEAST and not expected[-1].startswith("exit status")
-    print(f"{'ok' if good else 'not ok'} {name} ({len(expected)} lines, {time.monotonic() - started:.1f} s)", flush=True)
-    if not good:
-        difference = list(difflib.unified_diff(expected, found, "pgvector", "castmatch", n=0, lineterm=""))
-        print("\n".join(difference or expected[-20:]), flush=True)
-    return good
+    trouble += difflib.unified_diff(expected, found, "pgvector", "castmatch", n=0, lineterm="")
+    if len(expected) < LINES_AT_LEAST:
+        trouble.append(f"{len(expected)} lines are too few")
+    return len(expected), trouble
+
+
+def document(name: str, sql: str, blocks: list, server: Server, work: Path) -> tuple:
+    """Runs the snippets of a section of the page. Lines and trouble."""
+    variables = server.database("app", sql=sql)
+    lines, trouble = output(command(name, blocks, fresh(work / "snippets"), work / "node"), variables)
+    if not lines and not trouble:
+        trouble = ["nothing is printed"]
+    return len(lines), trouble
+
+
+def passes(name: str, check, *arguments) -> bool:
+    """Makes a check; a line in the log, and what is wrong."""
+    started = time.monotonic()
+    try:
+        lines, trouble = check(*arguments)
+    except (OSError, RuntimeError, ValueError, subprocess.TimeoutExpired) as error:
+        lines, trouble = 0, [str(error)]
+    print(f"{'not ok' if trouble else 'ok'} {name} ({lines} lines, {time.monotonic() - started:.1f} s)", *trouble, sep="\n", flush=True)
+    return not trouble
 
 
 def main() -> int:
     work = Path(os.environ["CLIENTS_WORK"])
-    commands = programs(work)
-    unknown = set(sys.argv[1:]) - set(commands)
+    commands = programs(node_folder(work))
+    documented = {f"docs-{name}": (name, *section) for name, section in snippets().items()}
+    names = sys.argv[1:] or [*commands, *documented]
+    unknown = set(names) - {*commands, *documented}
     if unknown:
-        sys.exit(f"no program {', '.join(sorted(unknown))}: there are {', '.join(commands)}")
-    names = sys.argv[1:] or list(commands)
-    sides = [
-        (Server(os.environ["CLIENTS_PGVECTOR_PG_CONFIG"], work, work / "pgvector", 5432), "vector", "hnsw"),
-        (Server(os.environ["CASTMATCH_PG_CONFIG"], work, work / "castmatch", 5433, ("shared_preload_libraries = 'castmatch'",)), "castmatch", "castmatch_hnsw"),
-    ]
-    given = [work / f"{extension}.json" for _, extension, _ in sides]
-    for path, (_, _, method) in zip(given, sides):
+        sys.exit(f"no program {', '.join(sorted(unknown))}: there are {', '.join([*commands, *documented])}")
+    given = {method: work / f"{method}.json" for method in ("hnsw", "castmatch_hnsw")}
+    for method, path in given.items():
         path.write_text(json.dumps(dataset(method, INDEXED)))
-    with sides[0][0] as pgvector, sides[1][0] as castmatch:
+    preloading = ("shared_preload_libraries = 'castmatch'",)
+    with (
+        Server(os.environ["CLIENTS_PGVECTOR_PG_CONFIG"], work, work / "pgvector", 5432) as pgvector,
+        Server(os.environ["CASTMATCH_PG_CONFIG"], work, work / "castmatch", 5433, preloading) as castmatch,
+    ):
         print(f"# pgvector on {pgvector.version}, castmatch on {castmatch.version}")
-        good = [check(name, commands[name], [(s, e, path) for (s, e, _), path in zip(sides, given)]) for name in names]
+        sides = [(pgvector, "vector", given["hnsw"]), (castmatch, "castmatch", given["castmatch_hnsw"])]
+        good = [passes(name, compare, name, words, sides) for name, words in commands.items() if name in names]
+        good += [passes(name, document, *section, castmatch, work) for name, section in documented.items() if name in names]
     # As cargo test ends, for the table of scripts/test.sh.
     failed = good.count(False)
     print(f"test result: {'FAILED' if failed else 'ok'}. {len(good) - failed} passed; {failed} failed; 0 ignored")

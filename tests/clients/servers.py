@@ -48,9 +48,11 @@ class Server:
             command = [*AS_OWNER, self.bin / "pg_ctl", "stop", "-m", "immediate", "-w", "-D", self.data]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
 
-    def database(self, name: str, extension: str) -> dict:
-        """Makes a database with the extension; the variables that clients find it by."""
+    def database(self, name: str, extension: str = "", sql: str = "") -> dict:
+        """Makes a database anew, with the extension, then runs the SQL in it; the variables that clients find it by."""
         place = ["-h", self.variables["PGHOST"], "-p", self.variables["PGPORT"], "-U", "postgres"]
+        said(self.bin / "dropdb", *place, "--if-exists", "--force", name)
         said(self.bin / "createdb", *place, name)
-        said(self.bin / "psql", *place, "-X", "-q", "-d", name, "-c", f"CREATE EXTENSION {extension}")
+        create = f"CREATE EXTENSION {extension};" if extension else ""
+        said(self.bin / "psql", *place, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", name, "-c", create + sql)
         return {**self.variables, "PGDATABASE": name}

@@ -40,6 +40,7 @@ pub mod setting;
 pub mod shmem;
 pub mod signals;
 pub mod snapshot;
+pub mod sparsevec;
 pub mod spi;
 pub mod startup;
 pub mod tempfile;

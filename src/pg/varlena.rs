@@ -1,8 +1,10 @@
 //! Variable-length values: detoasting and building them.
 
-use crate::error::{Result, out_of_memory};
+use crate::error::{Result, error, out_of_memory};
 use core::ptr::NonNull;
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
 
 /// Largest value that PostgreSQL allocates in one piece (MaxAllocSize).
 const MAX_ALLOC_BYTES: usize = 0x3fff_ffff;
@@ -64,6 +66,14 @@ pub fn build(bytes: usize, fill: impl FnOnce(&mut [u8])) -> Result<pg_sys::Datum
     let payload = unsafe { core::slice::from_raw_parts_mut(start.cast::<u8>().add(pg_sys::VARHDRSZ), bytes) };
     fill(payload);
     Ok(pg_sys::Datum::from(start))
+}
+
+/// A stored value whose bytes are none of its type (SQLSTATE XX001).
+pub fn corrupted(type_name: &str, bytes: usize) -> ErrorReport {
+    error(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!("invalid {type_name} of {bytes} bytes"),
+    )
 }
 
 /// Whether the value is a pointer to chunks in the table's TOAST table.

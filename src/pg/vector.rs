@@ -8,16 +8,15 @@
 //! 8       4 * n  elements, native byte order (2 * n for halfvec)
 //! ```
 
-use crate::error::{Result, error, internal, vector_error};
+use crate::error::{Result, internal, vector_error};
 use crate::pg::array::{self, ReportError};
 use crate::pg::catalog::extension_types;
 use crate::pg::spi::Rows;
 use crate::pg::varlena::{self, Varlena};
-use castmatch_engine::vector::{Element, MAX_DIMENSIONS, VectorError, f16};
+use castmatch_engine::vector::{Element, MAX_DIMENSIONS, f16, ops};
 use core::marker::PhantomData;
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
 use pgrx::pg_sys;
-use pgrx::prelude::*;
 
 /// Bytes of the dimension count and the unused field.
 const HEADER_BYTES: usize = 4;
@@ -94,10 +93,7 @@ pub fn cell(rows: &Rows, row: usize, column: usize) -> Result<Option<VectorArg<f
 }
 
 fn corrupted<T: Element>(bytes: usize) -> pgrx::pg_sys::panic::ErrorReport {
-    error(
-        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-        format!("invalid {} of {bytes} bytes", T::TYPE_NAME),
-    )
+    varlena::corrupted(T::TYPE_NAME, bytes)
 }
 
 impl<T: Element> VectorOut<T> {
@@ -116,7 +112,7 @@ impl<T: Element> VectorOut<T> {
 /// 22003 for an element that `halfvec` cannot hold, and as for [`vector_datum`].
 pub fn vector_datum_of(type_oid: pg_sys::Oid, elements: &[f32]) -> Result<pg_sys::Datum> {
     if type_oid == crate::pg::catalog::extension_types()?.halfvec {
-        let halves = castmatch_engine::vector::ops::from_f32_slice::<f16>(elements).map_err(vector_error)?;
+        let halves = ops::from_f32_slice::<f16>(elements).map_err(vector_error)?;
         return vector_datum(&halves);
     }
     vector_datum(elements)
@@ -127,19 +123,8 @@ pub fn vector_datum_of(type_oid: pg_sys::Oid, elements: &[f32]) -> Result<pg_sys
 /// # Errors
 /// 22000 without any dimension, 54000 with too many.
 pub fn vector_datum<T: Element>(elements: &[T]) -> Result<pg_sys::Datum> {
-    let dimensions = match elements.len() {
-        0 => {
-            return Err(vector_error(VectorError::NoDimensions {
-                type_name: T::TYPE_NAME,
-            }));
-        }
-        count if count > MAX_DIMENSIONS => {
-            return Err(vector_error(VectorError::TooManyDimensions {
-                type_name: T::TYPE_NAME,
-            }));
-        }
-        count => count as i16,
-    };
+    ops::check_length::<T>(elements.len()).map_err(vector_error)?;
+    let dimensions = elements.len() as i16;
     // SAFETY: elements are plain numbers without padding; the length in bytes is the slice's own.
     let bytes = unsafe {
         core::slice::from_raw_parts(elements.as_ptr().cast::<u8>(), core::mem::size_of_val(elements))

@@ -16,25 +16,32 @@ pub fn check_typmod<T: Element>(elements: &[T], typmod: i32) -> Result<()> {
     ops::check_dimensions(typmod, elements.len()).map_err(vector_error)
 }
 
-fn input<T: Element>(input: &CStr, typmod: i32) -> Result<VectorOut<T>> {
-    let input = input.to_str().map_err(|_| {
+/// The text of a value of type `type_name`.
+///
+/// # Errors
+/// 22P02 for bytes that are no UTF-8, of which no type here has a use.
+pub fn input_text<'a>(input: &'a CStr, type_name: &str) -> Result<&'a str> {
+    input.to_str().map_err(|_| {
         error(
             PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION,
-            format!("invalid input syntax for type {}", T::TYPE_NAME),
+            format!("invalid input syntax for type {type_name}"),
         )
-    })?;
-    let elements = text::parse::<T>(input).map_err(vector_error)?;
-    check_typmod(&elements, typmod)?;
-    Ok(VectorOut(elements))
+    })
 }
 
-fn output<T: Element>(value: VectorArg<T>) -> Result<CString> {
-    let mut out = String::new();
-    text::format(value.elements(), &mut out);
-    CString::new(out).map_err(|_| out_of_memory("a vector as text", 0))
+/// Text that an output function returns.
+///
+/// # Errors
+/// 53200; the text of a vector has no NUL in it.
+pub fn output_text(text: String) -> Result<CString> {
+    CString::new(text).map_err(|_| out_of_memory("a vector as text", 0))
 }
 
-fn receive<T: Element>(mut message: Internal, typmod: i32) -> Result<VectorOut<T>> {
+/// The bytes of the message that a receive function is called with.
+///
+/// # Errors
+/// 22023 if it was called otherwise.
+pub fn message(message: &mut Internal) -> Result<&[u8]> {
     // SAFETY: PostgreSQL calls receive functions with a StringInfo as their internal argument.
     #[allow(unsafe_code)]
     let buffer = unsafe { message.get_mut::<pg_sys::StringInfoData>() };
@@ -43,8 +50,43 @@ fn receive<T: Element>(mut message: Internal, typmod: i32) -> Result<VectorOut<T
             "a receive function is called by the server only",
         ));
     };
-    let bytes = crate::pg::varlena::take_message_bytes(buffer);
-    let elements = binary::decode::<T>(bytes).map_err(vector_error)?;
+    Ok(crate::pg::varlena::take_message_bytes(buffer))
+}
+
+/// The numbers of a type modifier.
+///
+/// # Errors
+/// 22023 for what is no integer.
+pub fn modifiers(modifiers: &Array<'_, &CStr>, type_name: &str) -> Result<Vec<i32>> {
+    modifiers
+        .iter()
+        .map(|modifier| {
+            modifier
+                .and_then(|text| text.to_str().ok())
+                .and_then(|text| text.trim().parse().ok())
+        })
+        .collect::<Option<Vec<i32>>>()
+        .ok_or_else(|| {
+            invalid_argument(format!(
+                "the type modifier of {type_name} must be a number of dimensions"
+            ))
+        })
+}
+
+fn input<T: Element>(input: &CStr, typmod: i32) -> Result<VectorOut<T>> {
+    let elements = text::parse::<T>(input_text(input, T::TYPE_NAME)?).map_err(vector_error)?;
+    check_typmod(&elements, typmod)?;
+    Ok(VectorOut(elements))
+}
+
+fn output<T: Element>(value: VectorArg<T>) -> Result<CString> {
+    let mut out = String::new();
+    text::format(value.elements(), &mut out);
+    output_text(out)
+}
+
+fn receive<T: Element>(mut internal: Internal, typmod: i32) -> Result<VectorOut<T>> {
+    let elements = binary::decode::<T>(message(&mut internal)?).map_err(vector_error)?;
     check_typmod(&elements, typmod)?;
     Ok(VectorOut(elements))
 }
@@ -55,22 +97,8 @@ fn send<T: Element>(value: VectorArg<T>) -> Vec<u8> {
     out
 }
 
-fn typmod_in<T: Element>(modifiers: Array<'_, &CStr>) -> Result<i32> {
-    let modifiers = modifiers
-        .iter()
-        .map(|modifier| {
-            modifier
-                .and_then(|text| text.to_str().ok())
-                .and_then(|text| text.trim().parse().ok())
-        })
-        .collect::<Option<Vec<i32>>>()
-        .ok_or_else(|| {
-            invalid_argument(format!(
-                "the type modifier of {} must be a number of dimensions",
-                T::TYPE_NAME
-            ))
-        })?;
-    ops::check_type_modifier::<T>(&modifiers).map_err(vector_error)
+fn typmod_in<T: Element>(declared: Array<'_, &CStr>) -> Result<i32> {
+    ops::check_type_modifier::<T>(&modifiers(&declared, T::TYPE_NAME)?).map_err(vector_error)
 }
 
 fn enforce_typmod<T: Element>(value: VectorArg<T>, typmod: i32) -> Result<VectorOut<T>> {
@@ -91,8 +119,8 @@ macro_rules! io_functions {
         }
 
         #[pg_extern(sql = false)]
-        fn $recv(message: Internal, _type: pg_sys::Oid, typmod: i32) -> Result<VectorOut<$element>> {
-            receive::<$element>(message, typmod)
+        fn $recv(internal: Internal, _type: pg_sys::Oid, typmod: i32) -> Result<VectorOut<$element>> {
+            receive::<$element>(internal, typmod)
         }
 
         #[pg_extern(sql = false)]
@@ -101,8 +129,8 @@ macro_rules! io_functions {
         }
 
         #[pg_extern(sql = false)]
-        fn $typmod_in(modifiers: Array<'_, &CStr>) -> Result<i32> {
-            typmod_in::<$element>(modifiers)
+        fn $typmod_in(declared: Array<'_, &CStr>) -> Result<i32> {
+            typmod_in::<$element>(declared)
         }
 
         #[pg_extern(sql = false)]

@@ -1,4 +1,5 @@
-//! Distance kernels for slices of `f32` and [`struct@f16`], for the best instruction set the processor has.
+//! Distance kernels for slices of `f32` and [`struct@f16`], for the best instruction set the processor has; [`bits`] has those for bit
+//! strings.
 //!
 //! A [`KernelSet`] holds one function per metric; [`kernels`] selects the set once per process and element
 //! type. Each set is made from the same algorithm (body.rs) over other vector registers. Sums run in `f32`
@@ -13,6 +14,7 @@
 #![allow(unsafe_code)]
 #![deny(clippy::indexing_slicing)]
 
+pub mod bits;
 mod body;
 pub mod code;
 mod exact;

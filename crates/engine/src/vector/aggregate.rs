@@ -173,7 +173,10 @@ mod tests {
         );
         assert_eq!(
             average::<f32>(&vec![1.0; 16_002]),
-            Err(VectorError::TooManyDimensions { type_name: "vector" })
+            Err(VectorError::TooManyDimensions {
+                type_name: "vector",
+                limit: crate::vector::MAX_DIMENSIONS
+            })
         );
         assert_eq!(
             average::<f32>(&[2.0, 1e300]),

@@ -31,7 +31,9 @@ pub fn decode<T: Element>(bytes: &[u8]) -> Result<Vec<T>, VectorError> {
         return Err(VectorError::too_many_dimensions::<T>());
     }
     if reserved != 0 {
-        return Err(VectorError::BinaryReserved { actual: reserved });
+        return Err(VectorError::BinaryReserved {
+            actual: i32::from(reserved),
+        });
     }
     if body.len() != dimensions * T::SIZE {
         return Err(length(HEADER_BYTES + dimensions * T::SIZE));

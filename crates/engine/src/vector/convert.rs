@@ -8,13 +8,18 @@ use super::{Element, MAX_DIMENSIONS, VectorError, number, write_f32};
 /// # Errors
 /// `InvalidModifier` unless there is exactly one, `ModifierTooSmall`, `ModifierTooLarge`.
 pub fn check_type_modifier<T: Element>(modifiers: &[i32]) -> Result<i32, VectorError> {
+    check_modifier(modifiers, T::TYPE_NAME, MAX_DIMENSIONS as i32)
+}
+
+/// Checks the type modifiers of a declaration of a type that can have `limit` dimensions.
+pub(in crate::vector) fn check_modifier(
+    modifiers: &[i32],
+    type_name: &'static str,
+    limit: i32,
+) -> Result<i32, VectorError> {
     match modifiers {
-        [dimensions] if *dimensions < 1 => Err(VectorError::ModifierTooSmall {
-            type_name: T::TYPE_NAME,
-        }),
-        [dimensions] if *dimensions > MAX_DIMENSIONS as i32 => Err(VectorError::ModifierTooLarge {
-            type_name: T::TYPE_NAME,
-        }),
+        [dimensions] if *dimensions < 1 => Err(VectorError::ModifierTooSmall { type_name }),
+        [dimensions] if *dimensions > limit => Err(VectorError::ModifierTooLarge { type_name, limit }),
         [dimensions] => Ok(*dimensions),
         _ => Err(VectorError::InvalidModifier),
     }
@@ -82,7 +87,7 @@ pub fn element_from_f32<T: Element>(value: f32) -> Result<T, VectorError> {
         }
         let mut text = String::new();
         write_f32(value, &mut text);
-        return Err(VectorError::out_of_range::<T>(&text));
+        return Err(VectorError::out_of_range(T::TYPE_NAME, &text));
     }
     Ok(element)
 }
@@ -135,7 +140,7 @@ pub fn element_from_numeric<T: Element>(text: &str) -> Result<T, VectorError> {
         .filter(|number| number.length == text.len())
         .ok_or_else(|| VectorError::InvalidNumber { value: excerpt(text) })?;
     let overflow = number.value.is_infinite() && !number.spelled_infinite;
-    let underflow = number.value == 0.0 && text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let underflow = number.value == 0.0 && !number::denotes_zero(text);
     if overflow || underflow {
         return Err(VectorError::OutOfRange {
             type_name: "real",

@@ -6,6 +6,7 @@
 
 use thiserror::Error;
 
+use super::sparse::SparseError;
 use super::{Element, MAX_DIMENSIONS};
 
 /// The most bytes of the user's input that an error quotes.
@@ -33,11 +34,13 @@ pub enum VectorError {
         /// Dimensions of the vector.
         actual: usize,
     },
-    /// A vector would have more than [`MAX_DIMENSIONS`] dimensions.
-    #[error("{type_name} cannot have more than {MAX_DIMENSIONS} dimensions")]
+    /// A vector would have more dimensions than its type allows.
+    #[error("{type_name} cannot have more than {limit} dimensions")]
     TooManyDimensions {
         /// SQL type of the vector.
         type_name: &'static str,
+        /// The most dimensions of that type.
+        limit: usize,
     },
     /// A vector would be empty.
     #[error("{type_name} must have at least 1 dimension")]
@@ -51,11 +54,13 @@ pub enum VectorError {
         /// SQL type that was declared.
         type_name: &'static str,
     },
-    /// The type modifier in `vector(n)` is above [`MAX_DIMENSIONS`].
-    #[error("dimensions for type {type_name} cannot exceed {MAX_DIMENSIONS}")]
+    /// The type modifier in `vector(n)` is above what the type allows.
+    #[error("dimensions for type {type_name} cannot exceed {limit}")]
     ModifierTooLarge {
         /// SQL type that was declared.
         type_name: &'static str,
+        /// The most dimensions of that type.
+        limit: i32,
     },
     /// The type was declared with more or less than one modifier.
     #[error("invalid type modifier")]
@@ -111,7 +116,7 @@ pub enum VectorError {
     #[error("expected unused to be 0, not {actual}")]
     BinaryReserved {
         /// The field's value.
-        actual: i16,
+        actual: i32,
     },
     /// An element of the result exceeds the element type.
     #[error("value out of range: overflow")]
@@ -129,6 +134,17 @@ pub enum VectorError {
     /// functions.
     #[error("invalid aggregate state")]
     InvalidState,
+    /// Two bit strings have different lengths.
+    #[error("different bit lengths {left} and {right}")]
+    BitLengthMismatch {
+        /// Bits of the left operand.
+        left: usize,
+        /// Bits of the right operand.
+        right: usize,
+    },
+    /// A sparse vector cannot be as it was given.
+    #[error(transparent)]
+    Sparse(#[from] SparseError),
     /// The memory for a result could not be had.
     #[error("out of memory")]
     OutOfMemory,
@@ -141,6 +157,32 @@ pub enum TextFault {
     MissingOpeningBracket,
     /// Something but whitespace follows the closing bracket.
     JunkAfterClosingBracket,
+    /// The first character of a sparse vector that is not whitespace is not `{`.
+    MissingOpeningBrace,
+    /// No `/` with the dimensions follows the elements of a sparse vector.
+    UnexpectedEnd,
+    /// Something but whitespace follows the dimensions of a sparse vector.
+    JunkAfterDimensions,
+}
+
+impl TextFault {
+    fn detail(self) -> &'static str {
+        match self {
+            TextFault::MissingOpeningBracket => "Vector contents must start with \"[\".",
+            TextFault::JunkAfterClosingBracket => "Junk after closing right brace.",
+            TextFault::MissingOpeningBrace => "Vector contents must start with \"{\".",
+            TextFault::UnexpectedEnd => "Unexpected end of input.",
+            TextFault::JunkAfterDimensions => "Junk after closing.",
+        }
+    }
+
+    fn hint(self) -> Option<&'static str> {
+        match self {
+            TextFault::MissingOpeningBracket => Some("Write a vector as \"[1,2,3]\"."),
+            TextFault::MissingOpeningBrace => Some("Write a sparse vector as \"{1:0.5,3:2}/10\"."),
+            _ => None,
+        }
+    }
 }
 
 /// The kinds of error, each with its SQLSTATE.
@@ -192,6 +234,7 @@ impl VectorError {
             | VectorError::NoDimensions { .. }
             | VectorError::NotANumber { .. }
             | VectorError::Infinite { .. }
+            | VectorError::BitLengthMismatch { .. }
             | VectorError::NotOneDimensional => ErrorClass::DataException,
             VectorError::TooManyDimensions { .. } => ErrorClass::ProgramLimitExceeded,
             VectorError::ModifierTooSmall { .. }
@@ -209,6 +252,7 @@ impl VectorError {
             VectorError::NullElement => ErrorClass::NullValueNotAllowed,
             VectorError::InvalidState => ErrorClass::InternalError,
             VectorError::OutOfMemory => ErrorClass::OutOfMemory,
+            VectorError::Sparse(failure) => failure.class(),
         }
     }
 
@@ -220,14 +264,7 @@ impl VectorError {
     /// The DETAIL line, a full sentence, where there is more to say than the message.
     pub fn detail(&self) -> Option<&'static str> {
         match self {
-            VectorError::InvalidText {
-                reason: Some(TextFault::MissingOpeningBracket),
-                ..
-            } => Some("Vector contents must start with \"[\"."),
-            VectorError::InvalidText {
-                reason: Some(TextFault::JunkAfterClosingBracket),
-                ..
-            } => Some("Junk after closing right brace."),
+            VectorError::InvalidText { reason, .. } => reason.map(TextFault::detail),
             _ => None,
         }
     }
@@ -235,10 +272,7 @@ impl VectorError {
     /// The HINT line, where the user can do something other than correct the input.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            VectorError::InvalidText {
-                reason: Some(TextFault::MissingOpeningBracket),
-                ..
-            } => Some("Write a vector as \"[1,2,3]\"."),
+            VectorError::InvalidText { reason, .. } => reason.and_then(TextFault::hint),
             _ => None,
         }
     }
@@ -261,12 +295,13 @@ impl VectorError {
     pub(super) fn too_many_dimensions<T: Element>() -> VectorError {
         VectorError::TooManyDimensions {
             type_name: T::TYPE_NAME,
+            limit: MAX_DIMENSIONS,
         }
     }
 
-    pub(super) fn out_of_range<T: Element>(value: &str) -> VectorError {
+    pub(super) fn out_of_range(type_name: &'static str, value: &str) -> VectorError {
         VectorError::OutOfRange {
-            type_name: T::TYPE_NAME,
+            type_name,
             value: excerpt(value),
         }
     }
@@ -336,14 +371,17 @@ mod tests {
                 "infinite value not allowed in halfvec",
             ),
             (
-                VectorError::out_of_range::<half::f16>("65520"),
+                VectorError::out_of_range("halfvec", "65520"),
                 "22003",
                 "\"65520\" is out of range for type halfvec",
             ),
             (VectorError::Overflow, "22003", "value out of range: overflow"),
             (VectorError::NullElement, "22004", "array must not contain nulls"),
             (
-                VectorError::ModifierTooLarge { type_name: "vector" },
+                VectorError::ModifierTooLarge {
+                    type_name: "vector",
+                    limit: MAX_DIMENSIONS as i32,
+                },
                 "22023",
                 "dimensions for type vector cannot exceed 16000",
             ),

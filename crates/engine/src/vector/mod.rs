@@ -1,6 +1,6 @@
-//! The dense vector types: `vector(n)` of 32-bit floats and `halfvec(n)` of 16-bit floats.
+//! The vector types: `vector(n)` of 32-bit floats, `halfvec(n)` of 16-bit floats and [`sparse`] ones, and the distances of bit strings.
 //!
-//! Everything here is generic over [`Element`], so both types share one implementation. A vector is a plain
+//! Everything here but [`sparse`] and [`bits`] is generic over [`Element`], so both dense types share one implementation. A vector is a plain
 //! slice of elements; the PostgreSQL glue maps it to and from the varlena. Two invariants hold for every
 //! vector a function here returns, and the glue may rely on them when it reads one back: 1 to
 //! [`MAX_DIMENSIONS`] elements, all of them finite. Text, binary format and the SQL-visible semantics are
@@ -10,6 +10,7 @@
 
 pub mod aggregate;
 pub mod binary;
+pub mod bits;
 mod convert;
 mod decimal;
 pub mod distance;
@@ -17,10 +18,15 @@ mod element;
 mod error;
 mod number;
 pub mod ops;
+pub mod sparse;
 pub mod text;
 
 #[cfg(test)]
+mod mutation;
+#[cfg(test)]
 mod ops_tests;
+#[cfg(test)]
+mod oracle_tests;
 #[cfg(test)]
 mod properties;
 
@@ -29,5 +35,5 @@ pub use element::Element;
 pub use error::{ErrorClass, VectorError};
 pub use half::f16;
 
-/// The most dimensions a vector can have.
+/// The most dimensions a dense vector can have.
 pub const MAX_DIMENSIONS: usize = 16_000;

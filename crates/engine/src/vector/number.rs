@@ -43,6 +43,37 @@ pub(super) fn read(input: &[u8]) -> Option<Number> {
     })
 }
 
+/// Reads the integer that `input` starts with, as C's `strtol` does, and returns it with what follows; one beyond 32 bits becomes the
+/// nearest that they hold. `None` if the input starts with none. No whitespace is skipped.
+pub(super) fn read_integer(input: &[u8]) -> Option<(i32, &[u8])> {
+    let sign_length = usize::from(matches!(input.first(), Some(b'+' | b'-')));
+    let digits = count_digits(input, sign_length);
+    let (text, rest) = input.split_at_checked(sign_length + digits)?;
+    if digits == 0 {
+        return None;
+    }
+    let magnitude = text.iter().skip(sign_length).fold(0_i64, |number, digit| {
+        (number * 10 + i64::from(digit - b'0')).min(1 << 40)
+    });
+    let number = if text.first() == Some(&b'-') {
+        -magnitude
+    } else {
+        magnitude
+    };
+    let number = number.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+    Some((i32::try_from(number).ok()?, rest))
+}
+
+/// Whether the text of a finite number denotes zero, as opposed to a number that is too small for `f32`.
+pub(super) fn denotes_zero(text: &str) -> bool {
+    let hexadecimal = text.contains(['x', 'X']);
+    let exponent: [char; 2] = if hexadecimal { ['p', 'P'] } else { ['e', 'E'] };
+    let significand = text.split(exponent).next().unwrap_or_default();
+    !significand
+        .bytes()
+        .any(|byte| byte.is_ascii_hexdigit() && byte != b'0')
+}
+
 fn starts_with_word(input: &[u8], word: &[u8]) -> bool {
     input
         .get(..word.len())

@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use super::{Element, VectorError};
 
+pub(super) use super::convert::check_modifier;
 pub use super::convert::{
     check_dimensions, check_finite, check_length, check_type_modifier, convert, element_from_f32,
     element_from_numeric, from_f32_slice, from_f64_slice, from_i32_slice,

@@ -5,6 +5,7 @@
 use half::f16;
 use proptest::prelude::*;
 
+use super::mutation::{mutate, mutations};
 use super::{Element, MAX_DIMENSIONS, VectorError, binary, text};
 
 fn single() -> impl Strategy<Value = f32> {
@@ -39,29 +40,6 @@ fn check_round_trips<T: Element>(vector: &[T]) {
     );
 }
 
-/// One mutation of a byte string: overwrite, insert, delete or cut at a position.
-fn mutate(bytes: &mut Vec<u8>, (kind, position, byte): (u8, prop::sample::Index, u8)) {
-    let position = position.index(bytes.len() + 1);
-    match kind % 4 {
-        0 => bytes
-            .splice(position..(position + 1).min(bytes.len()), [byte])
-            .for_each(drop),
-        1 => bytes.insert(position, byte),
-        2 => bytes
-            .drain(position..(position + 1).min(bytes.len()))
-            .for_each(drop),
-        _ => bytes.truncate(position),
-    }
-}
-
-/// Bytes that matter to the parser, more often than others.
-fn interesting_byte() -> impl Strategy<Value = u8> {
-    prop_oneof![
-        3 => prop::sample::select(b"[],.+-eEpPxX0123456789 \t\ninfNaN\0".to_vec()),
-        1 => any::<u8>(),
-    ]
-}
-
 /// Whatever a parser accepts satisfies the invariants of a vector.
 fn check_accepted<T: Element>(result: Result<Vec<T>, VectorError>) {
     match result {
@@ -89,10 +67,7 @@ proptest! {
     #[test]
     fn mutated_text_never_panics(
         vector in prop::collection::vec(single(), 1..6),
-        mutations in prop::collection::vec(
-            (any::<u8>(), any::<prop::sample::Index>(), interesting_byte()),
-            1..6,
-        ),
+        mutations in mutations(b"[],.+-eEpPxX0123456789 \t\ninfNaN\0".to_vec()),
     ) {
         let mut printed = String::new();
         text::format(&vector, &mut printed);
@@ -112,7 +87,7 @@ proptest! {
     #[test]
     fn mutated_binary_never_panics(
         vector in prop::collection::vec(half(), 1..6),
-        mutations in prop::collection::vec((any::<u8>(), any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        mutations in mutations(vec![0, 1, 0x7f, 0x80, 0xff]),
     ) {
         let mut bytes = Vec::new();
         binary::encode(&vector, &mut bytes);

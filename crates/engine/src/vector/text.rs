@@ -46,30 +46,49 @@ pub fn parse<T: Element>(input: &str) -> Result<Vec<T>, VectorError> {
 
 /// Reads one element and returns what follows it; `None` if the input does not start with a number.
 fn parse_element<T: Element>(input: &[u8]) -> Result<Option<(T, &[u8])>, VectorError> {
+    let Some(number) = read_finite(input, T::TYPE_NAME)? else {
+        return Ok(None);
+    };
+    let element = T::from_f32(number.value);
+    if element.is_infinite() {
+        return Err(VectorError::out_of_range(T::TYPE_NAME, number.text));
+    }
+    Ok(Some((element, number.rest)))
+}
+
+/// A number of a vector's text, and what follows it.
+pub(super) struct Read<'a> {
+    /// The nearest `f32`; infinite where the number is out of range.
+    pub value: f32,
+    /// The number as it was written.
+    pub text: &'a str,
+    /// What follows it.
+    pub rest: &'a [u8],
+}
+
+/// Reads a number that the input does not spell out as NaN or infinite; `None` if it does not start with a number.
+pub(super) fn read_finite<'a>(
+    input: &'a [u8],
+    type_name: &'static str,
+) -> Result<Option<Read<'a>>, VectorError> {
     let Some(number) = number::read(input) else {
         return Ok(None);
     };
     if number.value.is_nan() {
-        return Err(VectorError::NotANumber {
-            type_name: T::TYPE_NAME,
-        });
+        return Err(VectorError::NotANumber { type_name });
     }
     if number.spelled_infinite {
-        return Err(VectorError::Infinite {
-            type_name: T::TYPE_NAME,
-        });
+        return Err(VectorError::Infinite { type_name });
     }
-    let element = T::from_f32(number.value);
     let (digits, rest) = input.split_at_checked(number.length).unwrap_or_default();
-    if element.is_infinite() {
-        return Err(VectorError::out_of_range::<T>(
-            std::str::from_utf8(digits).unwrap_or_default(),
-        ));
-    }
-    Ok(Some((element, rest)))
+    Ok(Some(Read {
+        value: number.value,
+        text: std::str::from_utf8(digits).unwrap_or_default(),
+        rest,
+    }))
 }
 
-fn skip_whitespace(input: &[u8]) -> &[u8] {
+pub(super) fn skip_whitespace(input: &[u8]) -> &[u8] {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
     let length = input.iter().take_while(|byte| space(byte)).count();
     input.get(length..).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy
 import psycopg
 from given import COLUMNS, INDEX_METHOD, NAMES, ROWS, show, value
 from pgvector import HalfVector, SparseVector, Vector
@@ -87,6 +88,7 @@ def casts(cursor) -> None:
     show("halfvec to", *cursor.execute(f"SELECT {P}::halfvec::vector, {P}::halfvec::sparsevec, {P}::halfvec::real[]", [half] * 3).fetchone())
     show("sparsevec to", *cursor.execute(f"SELECT {P}::sparsevec::vector, {P}::sparsevec::halfvec", [sparse] * 2).fetchone())
     show("arrays to", *cursor.execute(f"SELECT {P}::real[]::vector, {P}::integer[]::halfvec, {P}::float8[]::sparsevec", [[1.5, 2.0], [1, 2], [0.0, 0.25]]).fetchone())
+    show("from numpy", *cursor.execute(f"SELECT {P}", [numpy.array([1, -2, 0.5], dtype=numpy.float32)]).fetchone())
     show("array of vectors", *cursor.execute(f"SELECT {P}::vector[]", [[dense, Vector([4, 5])]]).fetchone()[0])
     show("functions", *cursor.execute(
         f"SELECT vector_dims({P}), vector_norm({P}), l2_normalize({P}), subvector({P}, 2, 2), binary_quantize({P}), {P} + {P}, {P} || {P}", [dense] * 9

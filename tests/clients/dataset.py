@@ -59,10 +59,17 @@ def row(number: int) -> dict:
     }
 
 
-def dataset(index_method: str, indexed: tuple) -> dict:
-    """All of it. indexed: the columns that the access method has operator classes for."""
+def dataset(graph_method: str, list_method: str, in_graphs: tuple, in_lists: tuple) -> dict:
+    """All of it. graph_method and list_method: access methods that take the place of hnsw and ivfflat; in_graphs: the columns that the
+    former has operator classes for, in_lists: the operator classes of the latter."""
+
+    def metric(operator: str, sql_type: str) -> dict:
+        opclass = f"{sql_type.partition('(')[0]}_{METRICS[operator]}_ops"
+        return {"operator": operator, "name": METRICS[operator], "opclass": opclass, "in_lists": opclass in in_lists}
+
     return {
-        "index_method": index_method,
+        "graph_method": graph_method,
+        "list_method": list_method,
         "dimensions": DIMENSIONS,
         "sparse_dimensions": SPARSE_DIMENSIONS,
         "columns": [
@@ -70,15 +77,8 @@ def dataset(index_method: str, indexed: tuple) -> dict:
                 "name": name,
                 "type": column["type"],
                 "query": {"dense": dense(5000), "half": dense(5001), "sparse": sparse(5002), "bits": "1" * BITS}[name],
-                "metrics": [
-                    {
-                        "operator": operator,
-                        "name": METRICS[operator],
-                        "opclass": f"{column['type'].partition('(')[0]}_{METRICS[operator]}_ops",
-                    }
-                    for operator in column["operators"]
-                ],
-                "indexed": name in indexed,
+                "metrics": [metric(operator, column["type"]) for operator in column["operators"]],
+                "in_graphs": name in in_graphs,
             }
             for name, column in COLUMNS.items()
         ],

@@ -19,8 +19,10 @@ from dataset import dataset
 from servers import Server
 from snippets import command, snippets
 
-# The columns that both access methods have operator classes for.
-INDEXED = ("dense", "half")
+# What both graphs, hnsw and castmatch_hnsw, have operator classes for: columns of the dataset.
+IN_GRAPHS = ("dense", "half")
+# Operator classes that both ivfflat and castmatch_ivf have.
+IN_LISTS = ("vector_l2_ops", "vector_ip_ops", "vector_cosine_ops", "halfvec_l2_ops", "halfvec_ip_ops", "halfvec_cosine_ops")
 
 # Fewer lines than this mean that a program does not do what it is for.
 LINES_AT_LEAST = 15
@@ -114,16 +116,17 @@ def main() -> int:
     unknown = set(names) - {*commands, *documented}
     if unknown:
         sys.exit(f"no program {', '.join(sorted(unknown))}: there are {', '.join([*commands, *documented])}")
-    given = {method: work / f"{method}.json" for method in ("hnsw", "castmatch_hnsw")}
-    for method, path in given.items():
-        path.write_text(json.dumps(dataset(method, INDEXED)))
+    methods = {"vector": ("hnsw", "ivfflat"), "castmatch": ("castmatch_hnsw", "castmatch_ivf")}
+    given = {extension: work / f"{extension}.json" for extension in methods}
+    for extension, path in given.items():
+        path.write_text(json.dumps(dataset(*methods[extension], IN_GRAPHS, IN_LISTS)))
     preloading = ("shared_preload_libraries = 'castmatch'",)
     with (
         Server(os.environ["CLIENTS_PGVECTOR_PG_CONFIG"], work, work / "pgvector", 5432) as pgvector,
         Server(os.environ["CASTMATCH_PG_CONFIG"], work, work / "castmatch", 5433, preloading) as castmatch,
     ):
         print(f"# pgvector on {pgvector.version}, castmatch on {castmatch.version}")
-        sides = [(pgvector, "vector", given["hnsw"]), (castmatch, "castmatch", given["castmatch_hnsw"])]
+        sides = [(pgvector, "vector", given["vector"]), (castmatch, "castmatch", given["castmatch"])]
         good = [passes(name, compare, name, words, sides) for name, words in commands.items() if name in names]
         good += [passes(name, document, *section, castmatch, work) for name, section in documented.items() if name in names]
     # As cargo test ends, for the table of scripts/test.sh.

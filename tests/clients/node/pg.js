@@ -60,9 +60,9 @@ async function distances(client) {
 
 async function searches(client) {
   await client.query('SET enable_seqscan = off');
-  for (const column of given.columns.filter((column) => column.indexed)) {
+  for (const column of given.columns.filter((column) => column.in_graphs)) {
     for (const metric of column.metrics) {
-      await client.query(`CREATE INDEX items_index ON items USING ${given.index_method} (${column.name} ${metric.opclass})`);
+      await client.query(`CREATE INDEX items_index ON items USING ${given.graph_method} (${column.name} ${metric.opclass})`);
       const search = `SELECT id FROM items ORDER BY ${column.name} ${metric.operator} $1 LIMIT 5`;
       const query = parameter(column.name, column.query);
       const plan = await client.query(`EXPLAIN (COSTS OFF) ${search}`, [query]);

@@ -5,7 +5,7 @@ import hashlib
 import io
 
 import asyncpg
-from given import COLUMNS, INDEX_METHOD, NAMES, ROWS, show, value
+from given import COLUMNS, GRAPH_METHOD, NAMES, ROWS, show, value
 from pgvector import HalfVector, SparseVector, Vector
 from pgvector.asyncpg import register_vector
 
@@ -57,8 +57,8 @@ async def searches(connection) -> None:
     await connection.execute("SET enable_seqscan = off")
     for column in COLUMNS:
         query = own(column["name"], column["query"])
-        for metric in column["metrics"] if column["indexed"] else []:
-            await connection.execute(f"CREATE INDEX items_index ON items USING {INDEX_METHOD} ({column['name']} {metric['opclass']})")
+        for metric in column["metrics"] if column["in_graphs"] else []:
+            await connection.execute(f"CREATE INDEX items_index ON items USING {GRAPH_METHOD} ({column['name']} {metric['opclass']})")
             ordered = f"SELECT id FROM items ORDER BY {column['name']} {metric['operator']} $1"
             plan = await connection.fetch(f"EXPLAIN (COSTS OFF) {ordered}", query)
             show(f"{metric['opclass']} plan", *(row[0].strip(" ->") for row in plan if "Scan" in row[0]))

@@ -90,13 +90,14 @@ def searches() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
     for column in COLUMNS:
-        for metric in column["metrics"] if column["indexed"] else []:
+        for metric in column["metrics"] if column["in_graphs"] else []:
             near = Item.objects.order_by(DISTANCES[metric["operator"]](column["name"], own(column["name"], column["query"])))[:5]
             show(f"{metric['opclass']} plan", *(line.strip(" ->") for line in near.explain(costs=False).splitlines() if "Scan" in line))
             show(metric["opclass"], *near.values_list("id", flat=True))
-    near = Item.objects.order_by(L2Distance(Cast("dense", HalfVectorField(dimensions=8)), COLUMNS[0]["query"]))[:5]
-    show("expression plan", *(line.strip(" ->") for line in near.explain(costs=False).splitlines() if "Scan" in line))
-    show("expression", *near.values_list("id", flat=True))
+    for expression in (Cast("dense", HalfVectorField(dimensions=8)), Cast("half", VectorField(dimensions=8))):
+        near = Item.objects.order_by(L2Distance(expression, COLUMNS[0]["query"]))[:5]
+        show("expression plan", *(line.strip(" ->") for line in near.explain(costs=False).splitlines() if "Scan" in line))
+        show("expression", *near.values_list("id", flat=True))
     with connection.cursor() as cursor:
         cursor.execute("RESET enable_seqscan")
 

@@ -6,7 +6,8 @@ import os
 with open(os.environ["CLIENTS_DATASET"]) as file:
     GIVEN = json.load(file)
 
-INDEX_METHOD = GIVEN["index_method"]
+GRAPH_METHOD = GIVEN["graph_method"]
+LIST_METHOD = GIVEN["list_method"]
 COLUMNS = GIVEN["columns"]
 ROWS = GIVEN["rows"]
 # The columns of the table after id and category.

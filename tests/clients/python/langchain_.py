@@ -5,11 +5,11 @@ import asyncio
 import os
 
 import psycopg
-from given import COLUMNS, INDEX_METHOD, ROWS, show
+from given import COLUMNS, GRAPH_METHOD, LIST_METHOD, ROWS, show
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_postgres import PGEngine, PGVector, PGVectorStore
-from langchain_postgres.v2.indexes import DistanceStrategy, HNSWIndex, QueryOptions
+from langchain_postgres.v2.indexes import DistanceStrategy, HNSWIndex, IVFFlatIndex, QueryOptions
 
 # A string for each row, and its embedding.
 DENSE = {f"row {row['id']}": [float(element) for element in row["dense"]] for row in ROWS}
@@ -31,7 +31,7 @@ class SearchOptions(QueryOptions):
     """Settings of a search, as HNSWQueryOptions gives those of pgvector."""
 
     def to_parameter(self) -> list:
-        prefix = "castmatch" if INDEX_METHOD == "castmatch_hnsw" else "hnsw"
+        prefix = "castmatch" if GRAPH_METHOD == "castmatch_hnsw" else "hnsw"
         # A table this small would be read without its index.
         return [f"{prefix}.ef_search = 60", "enable_seqscan = off"]
 
@@ -66,7 +66,7 @@ async def new_store() -> None:
         )
         if name == "l2":
             show("added", *await store.aadd_documents(documents()))
-        await store.aapply_vector_index(HNSWIndex(name="documents_index", index_type=INDEX_METHOD, distance_strategy=strategy, m=8, ef_construction=40))
+        await store.aapply_vector_index(HNSWIndex(name="documents_index", index_type=GRAPH_METHOD, distance_strategy=strategy, m=8, ef_construction=40))
         show_found(f"{name}", await store.asimilarity_search_with_score("query", k=5))
         show_found(f"{name} of category 1", await store.asimilarity_search_with_score("query", k=5, filter={"category": 1}))
         show_found(f"{name} by vector", await store.asimilarity_search_with_score_by_vector(DENSE["row 3"], k=3, filter={"category": {"$in": [0, 2]}}))
@@ -74,6 +74,9 @@ async def new_store() -> None:
         show(f"{name} diverse", *(document.page_content for document in relevant))
         show("index", await store.ais_valid_index("documents_index"))
         await store.areindex("documents_index")
+        await store.adrop_vector_index("documents_index")
+        await store.aapply_vector_index(IVFFlatIndex(name="documents_index", index_type=LIST_METHOD, distance_strategy=strategy, lists=1))
+        show_found(f"{name} in lists", await store.asimilarity_search_with_score("query", k=5))
         await store.adrop_vector_index("documents_index")
     await store.adelete([documents()[2].id])
     show("after a deletion", *(document.page_content for document in await store.aget_by_ids([document.id for document in documents()[:4]])))

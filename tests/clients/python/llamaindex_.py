@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import psycopg
-from given import COLUMNS, INDEX_METHOD, ROWS, show
+from given import COLUMNS, GRAPH_METHOD, ROWS, show
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
@@ -44,7 +44,7 @@ def make_store(name: str, half: bool, jsonb: bool) -> PGVectorStore:
         connection.execute(f"ALTER DATABASE {os.environ['PGDATABASE']} SET enable_seqscan = off")
         connection.execute(TABLE.format(
             name=name, json="jsonb" if jsonb else "json", type="halfvec(8)" if half else "vector(8)",
-            method=INDEX_METHOD, opclass="halfvec_cosine_ops" if half else "vector_cosine_ops",
+            method=GRAPH_METHOD, opclass="halfvec_cosine_ops" if half else "vector_cosine_ops",
         ))
     place = {key: os.environ[f"PG{key.upper()}"] for key in ("host", "port", "user")}
     urls = [URL.create(f"postgresql+{driver}", database=os.environ["PGDATABASE"], query=place) for driver in ("psycopg2", "asyncpg")]

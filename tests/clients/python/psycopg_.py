@@ -4,7 +4,7 @@ import sys
 
 import numpy
 import psycopg
-from given import COLUMNS, INDEX_METHOD, NAMES, ROWS, show, value
+from given import COLUMNS, GRAPH_METHOD, LIST_METHOD, NAMES, ROWS, show, value
 from pgvector import HalfVector, SparseVector, Vector
 from pgvector.psycopg import register_vector
 
@@ -62,16 +62,21 @@ def searches(cursor) -> None:
     """Through an index of each operator class."""
     cursor.execute("SET enable_seqscan = off")
     for column in COLUMNS:
-        query = value(column["name"], column["query"])
-        for metric in column["metrics"] if column["indexed"] else []:
-            operator = metric["operator"].replace("%", "%%")
-            label = f"{column['name']} {metric['opclass']}"
-            cursor.execute(f"CREATE INDEX items_index ON items USING {INDEX_METHOD} ({column['name']} {metric['opclass']}) WITH (m = 8, ef_construction = 40)")
-            sql = f"SELECT id FROM items ORDER BY {column['name']} {operator} {P} LIMIT 5"
-            show(f"{label} plan", *(row[0].strip(" ->") for row in cursor.execute(f"EXPLAIN (COSTS OFF) {sql}", [query]) if "Scan" in row[0]))
-            show(label, *(row[0] for row in cursor.execute(sql, [query])))
-            cursor.execute("DROP INDEX items_index")
+        for metric in column["metrics"]:
+            if column["in_graphs"]:
+                search(cursor, column, metric, GRAPH_METHOD, "m = 8, ef_construction = 40")
+            if metric["in_lists"]:
+                search(cursor, column, metric, LIST_METHOD, "lists = 1")
     cursor.execute("RESET enable_seqscan")
+
+
+def search(cursor, column: dict, metric: dict, method: str, options: str) -> None:
+    query, operator = value(column["name"], column["query"]), metric["operator"].replace("%", "%%")
+    cursor.execute(f"CREATE INDEX items_index ON items USING {method} ({column['name']} {metric['opclass']}) WITH ({options})")
+    sql = f"SELECT id FROM items ORDER BY {column['name']} {operator} {P} LIMIT 5"
+    show("plan", *(row[0].strip(" ->") for row in cursor.execute(f"EXPLAIN (COSTS OFF) {sql}", [query]) if "Scan" in row[0]))
+    show(f"{metric['opclass']} with {options}", *(row[0] for row in cursor.execute(sql, [query])))
+    cursor.execute("DROP INDEX items_index")
 
 
 def aggregates(cursor) -> None:

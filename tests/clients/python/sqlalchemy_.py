@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from given import COLUMNS, INDEX_METHOD, NAMES, ROWS, show, value
+from given import COLUMNS, GRAPH_METHOD, NAMES, ROWS, show, value
 from pgvector.sqlalchemy import BIT, HALFVEC, SPARSEVEC, VECTOR, avg, sum
 from sqlalchemy import BigInteger, Index, Integer, MetaData, Table, cast, func, insert, inspect, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL
@@ -97,11 +97,11 @@ def searches(session: Session) -> None:
     """Through an index of each operator class."""
     session.execute(text("SET enable_seqscan = off"))
     for column in COLUMNS:
-        for metric in column["metrics"] if column["indexed"] else []:
+        for metric in column["metrics"] if column["in_graphs"] else []:
             index = Index(
                 "items_index",
                 getattr(Item, column["name"]),
-                postgresql_using=INDEX_METHOD,
+                postgresql_using=GRAPH_METHOD,
                 postgresql_with={"m": 8, "ef_construction": 40},
                 postgresql_ops={column["name"]: metric["opclass"]},
             )
@@ -116,7 +116,7 @@ def searches(session: Session) -> None:
             Item.__table__.indexes.discard(index)
     # Half the size: an index on an expression.
     half = cast(Item.dense, HALFVEC(8))
-    index = Index("items_index", half.label("half_of"), postgresql_using=INDEX_METHOD, postgresql_ops={"half_of": "halfvec_l2_ops"})
+    index = Index("items_index", half.label("half_of"), postgresql_using=GRAPH_METHOD, postgresql_ops={"half_of": "halfvec_l2_ops"})
     index.create(session.connection())
     near = select(Item.id).order_by(half.l2_distance(COLUMNS[0]["query"])).limit(5)
     show("expression plan", *(line.strip(" ->") for line in session.execute(Explain(near)).scalars() if "Scan" in line))

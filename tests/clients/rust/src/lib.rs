@@ -13,8 +13,8 @@ pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 /// The table that all programs work on.
 #[derive(Deserialize)]
 pub struct Given {
-    /// The access method of indexes.
-    pub index_method: String,
+    /// The access method of graph indexes.
+    pub graph_method: String,
     sparse_dimensions: i32,
     /// Its columns after id and category.
     pub columns: Vec<Column>,
@@ -32,8 +32,8 @@ pub struct Column {
     query: serde_json::Value,
     /// Its operators.
     pub metrics: Vec<Metric>,
-    /// Whether the access method has operator classes for it.
-    pub indexed: bool,
+    /// Whether graph indexes have operator classes for it.
+    pub in_graphs: bool,
 }
 
 /// A distance.

@@ -111,12 +111,12 @@ fn keys(client: &mut Client, sql: &str, parameters: &[Parameter<'_>]) -> Outcome
 
 fn searches(client: &mut Client, given: &Given) -> Outcome {
     client.batch_execute("SET enable_seqscan = off")?;
-    for column in given.columns.iter().filter(|column| column.indexed) {
+    for column in given.columns.iter().filter(|column| column.in_graphs) {
         let query = given.query(column)?;
         for Metric { operator, opclass } in &column.metrics {
             let index = format!(
                 "ON items USING {} ({} {opclass})",
-                given.index_method, column.name
+                given.graph_method, column.name
             );
             client.batch_execute(&format!("CREATE INDEX items_index {index}"))?;
             let search = format!(

@@ -127,12 +127,12 @@ async fn searches(connection: &mut PgConnection, given: &Given) -> Outcome {
     query("SET enable_seqscan = off")
         .execute(&mut *connection)
         .await?;
-    for column in given.columns.iter().filter(|column| column.indexed) {
+    for column in given.columns.iter().filter(|column| column.in_graphs) {
         let value = given.query(column)?;
         for Metric { operator, opclass } in &column.metrics {
             let index = format!(
                 "ON items USING {} ({} {opclass})",
-                given.index_method, column.name
+                given.graph_method, column.name
             );
             statement(format!("CREATE INDEX items_index {index}"))
                 .execute(&mut *connection)

@@ -57,6 +57,7 @@ stage_format() {
 stage_clippy() {
   cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings
   cargo clippy --locked -p castmatch-bench --features hnsw_rs -- -D warnings
+  cargo clippy --locked --manifest-path tests/clients/rust/Cargo.toml --all-targets -- -D warnings
 }
 
 stage_engine() { cargo test --no-fail-fast -p castmatch-engine -p castmatch-bench; }

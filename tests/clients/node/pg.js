@@ -12,7 +12,10 @@ const columnList = ['id', 'category', ...names].join(', ');
 // What is given for a column, as a parameter of a query.
 function parameter(name, value) {
   if (name === 'bits') return value;
-  if (name === 'sparse') return pgvector.toSql(new SparseVector(new Map(Object.entries(value).map(([index, element]) => [Number(index), element])), given.sparse_dimensions));
+  if (name === 'sparse') {
+    const elements = new Map(Object.entries(value).map(([index, element]) => [Number(index), element]));
+    return pgvector.toSql(new SparseVector(elements, given.sparse_dimensions));
+  }
   return pgvector.toSql(value);
 }
 

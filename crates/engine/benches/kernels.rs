@@ -1,6 +1,6 @@
 //! Time per call of every kernel at every level this machine has, side by side.
 //!
-//! `cargo bench -p castmatch-engine --bench kernels`, with `-- codes` only the tables of codes. The first tables compare the same two vectors again and
+//! `cargo bench -p castmatch-engine --bench kernels`, with `-- codes` only the tables of codes, with `-- types` only those of bits and of sparse vectors. The first tables compare the same two vectors again and
 //! again, so they measure the arithmetic. A further one compares a query with one row after the other out of
 //! 256 KB to 64 MB of rows, which start 16 bytes past a multiple of 64 or less as in a heap page, so it
 //! includes the caches. The tables of codes do the same for the quantiser of the vector index.
@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use castmatch_engine::index::Metric;
 use castmatch_engine::index::quantize::{CodeBits, CodeRef, Factors, Quantizer, Query};
+use castmatch_engine::kernels::bits::{BitKernels, BitLevel};
 use castmatch_engine::kernels::code::{AffineGrid, CodeKernels, CodeLevel, Line};
 use castmatch_engine::kernels::{KernelElement, KernelSet, Level};
 use castmatch_engine::vector::Element;
+use castmatch_engine::vector::sparse::{SparseVector, distance};
 use half::f16;
 
 const DIMENSIONS: [usize; 4] = [384, 768, 1536, 16_000];
@@ -230,7 +232,81 @@ fn print_code_scan() {
     }
 }
 
+/// The kernels that count bits at every level.
+fn print_bits() {
+    let levels: Vec<&BitKernels> = BitLevel::ALL
+        .into_iter()
+        .rev()
+        .filter_map(BitKernels::of)
+        .collect();
+    print!("bits     {:<14} {:>10}", "ns per call", "bits");
+    levels
+        .iter()
+        .for_each(|set| print!(" {:>14}", format!("{:?}", set.level())));
+    println!();
+    for kernel in ["differing", "overlap"] {
+        for bits in DIMENSIONS {
+            let bytes = |seed| -> Vec<u8> {
+                let values = elements::<f32>(bits.div_ceil(8), seed);
+                values.iter().map(|x| (x * 120.0 + 127.0) as u8).collect()
+            };
+            let (a, b) = (bytes(1), bytes(2));
+            print!("{:<8} {kernel:<14} {bits:>10}", "");
+            for set in &levels {
+                let (a, b) = (black_box(&a), black_box(&b));
+                let time = match kernel {
+                    "differing" => nanoseconds_per_call(|| set.differing(a, b)),
+                    _ => nanoseconds_per_call(|| set.overlap(a, b)),
+                };
+                print!(" {time:>14.1}");
+            }
+            println!();
+        }
+    }
+}
+
+/// Distances of sparse vectors that share about half of their places.
+fn print_sparse() {
+    println!(
+        "sparse   ns per call      elements      l2_squared  inner_product         cosine             l1"
+    );
+    for count in [30_usize, 100, 300, 1_000, 16_000] {
+        let vector = |seed| {
+            let places = elements::<f32>(2 * count, seed);
+            let values = elements::<f32>(2 * count, seed + 1);
+            let kept = (0_i32..)
+                .zip(places.iter().zip(values))
+                .filter(|(_, (place, _))| **place < 0.0);
+            SparseVector::from_elements(
+                1_000_000,
+                kept.map(|(index, (_, value))| (index, value))
+                    .take(16_000)
+                    .collect(),
+            )
+        };
+        let (Ok(a), Ok(b)) = (vector(1), vector(7)) else {
+            continue;
+        };
+        print!("{:>30}", count);
+        for metric in [
+            distance::l2_squared,
+            distance::inner_product,
+            distance::cosine,
+            distance::l1,
+        ] {
+            let time = nanoseconds_per_call(|| metric(black_box(a.view()), black_box(b.view())).ok());
+            print!(" {time:>14.1}");
+        }
+        println!();
+    }
+}
+
 fn main() {
+    if std::env::args().any(|argument| argument == "types") {
+        print_bits();
+        print_sparse();
+        return;
+    }
     if std::env::args().any(|argument| argument == "codes") {
         print_code_kernels();
         print_quantizer();
@@ -240,6 +316,8 @@ fn main() {
     print_table::<f32>();
     print_table::<f16>();
     print_scan_table();
+    print_bits();
+    print_sparse();
     print_code_kernels();
     print_quantizer();
     print_code_scan();

@@ -31,25 +31,26 @@ SELECT p.oid::regprocedure AS function, proconfig FROM pg_proc p WHERE pronamesp
 
 -- Types
 SELECT typname, typlen, typstorage, typalign, typinput, typoutput, typreceive, typsend, typmodin, typmodout
-FROM pg_type WHERE typname IN ('vector', 'halfvec') ORDER BY typname;
+FROM pg_type WHERE typname IN ('vector', 'halfvec', 'sparsevec') ORDER BY typname;
 
 -- Operators
 SELECT o.oid::regoperator AS operator, oprresult::regtype AS result, oprcode AS function, oprcom::regoper AS commutator, oprnegate::regoper AS negator,
     oprrest AS restriction, oprjoin AS joining
-FROM pg_operator o WHERE oprleft IN ('vector'::regtype, 'halfvec'::regtype) OR oprright IN ('vector'::regtype, 'halfvec'::regtype)
+FROM pg_operator o JOIN pg_depend d ON d.objid = o.oid AND d.classid = 'pg_operator'::regclass AND d.deptype = 'e'
+JOIN pg_extension e ON e.oid = d.refobjid AND extname = 'castmatch'
 ORDER BY oprname COLLATE "C", o.oid::regoperator::text COLLATE "C";
 
 -- Operator classes
 SELECT amname AS method, opcname AS class, opcintype::regtype AS type, opcdefault AS "default" FROM pg_opclass c JOIN pg_am a ON a.oid = opcmethod
-WHERE opcintype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY amname, opcname;
+WHERE opcintype IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype) ORDER BY amname, opcname;
 SELECT amname AS method, amopopr::regoperator AS operator, amopstrategy AS strategy FROM pg_amop o JOIN pg_am a ON a.oid = amopmethod
-WHERE amoplefttype IN ('vector'::regtype, 'halfvec'::regtype) ORDER BY amname, amoplefttype::regtype::text, amopstrategy,
+WHERE amoplefttype IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype) ORDER BY amname, amoplefttype::regtype::text, amopstrategy,
     amopopr::regoperator::text COLLATE "C";
 
 -- Casts
 SELECT castsource::regtype AS source, casttarget::regtype AS target, castfunc::regprocedure AS function,
     CASE castcontext WHEN 'i' THEN 'implicit' WHEN 'a' THEN 'assignment' ELSE 'explicit' END AS context
-FROM pg_cast WHERE castsource IN ('vector'::regtype, 'halfvec'::regtype) OR casttarget IN ('vector'::regtype, 'halfvec'::regtype)
+FROM pg_cast WHERE castsource IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype) OR casttarget IN ('vector'::regtype, 'halfvec'::regtype, 'sparsevec'::regtype)
 ORDER BY castsource::regtype::text COLLATE "C", casttarget::regtype::text COLLATE "C";
 
 -- Relations of schema castmatch: their columns, and which rows a dump keeps.

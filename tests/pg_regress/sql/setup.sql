@@ -56,3 +56,28 @@ BEGIN
         ELSE format('by index: %s exact: %s', by_index, exact) END;
 END;
 $$;
+
+-- What a receive function makes of a message, given in hexadecimal: the value as text, or its error. The message goes through a binary
+-- file of one field in the server's data directory.
+CREATE FUNCTION received(type text, hex text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    bytes bytea := decode(replace(hex, ' ', ''), 'hex');
+    -- The signature, no flags, no header extension; then one row of one field; then the trailer.
+    file bytea := '\x5047434f50590aff0d0a00'::bytea || '\x0000000000000000'::bytea
+        || '\x0001'::bytea || int4send(length(bytes)) || bytes || '\xffff'::bytea;
+    object oid;
+    failed text;
+    value text;
+BEGIN
+    EXECUTE format('CREATE TEMP TABLE received_rows (v %s)', type);
+    object := lo_from_bytea(0, file);
+    PERFORM lo_export(object, 'castmatch_field.copy');
+    PERFORM lo_unlink(object);
+    failed := failure('COPY received_rows FROM ''castmatch_field.copy'' (FORMAT binary)');
+    -- Of no rows, because a program that reads nothing may be gone before they are written.
+    COPY (SELECT WHERE false) TO PROGRAM 'rm castmatch_field.copy';
+    EXECUTE 'SELECT v::text FROM received_rows' INTO value;
+    DROP TABLE received_rows;
+    RETURN coalesce(value, failed);
+END;
+$$;

@@ -79,7 +79,8 @@ pub fn norm<T: Element>(vector: &[T]) -> f64 {
     vector
         .iter()
         .map(|element| f64::from(element.to_f32()).powi(2))
-        .sum::<f64>()
+        // Not `sum`, which is -0 where there are no elements, as a sparse vector may have none.
+        .fold(0.0, |sum, square| sum + square)
         .sqrt()
 }
 

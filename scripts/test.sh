@@ -8,8 +8,10 @@
 . "$(dirname "$0")/setup.sh"
 . "$(dirname "$0")/cluster.sh"
 . "$(dirname "$0")/pgbouncer.sh"
+. "$(dirname "$0")/pgvector.sh"
+. "$(dirname "$0")/clients.sh"
 
-all_stages=(format clippy engine deploy companion extension regress e2e)
+all_stages=(format clippy engine deploy companion extension regress e2e clients)
 # Run only where they are named: hours of tests of the index; a system in a folder (root and a Debian mirror are needed).
 long_stages=(long chroot)
 base=$CASTMATCH_DATA/test
@@ -45,13 +47,17 @@ prepare() {
   cd "$root"
 }
 
-stage_format() { cargo fmt --all --check; }
+stage_format() {
+  cargo fmt --all --check
+  cargo fmt --check --manifest-path tests/clients/rust/Cargo.toml
+}
 
 # --locked here holds for all: a Cargo.lock that is not up to date fails in this stage.
 # The benchmark's libraries are a feature of their own: they are not compiled otherwise.
 stage_clippy() {
   cargo clippy --locked --workspace --all-targets --features pg_test -- -D warnings
   cargo clippy --locked -p castmatch-bench --features hnsw_rs -- -D warnings
+  cargo clippy --locked --manifest-path tests/clients/rust/Cargo.toml --all-targets -- -D warnings
 }
 
 stage_engine() { cargo test --no-fail-fast -p castmatch-engine -p castmatch-bench; }
@@ -116,6 +122,15 @@ stage_e2e() {
   cargo build -p castmatch-companion
   install_extension
   cargo test -p castmatch-e2e
+}
+
+# Client libraries of pgvector from their registries: the same programs against pgvector and castmatch.
+stage_clients() {
+  find_clients
+  cargo build --locked --manifest-path tests/clients/rust/Cargo.toml
+  install_extension
+  owned_folder "$base/clients"
+  CLIENTS_RUST=$CARGO_TARGET_DIR/debug CLIENTS_WORK=$base/clients python3 tests/clients/run.py
 }
 
 # The files of extension/deploy, without a container engine or a cluster.

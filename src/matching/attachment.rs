@@ -310,6 +310,15 @@ impl Attachment {
             .ok_or_else(|| no_vectors(&self.embedding_name))
     }
 
+    /// The embedding of a row of `t`, as castmatch's own type.
+    ///
+    /// # Errors
+    /// As for [`Self::vectors`].
+    pub fn embedding_expression(&self) -> Result<String> {
+        let column = format!("t.{}", self.embedding);
+        Ok(self.vectors()?.expression(&column))
+    }
+
     /// Whether the registration still says what this one does about what is embedded and where.
     ///
     /// # Errors

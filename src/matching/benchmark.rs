@@ -160,11 +160,12 @@ impl Benchmark {
     fn exact(&self, vector: &[f32]) -> Result<Vec<f64>> {
         let vectors = self.attachment.vectors()?;
         let sql = format!(
-            "SELECT t.{embedding} {operator} $1 FROM {table} t
-             WHERE t.{embedding} IS NOT NULL AND (t.{embedding} {operator} $1) OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8
+            "SELECT {embedding} {operator} $1 FROM {table} t
+             WHERE t.{column} IS NOT NULL AND ({embedding} {operator} $1) OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8
              -- No index is in the order of a sum.
-             ORDER BY (t.{embedding} {operator} $1) OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT $2",
-            embedding = self.attachment.embedding,
+             ORDER BY ({embedding} {operator} $1) OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT $2",
+            embedding = self.attachment.embedding_expression()?,
+            column = self.attachment.embedding,
             table = self.attachment.table,
             operator = vectors.cosine,
         );

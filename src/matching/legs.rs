@@ -119,11 +119,12 @@ pub fn semantic(
 ) -> Result<Vec<SemanticHit>> {
     let vectors = attachment.vectors()?;
     let sql = format!(
-        "SELECT {key}, t.{embedding} {operator} $1 FROM {table} t
-         WHERE t.{embedding} IS NOT NULL AND {filter}
-         ORDER BY t.{embedding} {operator} $1 LIMIT {limit}",
+        "SELECT {key}, {embedding} {operator} $1 FROM {table} t
+         WHERE t.{column} IS NOT NULL AND {filter}
+         ORDER BY {embedding} {operator} $1 LIMIT {limit}",
         key = attachment.key.text("t"),
-        embedding = attachment.embedding,
+        embedding = attachment.embedding_expression()?,
+        column = attachment.embedding,
         operator = vectors.cosine,
         table = attachment.table,
         filter = filter.compiled.sql,

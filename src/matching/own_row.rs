@@ -2,7 +2,6 @@
 
 use crate::error::{Result, no_row, not_in_state};
 use crate::matching::attachment::{Attachment, EmbedMode, relation_name};
-use crate::matching::row_values::embedding_expression;
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, may_select_all};
 use crate::pg::spi::Session;
@@ -48,7 +47,7 @@ pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<Own
     let sql = format!(
         "SELECT {key}, {embedding} FROM {keys} JOIN {table} t ON {joined}",
         key = attachment.key.text("t"),
-        embedding = embedding_expression(attachment)?,
+        embedding = attachment.embedding_expression()?,
         keys = attachment.key.unnest(1),
         table = attachment.table,
         joined = attachment.key.joined("t"),

@@ -145,7 +145,7 @@ impl Source<'_> {
                 .push(similarity_expression(attachment, number)?);
         }
         if wanted.embedding {
-            statement.selected.push(embedding_expression(attachment)?);
+            statement.selected.push(attachment.embedding_expression()?);
         }
         if wanted.words {
             for column in &attachment.content {
@@ -196,26 +196,14 @@ fn columns_expression(columns: &[String]) -> String {
 /// Columns in one call of `jsonb_build_object`: half of `FUNC_MAX_ARGS`.
 const MAX_PAIRS: usize = 50;
 
-/// The embedding of a row of `t`, of the type that [`Attachment::vectors`] reads, where the column's is a domain over it too.
-///
-/// # Errors
-/// 42804 if the embedding column is not of a type that can be searched.
-pub fn embedding_expression(attachment: &Attachment) -> Result<String> {
-    Ok(format!(
-        "t.{}::{}",
-        attachment.embedding,
-        attachment.vectors()?.name
-    ))
-}
-
 /// The similarity of a row of `t` to the vector that is bound as parameter `number`: that of the semantic leg, to the last digit.
 ///
 /// # Errors
 /// 42804 if the embedding column is not of a type that can be searched.
 pub fn similarity_expression(attachment: &Attachment, number: usize) -> Result<String> {
     Ok(format!(
-        "1 OPERATOR(pg_catalog.-) (t.{embedding} {operator} ${number})",
-        embedding = attachment.embedding,
+        "1 OPERATOR(pg_catalog.-) ({embedding} {operator} ${number})",
+        embedding = attachment.embedding_expression()?,
         operator = attachment.vectors()?.cosine,
     ))
 }

@@ -1,11 +1,13 @@
 //! The type of an embedding column: castmatch's own, or pgvector's where the extension castmatch_pgvector makes it one of castmatch's too.
 //!
-//! A type is known by its operator classes: one whose support function says "cosine distance" can hold embeddings, is compared by the
-//! operator of the class and indexed by it. So neither an extension nor a schema is named here.
+//! A type is known by its operator classes: one whose support function says "cosine distance" can hold embeddings and be indexed. Whatever it
+//! is, values are read, compared and written as castmatch's own type of the same elements, which costs nothing: both are stored alike, and an
+//! index serves castmatch's operator on either. So a search gives the same numbers over pgvector's columns.
 
 use crate::error::{Result, error};
 use crate::matching::target::Column;
 use crate::pg::array;
+use crate::pg::catalog::extension_types;
 use crate::pg::spi::{Rows, Session};
 use crate::pg::value::Value;
 use crate::pg::vector::{self, vector_datum_of};
@@ -16,20 +18,23 @@ use pgrx::prelude::*;
 /// A type that embeddings can have.
 #[derive(Clone, Debug)]
 pub struct VectorType {
-    oid: pg_sys::Oid,
-    array: pg_sys::Oid,
-    element: ElementKind,
     /// Schema and name, quoted, without dimensions.
     pub name: String,
-    /// The operator of the cosine distance, for use between two expressions of the type.
+    element: ElementKind,
+    /// castmatch's own type of these elements, and its arrays.
+    own: pg_sys::Oid,
+    own_array: pg_sys::Oid,
+    /// Its schema and name, quoted.
+    own_name: String,
+    /// The operator of the cosine distance, for use between two expressions of castmatch's own type.
     pub cosine: String,
     /// Access methods with their operator classes for that distance, quoted.
     classes: Vec<(String, String)>,
 }
 
 const SQL: &str = "
-    SELECT t.typarray, pg_catalog.format('%I.%I', tn.nspname, t.typname), pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, o.oprname),
-           f.proname OPERATOR(pg_catalog.=) 'index_halfvec_cosine', m.amname::text, pg_catalog.format('%I.%I', cn.nspname, c.opcname)
+    SELECT pg_catalog.format('%I.%I', tn.nspname, t.typname), f.proname OPERATOR(pg_catalog.=) 'index_halfvec_cosine',
+           m.amname::text, pg_catalog.format('%I.%I', cn.nspname, c.opcname)
     FROM pg_catalog.pg_opclass c
     JOIN pg_catalog.pg_namespace cn ON cn.oid OPERATOR(pg_catalog.=) c.opcnamespace
     JOIN pg_catalog.pg_am m ON m.oid OPERATOR(pg_catalog.=) c.opcmethod
@@ -39,10 +44,6 @@ const SQL: &str = "
         AND s.amproclefttype OPERATOR(pg_catalog.=) t.oid AND s.amprocrighttype OPERATOR(pg_catalog.=) t.oid
     JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) s.amproc::pg_catalog.oid
     JOIN pg_catalog.pg_namespace fn ON fn.oid OPERATOR(pg_catalog.=) f.pronamespace
-    JOIN pg_catalog.pg_amop d ON d.amopfamily OPERATOR(pg_catalog.=) c.opcfamily AND d.amoppurpose OPERATOR(pg_catalog.=) 'o'
-        AND d.amoplefttype OPERATOR(pg_catalog.=) t.oid AND d.amoprighttype OPERATOR(pg_catalog.=) t.oid
-    JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) d.amopopr
-    JOIN pg_catalog.pg_namespace opn ON opn.oid OPERATOR(pg_catalog.=) o.oprnamespace
     WHERE t.oid OPERATOR(pg_catalog.=) $1 AND fn.nspname OPERATOR(pg_catalog.=) 'castmatch'
       AND (f.proname OPERATOR(pg_catalog.=) 'index_vector_cosine' OR f.proname OPERATOR(pg_catalog.=) 'index_halfvec_cosine')
     ORDER BY c.oid";
@@ -57,17 +58,25 @@ impl VectorType {
         if rows.is_empty() {
             return Ok(None);
         }
-        let classes = (0..rows.len()).map(|row| Ok((rows.require(row, 5)?, rows.require(row, 6)?)));
+        let types = extension_types()?;
+        let (element, own, own_array, own_name) = if rows.require(0, 2)? {
+            (
+                ElementKind::Halfvec,
+                types.halfvec,
+                types.halfvec_array,
+                "halfvec",
+            )
+        } else {
+            (ElementKind::Vector, types.vector, types.vector_array, "vector")
+        };
+        let classes = (0..rows.len()).map(|row| Ok((rows.require(row, 3)?, rows.require(row, 4)?)));
         Ok(Some(Self {
-            oid,
-            array: rows.require(0, 1)?,
-            name: rows.require(0, 2)?,
-            cosine: rows.require(0, 3)?,
-            element: if rows.require(0, 4)? {
-                ElementKind::Halfvec
-            } else {
-                ElementKind::Vector
-            },
+            name: rows.require(0, 1)?,
+            element,
+            own,
+            own_array,
+            own_name: format!("{}.{own_name}", types.schema),
+            cosine: format!("OPERATOR({}.<=>)", types.schema),
             classes: classes.collect::<Result<_>>()?,
         }))
     }
@@ -100,15 +109,20 @@ impl VectorType {
         })
     }
 
-    /// A vector as a parameter of this type.
+    /// The value of a column of this type as castmatch's own.
+    pub fn expression(&self, column: &str) -> String {
+        format!("{column}::{}", self.own_name)
+    }
+
+    /// A vector as a parameter of castmatch's own type.
     ///
     /// # Errors
     /// 22003 for an element that the type cannot hold, 22000 without any dimension, 54000 with too many.
     pub fn value(&self, elements: &[f32]) -> Result<Value> {
-        Ok(Value::datum(self.oid, Some(self.datum(elements)?)))
+        Ok(Value::datum(self.own, Some(self.datum(elements)?)))
     }
 
-    /// Vectors, some of them NULL, as a parameter of an array of this type.
+    /// Vectors, some of them NULL, as a parameter of an array of that type.
     ///
     /// # Errors
     /// As for [`Self::value`].
@@ -116,10 +130,13 @@ impl VectorType {
         let datums = vectors
             .map(|vector| vector.map(|elements| self.datum(elements)).transpose())
             .collect::<Result<Vec<_>>>()?;
-        Ok(Value::datum(self.array, Some(array::build(self.oid, &datums)?)))
+        Ok(Value::datum(
+            self.own_array,
+            Some(array::build(self.own, &datums)?),
+        ))
     }
 
-    /// A vector as a datum of this type.
+    /// A vector as a datum of that type, hence of a column's.
     ///
     /// # Errors
     /// As for [`Self::value`].
@@ -127,12 +144,12 @@ impl VectorType {
         vector_datum_of(self.element, elements)
     }
 
-    /// A cell of this type, none for NULL.
+    /// A cell of that type, none for NULL.
     ///
     /// # Errors
     /// XX000 if there is no such cell or it is of another type, XX001 if its bytes are not a vector.
     pub fn cell(&self, rows: &Rows, row: usize, column: usize) -> Result<Option<Vec<f32>>> {
-        vector::cell(rows, row, column, (self.oid, self.element))
+        vector::cell(rows, row, column, (self.own, self.element))
     }
 }
 

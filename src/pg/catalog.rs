@@ -45,6 +45,10 @@ pub struct ExtensionTypes {
     pub vector: pg_sys::Oid,
     /// Type `vector[]`.
     pub vector_array: pg_sys::Oid,
+    /// Type `halfvec`.
+    pub halfvec: pg_sys::Oid,
+    /// Type `halfvec[]`.
+    pub halfvec_array: pg_sys::Oid,
     /// Owner of the extension's tables.
     pub owner: pg_sys::Oid,
 }
@@ -54,10 +58,11 @@ thread_local! {
 }
 
 const TYPES_SQL: &str = "
-    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, q.relowner
+    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, h.oid, h.typarray, q.relowner
     FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
     JOIN pg_catalog.pg_type v ON v.typnamespace OPERATOR(pg_catalog.=) n.oid AND v.typname OPERATOR(pg_catalog.=) 'vector'
+    JOIN pg_catalog.pg_type h ON h.typnamespace OPERATOR(pg_catalog.=) n.oid AND h.typname OPERATOR(pg_catalog.=) 'halfvec'
     JOIN pg_catalog.pg_namespace c ON c.nspname OPERATOR(pg_catalog.=) 'castmatch'
     JOIN pg_catalog.pg_class q ON q.relnamespace OPERATOR(pg_catalog.=) c.oid AND q.relname OPERATOR(pg_catalog.=) 'queue'
     WHERE e.extname OPERATOR(pg_catalog.=) 'castmatch'";
@@ -82,7 +87,9 @@ pub fn extension_types() -> Result<ExtensionTypes> {
             schema: rows.require(0, 1)?,
             vector: rows.require(0, 2)?,
             vector_array: rows.require(0, 3)?,
-            owner: rows.require(0, 4)?,
+            halfvec: rows.require(0, 4)?,
+            halfvec_array: rows.require(0, 5)?,
+            owner: rows.require(0, 6)?,
         })
     })?;
     TYPES.set(Some(types.clone()));

@@ -25,7 +25,7 @@ BEGIN
             ERRCODE = 'duplicate_object',
             MESSAGE = pg_catalog.format('schema "%s" has types of castmatch''s names already: %s', taken.schema, taken.names),
             DETAIL = taken.owners,
-            HINT = pg_catalog.concat('Give castmatch a schema of its own: CREATE SCHEMA castmatch_types; CREATE EXTENSION castmatch SCHEMA castmatch_types;',
+            HINT = pg_catalog.concat('Give castmatch''s types a schema of their own: CREATE SCHEMA castmatch_types; GRANT USAGE ON SCHEMA castmatch_types TO PUBLIC; CREATE EXTENSION castmatch SCHEMA castmatch_types;',
                 CASE WHEN taken.are_pgvectors THEN ' Then CREATE EXTENSION castmatch_pgvector; makes its indexes work on columns of pgvector''s types.' END);
     END IF;
 END;

@@ -105,7 +105,7 @@ CREATE AGGREGATE sum(halfvec) (
 -- Casts
 
 CREATE FUNCTION halfvec(halfvec, integer, boolean) RETURNS halfvec
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'halfvec_enforce_typmod_wrapper';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SUPPORT castmatch.type_modifier_support AS 'MODULE_PATHNAME', 'halfvec_enforce_typmod_wrapper';
 CREATE FUNCTION array_to_halfvec(integer[], integer, boolean) RETURNS halfvec
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_to_halfvec_wrapper';
 CREATE FUNCTION array_to_halfvec(real[], integer, boolean) RETURNS halfvec

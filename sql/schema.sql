@@ -1,5 +1,36 @@
 -- Schema castmatch and its tables. The schema must not exist before: CREATE EXTENSION refuses to adopt another's objects.
 
+-- pgvector's types have the same names. Without this the first CREATE TYPE would say no more than that its name is taken.
+DO LANGUAGE plpgsql $do$
+DECLARE
+    taken record;
+BEGIN
+    SELECT pg_catalog.min(f.nspname) AS schema, pg_catalog.string_agg(f.names, ', ') AS names,
+           pg_catalog.string_agg(pg_catalog.format('Of %s: %s.', COALESCE(pg_catalog.format('extension "%s"', f.extname), 'no extension'), f.names), ' ') AS owners,
+           pg_catalog.bool_or(f.extname OPERATOR(pg_catalog.=) 'vector') AS are_pgvectors
+    INTO taken
+    FROM (
+        SELECT n.nspname::text, e.extname::text, pg_catalog.string_agg(t.typname::text, ', ' ORDER BY t.typname) AS names
+        FROM pg_catalog.pg_type t
+        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
+        LEFT JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_type'::pg_catalog.regclass
+            AND d.objid OPERATOR(pg_catalog.=) t.oid AND d.deptype OPERATOR(pg_catalog.=) 'e'
+        LEFT JOIN pg_catalog.pg_extension e ON e.oid OPERATOR(pg_catalog.=) d.refobjid
+        WHERE pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.=) '@extschema@'
+          AND t.typname OPERATOR(pg_catalog.=) ANY (ARRAY['vector', 'halfvec', 'sparsevec']::pg_catalog.name[])
+        GROUP BY n.nspname, e.extname ORDER BY e.extname
+    ) f;
+    IF taken.names IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'duplicate_object',
+            MESSAGE = pg_catalog.format('schema "%s" has types of castmatch''s names already: %s', taken.schema, taken.names),
+            DETAIL = taken.owners,
+            HINT = pg_catalog.concat('Give castmatch''s types a schema of their own: CREATE SCHEMA castmatch_types; GRANT USAGE ON SCHEMA castmatch_types TO PUBLIC; CREATE EXTENSION castmatch SCHEMA castmatch_types;',
+                CASE WHEN taken.are_pgvectors THEN ' Then CREATE EXTENSION castmatch_pgvector; makes its indexes work on columns of pgvector''s types.' END);
+    END IF;
+END;
+$do$;
+
 CREATE SCHEMA castmatch;
 COMMENT ON SCHEMA castmatch IS 'castmatch: matching and chat';
 

@@ -106,8 +106,13 @@ CREATE AGGREGATE sum(vector) (
 
 -- Casts
 
+-- Lets the planner leave out the check of dimensions that a value is known to have: ALTER TABLE … TYPE vector(n) from pgvector's vector(n).
+CREATE FUNCTION castmatch.type_modifier_support(internal) RETURNS internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'type_modifier_support_wrapper';
+COMMENT ON FUNCTION castmatch.type_modifier_support(internal) IS 'planner support of the casts of vector types to a number of dimensions';
+
 CREATE FUNCTION vector(vector, integer, boolean) RETURNS vector
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'vector_enforce_typmod_wrapper';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SUPPORT castmatch.type_modifier_support AS 'MODULE_PATHNAME', 'vector_enforce_typmod_wrapper';
 CREATE FUNCTION array_to_vector(integer[], integer, boolean) RETURNS vector
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_to_vector_wrapper';
 CREATE FUNCTION array_to_vector(real[], integer, boolean) RETURNS vector

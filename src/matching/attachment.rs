@@ -7,6 +7,7 @@ use crate::embed::{client, model_of_table};
 use crate::error::{Result, error};
 use crate::matching::key::Key;
 use crate::matching::target::Target;
+use crate::matching::vector_type::VectorType;
 use crate::matching::versions;
 use crate::pg::catalog;
 use crate::pg::invalidation::{self, Known};
@@ -85,6 +86,8 @@ pub struct Attachment {
     pub content_names: Vec<String>,
     /// Embedding column, not quoted.
     pub embedding_name: String,
+    /// The type of that column.
+    vectors: Option<VectorType>,
     /// Name of the model that its texts are embedded with.
     pub model: String,
     /// Version of that model: of every vector in the column.
@@ -120,10 +123,12 @@ pub struct Next {
     pub embedding: String,
     /// The same, not quoted.
     pub embedding_name: String,
+    /// The type of that column.
+    vectors: Option<VectorType>,
 }
 
 impl Next {
-    fn read(rows: &Rows) -> Result<Option<Self>> {
+    fn read(session: &Session, table: &Target, rows: &Rows) -> Result<Option<Self>> {
         let Some(model) = rows.get(0, 15)? else {
             return Ok(None);
         };
@@ -132,9 +137,39 @@ impl Next {
             model,
             version: rows.require(0, 16)?,
             embedding: quote_identifier(&embedding_name),
+            vectors: vectors_of(session, table, &embedding_name)?,
             embedding_name,
         }))
     }
+
+    /// The type of its column.
+    ///
+    /// # Errors
+    /// 42804 if that is none that can hold embeddings now.
+    pub fn vectors(&self) -> Result<&VectorType> {
+        self.vectors
+            .as_ref()
+            .ok_or_else(|| no_vectors(&self.embedding_name))
+    }
+}
+
+/// The type of a column, if it can hold embeddings. Whoever needs it asks [`Attachment::vectors`]; a table whose column has lost its operator
+/// classes can be written to all the same.
+fn vectors_of(session: &Session, table: &Target, column: &str) -> Result<Option<VectorType>> {
+    let column = table.column(column);
+    Ok(column
+        .map(|column| VectorType::look_up(session, column.type_oid))
+        .transpose()?
+        .flatten())
+}
+
+fn no_vectors(column: &str) -> pgrx::pg_sys::panic::ErrorReport {
+    error(
+        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+        format!("column \"{column}\" is not of a type that castmatch can search"),
+    )
+    .set_detail("Such a type has castmatch's operator class for the cosine distance.")
+    .set_hint("Columns of pgvector's types need the extension castmatch_pgvector: CREATE EXTENSION castmatch_pgvector;")
 }
 
 /// Models, their versions and their columns, of the table and of the switch that is going on.
@@ -226,6 +261,7 @@ impl Attachment {
         let is_partitioned = rows.require(0, 10)?;
         let only = if is_partitioned { "" } else { "ONLY " };
         let embed_mode = EmbedMode::from_name(&name(9)?).unwrap_or(EmbedMode::Off);
+        let described = Target::load(session, target)?;
         Ok(Some(Self {
             target,
             table: format!(
@@ -244,6 +280,7 @@ impl Attachment {
                 .collect(),
             content_names,
             embedding: quote_identifier(&embedding_name),
+            vectors: vectors_of(session, &described, &embedding_name)?,
             embedding_name,
             model: name(13)?,
             model_version: name(14)?,
@@ -253,14 +290,33 @@ impl Attachment {
                 versions::read(session, target)?
             },
             written: written(&rows)?,
-            next: Next::read(&rows)?,
+            next: Next::read(session, &described, &rows)?,
             filters: rows.require(0, 7)?,
             text_config: name(8)?,
             estimated_rows: rows.get::<f64>(0, 11)?.unwrap_or(0.0),
             index_method: name(18)?,
             embed_mode,
-            columns: Target::load(session, target)?.filter_columns(),
+            columns: described.filter_columns(),
         }))
+    }
+
+    /// The type of the embedding column.
+    ///
+    /// # Errors
+    /// 42804 if that is none that can hold embeddings now.
+    pub fn vectors(&self) -> Result<&VectorType> {
+        self.vectors
+            .as_ref()
+            .ok_or_else(|| no_vectors(&self.embedding_name))
+    }
+
+    /// The embedding of a row of `t`, as castmatch's own type.
+    ///
+    /// # Errors
+    /// As for [`Self::vectors`].
+    pub fn embedding_expression(&self) -> Result<String> {
+        let column = format!("t.{}", self.embedding);
+        Ok(self.vectors()?.expression(&column))
     }
 
     /// Whether the registration still says what this one does about what is embedded and where.
@@ -336,14 +392,6 @@ pub fn relation_name(relation: pg_sys::Oid) -> String {
         || format!("with OID {}", relation.to_u32()),
         |name| format!("\"{name}\""),
     )
-}
-
-/// The cosine distance operator with its schema, for use between two expressions.
-///
-/// # Errors
-/// XX000 if the extension is not installed here.
-pub fn cosine_operator() -> Result<String> {
-    Ok(format!("OPERATOR({}.<=>)", catalog::extension_types()?.schema))
 }
 
 /// Drops what was loaded of a table, or of all (`None`).

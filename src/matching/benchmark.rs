@@ -6,7 +6,7 @@
 use crate::cache::Usage;
 use crate::embed::{Embedder, embed_query, model_of_table};
 use crate::error::{Result, error, invalid_argument, not_in_state, null_argument};
-use crate::matching::attachment::{Attachment, cosine_operator, relation_name};
+use crate::matching::attachment::{Attachment, relation_name};
 use crate::matching::queue::other_version;
 use crate::matching::target::{Target, require_select};
 use crate::matching::vector_index::Definition;
@@ -158,20 +158,20 @@ impl Benchmark {
 
     /// The distances of the nearest rows, by a scan of the whole table.
     fn exact(&self, vector: &[f32]) -> Result<Vec<f64>> {
-        let types = catalog::extension_types()?;
+        let vectors = self.attachment.vectors()?;
         let sql = format!(
-            "SELECT t.{embedding} {operator} $1 FROM {table} t
-             WHERE t.{embedding} IS NOT NULL AND (t.{embedding} {operator} $1) OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8
+            "SELECT {embedding} {operator} $1 FROM {table} t
+             WHERE t.{column} IS NOT NULL AND ({embedding} {operator} $1) OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8
              -- No index is in the order of a sum.
-             ORDER BY (t.{embedding} {operator} $1) OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT $2",
-            embedding = self.attachment.embedding,
+             ORDER BY ({embedding} {operator} $1) OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT $2",
+            embedding = self.attachment.embedding_expression()?,
+            column = self.attachment.embedding,
             table = self.attachment.table,
-            operator = cosine_operator()?,
+            operator = vectors.cosine,
         );
         session(Access::ReadOnly, |session| {
-            let vector = Value::datum(types.vector, Some(vector_datum(vector)?));
             session
-                .run(&sql, &[vector, Value::of(i64::from(self.k))])?
+                .run(&sql, &[vectors.value(vector)?, Value::of(i64::from(self.k))])?
                 .column_values(1)
         })
     }

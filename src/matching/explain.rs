@@ -11,11 +11,9 @@ use crate::matching::rank::{Checked, Meaning, Query, Search};
 use crate::matching::ranking::{Extent, Ranking, Scored, value_of};
 use crate::matching::reasons::Because;
 use crate::matching::row_values::{RowValues, Wanted, similarity_expression};
-use crate::pg::catalog;
 use crate::pg::json::JsonArg;
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::value::Value;
-use crate::pg::vector::vector_datum;
 use crate::stats::{Operation, timed};
 use castmatch_engine::filter::describe;
 use castmatch_engine::fusion::Mode;
@@ -327,8 +325,7 @@ impl<'a> Explained<'a> {
 /// The rank of a row of that similarity by meaning, among all rows that pass the filter.
 fn exact_rank(session: &Session, checked: &Checked, vector: &[f32], similarity: f64) -> Result<i64> {
     let attachment = &checked.attachment;
-    let types = catalog::extension_types()?;
-    let query = Value::datum(types.vector, Some(vector_datum(vector)?));
+    let query = attachment.vectors()?.value(vector)?;
     let mut values = checked.filter.with_query(query);
     values.push(Value::of(similarity));
     let sql = format!(

@@ -173,7 +173,7 @@ fn build(due: &Due) -> Result<()> {
             Some(name) if !due.is_switch && vector_index::is_free(session, &target, name)? => name.clone(),
             _ => vector_index::free_name(session, &target, "embedding")?,
         };
-        definition.statement(&name, true).map(Some)
+        definition.statement(session, &name, true).map(Some)
     })?;
     if let Some(command) = command {
         run_alone(&command)?;

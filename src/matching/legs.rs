@@ -4,12 +4,10 @@
 
 use crate::error::{Result, filter_error};
 use crate::guc;
-use crate::matching::attachment::{Attachment, cosine_operator};
-use crate::pg::catalog;
+use crate::matching::attachment::Attachment;
 use crate::pg::setting::with_settings;
 use crate::pg::spi::Session;
 use crate::pg::value::{Value, to_portable_text};
-use crate::pg::vector::vector_datum;
 use castmatch_engine::cache::key::Key;
 use castmatch_engine::filter::{self, Compiled};
 use castmatch_engine::fusion::SemanticHit;
@@ -119,18 +117,19 @@ pub fn semantic(
     query: &[f32],
     limit: usize,
 ) -> Result<Vec<SemanticHit>> {
-    let types = catalog::extension_types()?;
+    let vectors = attachment.vectors()?;
     let sql = format!(
-        "SELECT {key}, t.{embedding} {operator} $1 FROM {table} t
-         WHERE t.{embedding} IS NOT NULL AND {filter}
-         ORDER BY t.{embedding} {operator} $1 LIMIT {limit}",
+        "SELECT {key}, {embedding} {operator} $1 FROM {table} t
+         WHERE t.{column} IS NOT NULL AND {filter}
+         ORDER BY {embedding} {operator} $1 LIMIT {limit}",
         key = attachment.key.text("t"),
-        embedding = attachment.embedding,
-        operator = cosine_operator()?,
+        embedding = attachment.embedding_expression()?,
+        column = attachment.embedding,
+        operator = vectors.cosine,
         table = attachment.table,
         filter = filter.compiled.sql,
     );
-    let query = Value::datum(types.vector, Some(vector_datum(query)?));
+    let query = vectors.value(query)?;
     // A graph index that keeps fewer candidates than rows are wanted finds them in several rounds, which cost more. An inverted file goes on
     // to further lists by itself.
     let kept = limit.min(guc::MAX_EF_SEARCH);

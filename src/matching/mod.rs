@@ -29,6 +29,7 @@ pub mod target;
 pub mod text;
 mod trigger;
 pub mod vector_index;
+mod vector_type;
 mod versions;
 
 pub use queue::in_transaction;

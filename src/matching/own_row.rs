@@ -6,7 +6,6 @@ use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as, may_select_all};
 use crate::pg::spi::Session;
 use crate::pg::value::Value;
-use crate::pg::vector;
 use pgrx::pg_sys;
 
 /// A row whose neighbours are looked for.
@@ -45,12 +44,10 @@ impl State {
 /// P0002 if there is no such row or the caller does not see it, 55000 if it has no embedding; a key that is none of its type's
 /// raises the type's error.
 pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<OwnRow> {
-    let types = catalog::extension_types()?;
     let sql = format!(
-        "SELECT {key}, t.{embedding}::{schema}.vector FROM {keys} JOIN {table} t ON {joined}",
+        "SELECT {key}, {embedding} FROM {keys} JOIN {table} t ON {joined}",
         key = attachment.key.text("t"),
-        embedding = attachment.embedding,
-        schema = types.schema,
+        embedding = attachment.embedding_expression()?,
         keys = attachment.key.unnest(1),
         table = attachment.table,
         joined = attachment.key.joined("t"),
@@ -64,11 +61,8 @@ pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<Own
         .set_hint("It does not exist, or you may not see it."));
     }
     let key: String = rows.require(0, 1)?;
-    match vector::cell(&rows, 0, 2)? {
-        Some(vector) => Ok(OwnRow {
-            key,
-            vector: vector.elements().to_vec(),
-        }),
+    match attachment.vectors()?.cell(&rows, 0, 2)? {
+        Some(vector) => Ok(OwnRow { key, vector }),
         None => {
             let hint = match state(session, attachment, &key)? {
                 _ if attachment.embed_mode == EmbedMode::Off => {

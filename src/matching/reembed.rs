@@ -62,19 +62,19 @@ fn begin(attachment: &Attachment, model: &str) -> Result<()> {
     let dimensions = client::dimensions(&model)?;
     vector_index::check_dimensions(&attachment.index_method, dimensions)?;
     let version = client::version_text(&model)?;
-    let types = catalog::extension_types()?;
+    let owner = catalog::extension_types()?.owner;
     let column = session(Access::ReadWrite, |session| {
         let table = Target::load(session, attachment.target)?;
-        let (column, type_name) = check(session, attachment, &table, &types)?;
+        let column = check(session, attachment, &table)?;
         session.run_utility(&format!(
-            "ALTER TABLE {} ADD COLUMN {} {}.{type_name}({dimensions})",
+            "ALTER TABLE {} ADD COLUMN {} {}({dimensions})",
             table.name,
             quote_identifier(&column),
-            types.schema
+            attachment.vectors()?.name
         ))?;
         Ok(column)
     })?;
-    act_as(types.owner, Restriction::LocalChange, || {
+    act_as(owner, Restriction::LocalChange, || {
         session(Access::ReadWrite, |session| {
             session.run(
                 "UPDATE castmatch.registrations SET next_model = $2, next_version = $3, next_embedding = $4::pg_catalog.name,
@@ -96,13 +96,8 @@ fn begin(attachment: &Attachment, model: &str) -> Result<()> {
     Ok(())
 }
 
-/// The column for the next vectors, and its type.
-fn check(
-    session: &Session,
-    attachment: &Attachment,
-    table: &Target,
-    types: &catalog::ExtensionTypes,
-) -> Result<(String, &'static str)> {
+/// The column for the next vectors.
+fn check(session: &Session, attachment: &Attachment, table: &Target) -> Result<String> {
     if table.is_partition {
         return Err(unsupported(format!(
             "the model of {}, a partition, cannot be switched by itself",
@@ -124,13 +119,7 @@ fn check(
         .set_detail(format!("It is used by {}.", dependents.join(", ")))
         .set_hint("Drop what uses the column, and create it again after the switch."));
     }
-    let column = table.require_column(&attachment.embedding_name)?;
-    let type_name = if column.type_oid == types.halfvec {
-        "halfvec"
-    } else {
-        "vector"
-    };
-    Ok((free_column(table, &attachment.embedding_name)?, type_name))
+    free_column(table, &attachment.embedding_name)
 }
 
 fn create_index(attachment: &Attachment, column: &str) -> Result<()> {
@@ -143,7 +132,7 @@ fn create_index(attachment: &Attachment, column: &str) -> Result<()> {
             method: &attachment.index_method,
         };
         let name = vector_index::free_name(session, &table, "embedding")?;
-        session.run_utility(&definition.statement(&name, false)?)
+        session.run_utility(&definition.statement(session, &name, false)?)
     })
 }
 

@@ -1,14 +1,12 @@
 //! What the rows of a search have, fetched by key in one statement: columns, similarity, embedding, words. Only what is wanted.
 
 use crate::error::Result;
-use crate::matching::attachment::{Attachment, cosine_operator};
+use crate::matching::attachment::Attachment;
 use crate::matching::legs::Word;
 use crate::matching::text::index::terms_expression;
-use crate::pg::catalog;
 use crate::pg::json;
 use crate::pg::spi::{Session, quote_identifier};
 use crate::pg::value::Value;
-use crate::pg::vector::{self, vector_datum};
 use serde_json::{Map, Value as Json};
 use std::collections::{HashMap, HashSet};
 
@@ -120,8 +118,7 @@ impl Source<'_> {
                 values.similarity = fetched.get::<f64>(row, next())?.filter(|value| !value.is_nan());
             }
             if wanted.embedding {
-                let vector = vector::cell(&fetched, row, next())?;
-                values.embedding = vector.map(|vector| vector.elements().to_vec());
+                values.embedding = self.attachment.vectors()?.cell(&fetched, row, next())?;
             }
             if wanted.words {
                 values.words = self
@@ -142,17 +139,13 @@ impl Source<'_> {
             statement.selected.push(columns_expression(wanted.columns));
         }
         if let (true, Some(vector)) = (wanted.similarity, self.vector) {
-            let types = catalog::extension_types()?;
-            let number = statement.bind(Value::datum(types.vector, Some(vector_datum(vector)?)));
+            let number = statement.bind(attachment.vectors()?.value(vector)?);
             statement
                 .selected
                 .push(similarity_expression(attachment, number)?);
         }
         if wanted.embedding {
-            let schema = catalog::extension_types()?.schema;
-            statement
-                .selected
-                .push(format!("t.{}::{schema}.vector", attachment.embedding));
+            statement.selected.push(attachment.embedding_expression()?);
         }
         if wanted.words {
             for column in &attachment.content {
@@ -206,11 +199,11 @@ const MAX_PAIRS: usize = 50;
 /// The similarity of a row of `t` to the vector that is bound as parameter `number`: that of the semantic leg, to the last digit.
 ///
 /// # Errors
-/// XX000 if the extension is not installed here.
+/// 42804 if the embedding column is not of a type that can be searched.
 pub fn similarity_expression(attachment: &Attachment, number: usize) -> Result<String> {
     Ok(format!(
-        "1 OPERATOR(pg_catalog.-) (t.{embedding} {operator} ${number})",
-        embedding = attachment.embedding,
-        operator = cosine_operator()?,
+        "1 OPERATOR(pg_catalog.-) ({embedding} {operator} ${number})",
+        embedding = attachment.embedding_expression()?,
+        operator = attachment.vectors()?.cosine,
     ))
 }

@@ -17,7 +17,6 @@ use crate::pg::role::{Restriction, act_as};
 use crate::pg::spi::{Access, Session, session};
 use crate::pg::trigger::{self, RowTrigger, Timing, TriggerResult};
 use crate::pg::value::Value;
-use crate::pg::vector::vector_datum_of;
 use crate::pg::xact;
 use crate::pg::{catalog, latch};
 use crate::shared::shared;
@@ -134,18 +133,21 @@ fn embed_change(fcinfo: pg_sys::FunctionCallInfo) -> Result<TriggerResult> {
         .filter_map(|&column| trigger.new_text(column))
         .collect();
     let text = texts.join("\n");
-    let own = (
-        &attachment.embedding_name,
-        &attachment.model,
-        &attachment.model_version,
-    );
-    let next = attachment.next.iter();
-    let next = next.map(|next| (&next.embedding_name, &next.model, &next.version));
+    let mut due = vec![(
+        (&attachment.embedding_name, attachment.vectors()?),
+        (&attachment.model, &attachment.model_version),
+    )];
+    if let Some(next) = &attachment.next {
+        due.push((
+            (&next.embedding_name, next.vectors()?),
+            (&next.model, &next.version),
+        ));
+    }
     let mut changes = Vec::new();
-    for (name, model, version) in std::iter::once(own).chain(next) {
+    for ((name, vectors), (model, version)) in due {
         let column = trigger.column(name).ok_or_else(|| column_gone(name))?;
         let vector = embed_now(&attachment, model, version, &text)?;
-        let value = vector.map(|vector| vector_datum_of(trigger.column_type(column), &vector));
+        let value = vector.map(|vector| vectors.datum(&vector));
         changes.push((column, value.transpose()?));
     }
     Ok(trigger.with_columns(&changes))

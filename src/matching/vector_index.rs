@@ -6,6 +6,7 @@
 use crate::error::{Result, error};
 use crate::matching::attachment::relation_name;
 use crate::matching::target::Target;
+use crate::matching::vector_type::VectorType;
 use crate::pg::catalog;
 use crate::pg::spi::{Session, quote_identifier};
 use crate::pg::value::Value;
@@ -131,27 +132,22 @@ impl Definition<'_> {
     /// The statement that builds the index under that name; `CONCURRENTLY` if writers must not wait.
     ///
     /// # Errors
-    /// 42704 for a filter column of a type that cannot be one.
-    pub fn statement(&self, name: &str, concurrently: bool) -> Result<String> {
-        let types = catalog::extension_types()?;
+    /// 42804 if the column is not of a type that embeddings can have.
+    pub fn statement(&self, session: &Session, name: &str, concurrently: bool) -> Result<String> {
         let column = self.target.require_column(self.embedding)?;
-        let class = if column.type_oid == types.halfvec {
-            "halfvec_cosine_ops"
-        } else {
-            "vector_cosine_ops"
-        };
+        let vectors = VectorType::of_column(session, column)?;
         let filters: String = self
             .filters
             .iter()
             .map(|column| format!(", {}", quote_identifier(column)))
             .collect();
         Ok(format!(
-            "CREATE INDEX {concurrently}{} ON {} USING {} ({} {}.{class}{filters})",
+            "CREATE INDEX {concurrently}{} ON {} USING {} ({} {}{filters})",
             quote_identifier(name),
             self.target.name,
             self.method,
             quote_identifier(self.embedding),
-            types.schema,
+            vectors.class(self.method)?,
             concurrently = if concurrently { "CONCURRENTLY " } else { "" },
         ))
     }

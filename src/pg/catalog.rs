@@ -47,6 +47,8 @@ pub struct ExtensionTypes {
     pub vector_array: pg_sys::Oid,
     /// Type `halfvec`.
     pub halfvec: pg_sys::Oid,
+    /// Type `halfvec[]`.
+    pub halfvec_array: pg_sys::Oid,
     /// Owner of the extension's tables.
     pub owner: pg_sys::Oid,
 }
@@ -56,7 +58,7 @@ thread_local! {
 }
 
 const TYPES_SQL: &str = "
-    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, h.oid, q.relowner
+    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, h.oid, h.typarray, q.relowner
     FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
     JOIN pg_catalog.pg_type v ON v.typnamespace OPERATOR(pg_catalog.=) n.oid AND v.typname OPERATOR(pg_catalog.=) 'vector'
@@ -86,7 +88,8 @@ pub fn extension_types() -> Result<ExtensionTypes> {
             vector: rows.require(0, 2)?,
             vector_array: rows.require(0, 3)?,
             halfvec: rows.require(0, 4)?,
-            owner: rows.require(0, 5)?,
+            halfvec_array: rows.require(0, 5)?,
+            owner: rows.require(0, 6)?,
         })
     })?;
     TYPES.set(Some(types.clone()));
@@ -211,6 +214,26 @@ pub fn type_modifier(relation: pg_sys::Oid, column: &str) -> Option<i32> {
         pg_sys::get_atttypetypmodcoll(relation, number, &mut type_oid, &mut modifier, &mut collation);
     }
     (modifier >= 0).then_some(modifier)
+}
+
+/// A type's name without its schema, if it exists.
+pub fn type_name(type_oid: pg_sys::Oid) -> Option<String> {
+    // SAFETY: the tuple is released before the function returns; its fixed columns are laid out as FormData_pg_type.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::TYPEOID as i32,
+            pg_sys::Datum::from(type_oid),
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_type>();
+        let name = CStr::from_ptr((*row).typname.data.as_ptr())
+            .to_string_lossy()
+            .into_owned();
+        pg_sys::ReleaseSysCache(tuple);
+        Some(name)
+    }
 }
 
 /// The base type of a domain, or the type itself.

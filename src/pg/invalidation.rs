@@ -57,12 +57,14 @@ impl<V: Clone> Known<V> {
     }
 }
 
-/// Caches whose entries stand in what listeners keep: names of schemas, text search configurations and their dictionaries, types.
-const NAMES: [pg_sys::SysCacheIdentifier::Type; 4] = [
+/// Caches whose entries stand in what listeners keep: names of schemas, text search configurations and their dictionaries, types, operator
+/// classes.
+const NAMES: [pg_sys::SysCacheIdentifier::Type; 5] = [
     pg_sys::SysCacheIdentifier::NAMESPACEOID,
     pg_sys::SysCacheIdentifier::TSCONFIGMAP,
     pg_sys::SysCacheIdentifier::TSDICTOID,
     pg_sys::SysCacheIdentifier::TYPEOID,
+    pg_sys::SysCacheIdentifier::CLAOID,
 ];
 
 /// Has the listener told of every change from now on; once for each listener.

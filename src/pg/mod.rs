@@ -39,6 +39,7 @@ pub mod scankey;
 pub mod setting;
 pub mod shmem;
 pub mod signals;
+pub mod simplify;
 pub mod snapshot;
 pub mod sparsevec;
 pub mod spi;

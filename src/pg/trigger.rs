@@ -112,12 +112,6 @@ impl RowTrigger {
         TriggerResult(self.new_row())
     }
 
-    /// The type of a column.
-    pub fn column_type(&self, column: i32) -> pg_sys::Oid {
-        // SAFETY: the descriptor is valid; the column number came from `column`.
-        unsafe { pg_sys::SPI_gettypeid(self.descriptor(), column) }
-    }
-
     /// Whether a column of a varlena type differs between the old and the new row.
     pub fn differs(&self, column: i32) -> bool {
         match (

@@ -10,9 +10,9 @@
 
 use crate::error::{Result, internal, vector_error};
 use crate::pg::array::{self, ReportError};
-use crate::pg::catalog::extension_types;
 use crate::pg::spi::Rows;
 use crate::pg::varlena::{self, Varlena};
+use castmatch_engine::index::ElementKind;
 use castmatch_engine::vector::{Element, MAX_DIMENSIONS, f16, ops};
 use core::marker::PhantomData;
 use pgrx::callconv::{Arg, ArgAbi, BoxRet, FcInfo};
@@ -75,21 +75,34 @@ impl<T: Element> VectorArg<T> {
     }
 }
 
-/// A cell of type `vector`; `None` for NULL.
+/// A cell of the given type, whose values are laid out as those elements; `None` for NULL.
 ///
 /// # Errors
 /// XX000 if there is no such cell or it is of another type, XX001 if its bytes are not a vector.
-pub fn cell(rows: &Rows, row: usize, column: usize) -> Result<Option<VectorArg<f32>>> {
+pub fn cell(
+    rows: &Rows,
+    row: usize,
+    column: usize,
+    (wanted, element): (pg_sys::Oid, ElementKind),
+) -> Result<Option<Vec<f32>>> {
     let (type_oid, datum) = rows.cell(row, column)?;
-    if type_oid != extension_types()?.vector {
+    if type_oid != wanted {
         return Err(internal(format!(
-            "column {column} has type {type_oid:?}, not vector"
+            "column {column} has type {type_oid:?}, not {wanted:?}"
         )));
     }
-    // SAFETY: a value of type vector, checked above.
-    datum
-        .map(|datum| unsafe { VectorArg::from_datum(datum) })
-        .transpose()
+    let Some(datum) = datum else { return Ok(None) };
+    let elements = if element == ElementKind::Halfvec {
+        // SAFETY: a value of the type, checked above; its bytes are checked.
+        let value = unsafe { VectorArg::<f16>::from_datum(datum) }?;
+        value.elements().iter().map(|&half| half.to_f32()).collect()
+    } else {
+        // SAFETY: as above.
+        unsafe { VectorArg::<f32>::from_datum(datum) }?
+            .elements()
+            .to_vec()
+    };
+    Ok(Some(elements))
 }
 
 fn corrupted<T: Element>(bytes: usize) -> pgrx::pg_sys::panic::ErrorReport {
@@ -106,12 +119,12 @@ impl<T: Element> VectorOut<T> {
     }
 }
 
-/// The datum of a vector in a type of the extension: of `halfvec`, or of `vector`.
+/// The datum of a vector in a type of those elements.
 ///
 /// # Errors
-/// 22003 for an element that `halfvec` cannot hold, and as for [`vector_datum`].
-pub fn vector_datum_of(type_oid: pg_sys::Oid, elements: &[f32]) -> Result<pg_sys::Datum> {
-    if type_oid == crate::pg::catalog::extension_types()?.halfvec {
+/// 22003 for an element that half precision cannot hold, and as for [`vector_datum`].
+pub fn vector_datum_of(element: ElementKind, elements: &[f32]) -> Result<pg_sys::Datum> {
+    if element == ElementKind::Halfvec {
         let halves = ops::from_f32_slice::<f16>(elements).map_err(vector_error)?;
         return vector_datum(&halves);
     }

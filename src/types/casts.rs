@@ -2,11 +2,13 @@
 
 use crate::error::{Result, vector_error};
 use crate::pg::array::ArrayArg;
+use crate::pg::simplify;
 use crate::pg::sparsevec::{SparseArg, SparseOut};
 use crate::pg::vector::{VectorArg, VectorOut};
 use crate::types::io::check_typmod;
 use castmatch_engine::vector::{Element, f16, ops, sparse};
 use pgrx::prelude::*;
+use pgrx::{Internal, pg_sys};
 
 fn convert<T: Element, U: Element>(elements: &[T], typmod: i32) -> Result<VectorOut<U>> {
     check_typmod(elements, typmod)?;
@@ -73,6 +75,19 @@ macro_rules! casts {
             from_sparse(&value, typmod)
         }
     };
+}
+
+/// Support function of the casts of a type to itself, which check the number of dimensions.
+#[pg_extern(sql = false)]
+#[allow(unsafe_code)]
+fn type_modifier_support(request: Internal) -> Internal {
+    let request = request.unwrap().map(|datum| datum.cast_mut_ptr::<pg_sys::Node>());
+    let simpler = request.filter(|request| !request.is_null()).map_or(
+        core::ptr::null_mut(),
+        // SAFETY: the server alone can pass a value of type internal, and gives a support function its request.
+        |request| unsafe { simplify::without_needless_check(request) },
+    );
+    Internal::from(Some(pg_sys::Datum::from(simpler)))
 }
 
 casts!(

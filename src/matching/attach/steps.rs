@@ -5,13 +5,13 @@ use crate::matching::attach::plan::Plan;
 use crate::matching::attachment::{Attachment, EmbedMode, relation_name};
 use crate::matching::text::{index, statistics};
 use crate::matching::vector_index::{self, Definition};
+use crate::matching::vector_type::VectorType;
 use crate::matching::{target, trigger};
 use crate::pg::catalog;
 use crate::pg::role::{Restriction, act_as};
 use crate::pg::setting::with_settings;
 use crate::pg::spi::{Access, Session, quote_identifier, session};
 use crate::pg::value::Value;
-use castmatch_engine::vector::f16;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
@@ -24,12 +24,9 @@ const QUEUED_AT_ONCE: usize = 10_000;
 /// 42804 for an embedding column that does not fit the model; otherwise as the statements raise them.
 pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
     let types = catalog::extension_types()?;
-    let embedding_added = match plan.target.column(&plan.embedding) {
-        Some(column) => {
-            check_embedding_column(plan, column, dimensions, &types)?;
-            false
-        }
-        None => true,
+    let existing = match plan.target.column(&plan.embedding) {
+        Some(column) => Some((column, check_embedding_column(plan, column, dimensions)?)),
+        None => None,
     };
     let content: Vec<String> = plan
         .content
@@ -38,14 +35,14 @@ pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
         .collect();
     let average_length = index::average_length(&plan.target, plan.text_config_oid, &content)?;
     let target = session(Access::ReadWrite, |session| {
-        add_embedding_column(session, plan, embedding_added, dimensions, &types)?;
+        add_embedding_column(session, plan, existing.as_ref(), dimensions, &types)?;
         create_text_index(session, plan, average_length, &content)?;
         trigger::create_for_changes(session, &plan.target.name)?;
         trigger::create_for_embedding(session, &plan.target.name, plan.embed_mode)?;
         target::Target::load(session, plan.target.oid)
     })?;
     act_as(types.owner, Restriction::LocalChange, || {
-        register(plan, version, embedding_added)
+        register(plan, version, existing.is_none())
     })?;
     let attachment = Attachment::load(plan.target.oid)?;
     session(Access::ReadWrite, |session| {
@@ -66,30 +63,23 @@ pub fn carry_out(plan: &Plan, dimensions: usize, version: &str) -> Result<()> {
 fn add_embedding_column(
     session: &Session,
     plan: &Plan,
-    is_new: bool,
+    existing: Option<&(&target::Column, VectorType)>,
     dimensions: usize,
     types: &catalog::ExtensionTypes,
 ) -> Result<()> {
     let (table, embedding) = (&plan.target.name, quote_identifier(&plan.embedding));
-    match plan.target.column(&plan.embedding) {
-        _ if is_new && plan.target.is_partition => Err(no_column_of_its_own(plan, dimensions, types)),
-        _ if is_new => session.run_utility(&format!(
+    match existing {
+        None if plan.target.is_partition => Err(no_column_of_its_own(plan, dimensions, types)),
+        None => session.run_utility(&format!(
             "ALTER TABLE {table} ADD COLUMN {embedding} {}.vector({dimensions})",
             types.schema
         )),
         // An index needs to know the dimensions.
-        Some(column) if column.typmod < 0 => {
-            let name = if column.type_oid == types.halfvec {
-                "halfvec"
-            } else {
-                "vector"
-            };
-            session.run_utility(&format!(
-                "ALTER TABLE {table} ALTER COLUMN {embedding} TYPE {}.{name}({dimensions})",
-                types.schema
-            ))
-        }
-        _ => Ok(()),
+        Some((column, vectors)) if column.typmod < 0 => session.run_utility(&format!(
+            "ALTER TABLE {table} ALTER COLUMN {embedding} TYPE {}({dimensions})",
+            vectors.name
+        )),
+        Some(_) => Ok(()),
     }
 }
 
@@ -113,20 +103,9 @@ fn no_column_of_its_own(
     ))
 }
 
-fn check_embedding_column(
-    plan: &Plan,
-    column: &target::Column,
-    dimensions: usize,
-    types: &catalog::ExtensionTypes,
-) -> Result<()> {
+fn check_embedding_column(plan: &Plan, column: &target::Column, dimensions: usize) -> Result<VectorType> {
     let mismatch = |message| error(PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH, message);
-    let type_name = <f16 as castmatch_engine::vector::Element>::TYPE_NAME;
-    if column.type_oid != types.vector && column.type_oid != types.halfvec {
-        return Err(mismatch(format!(
-            "column \"{}\" has type {}, not vector or {type_name}",
-            plan.embedding, column.type_name
-        )));
-    }
+    let vectors = session(Access::ReadOnly, |session| VectorType::of_column(session, column))?;
     if column.generated {
         return Err(
             mismatch(format!("column \"{}\" is a generated column", plan.embedding))
@@ -138,7 +117,7 @@ fn check_embedding_column(
             "column \"{}\" has {actual} dimensions, not the {dimensions} of model \"{}\"",
             plan.embedding, plan.model
         ))),
-        _ => Ok(()),
+        _ => Ok(vectors),
     }
 }
 
@@ -241,7 +220,7 @@ fn create_vector_index(plan: &Plan, target: &target::Target, backlog: i64, owner
         let is_deferred = backlog >= vector_index::BACKLOG && !target.is_partitioned;
         let name = vector_index::free_name(session, target, "embedding")?;
         if !is_deferred {
-            session.run_utility(&definition.statement(&name, false)?)?;
+            session.run_utility(&definition.statement(session, &name, false)?)?;
         }
         act_as(owner, Restriction::LocalChange, || {
             session.run(

@@ -187,6 +187,11 @@ fn read_table(
             return Ok(None);
         }
     };
+    // The entries of a switch to another model can be seen a moment before the server says that the registration has changed. Whoever changes it
+    // has locked the table, which is read now.
+    if !attachment.is_current()? {
+        return Ok(None);
+    }
     let mut rows = Vec::new();
     let (mut done, mut missing) = (Vec::new(), Vec::new());
     for (place, (key, of_name)) in (1..).zip(names.into_iter().zip(of_names)) {

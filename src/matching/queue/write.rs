@@ -3,11 +3,9 @@
 use super::{Row, Work, entries};
 use crate::error::{Result, not_in_state};
 use crate::matching::attachment::Attachment;
-use crate::pg::array;
-use crate::pg::catalog;
+use crate::matching::vector_type::VectorType;
 use crate::pg::spi::Session;
 use crate::pg::value::Value;
-use crate::pg::vector::vector_datum;
 use crate::stats;
 use core::sync::atomic::Ordering;
 use std::collections::BTreeSet;
@@ -89,10 +87,10 @@ fn write_rows(session: &Session, table: &Attachment, changes: &[&Change]) -> Res
             .collect();
         let of_locked = || written.iter().filter_map(|&place| changes.get(place));
         let own = of_locked().filter_map(|change| Some((change.row.key.clone(), change.own?)));
-        set(session, table, &table.embedding, own)?;
+        set(session, table, (&table.embedding, table.vectors()?), own)?;
         if let Some(column) = &table.next {
             let next = of_locked().filter_map(|change| Some((change.row.key.clone(), change.next?)));
-            set(session, table, &column.embedding, next)?;
+            set(session, table, (&column.embedding, column.vectors()?), next)?;
         }
         Ok(written)
     })
@@ -102,18 +100,13 @@ fn write_rows(session: &Session, table: &Attachment, changes: &[&Change]) -> Res
 fn set<'a>(
     session: &Session,
     table: &Attachment,
-    column: &str,
+    (column, vector_type): (&str, &VectorType),
     vectors: impl Iterator<Item = (String, Option<&'a [f32]>)>,
 ) -> Result<()> {
     let (keys, vectors): (Vec<String>, Vec<Option<&[f32]>>) = vectors.unzip();
     if keys.is_empty() {
         return Ok(());
     }
-    let types = catalog::extension_types()?;
-    let datums = vectors
-        .into_iter()
-        .map(|vector| vector.map(vector_datum).transpose())
-        .collect::<Result<Vec<_>>>()?;
     let update = format!(
         "UPDATE {table} t SET {column} = k.value FROM {keys} WHERE {joined}",
         table = table.table,
@@ -121,10 +114,7 @@ fn set<'a>(
         joined = table.key.joined("t"),
     );
     let mut values = table.key.arrays(&keys)?;
-    values.push(Value::datum(
-        types.vector_array,
-        Some(array::build(types.vector, &datums)?),
-    ));
+    values.push(vector_type.array_value(vectors.into_iter())?);
     session.run(&update, &values).map(drop)
 }
 

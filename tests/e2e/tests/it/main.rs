@@ -4,6 +4,7 @@
 mod attach_kinds;
 mod attach_life;
 mod benchmark;
+mod bridge;
 mod cache;
 mod cache_current;
 mod cache_flight;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::setting::{SOON, attached_talents};
 
 /// Operators and functions that castmatch's own statements would find if they looked where the caller says; each tells who runs it.
-const TRAPS: &str = r"
+pub const TRAPS: &str = r"
     CREATE SCHEMA evil;
     CREATE FUNCTION evil.trap() RETURNS void LANGUAGE plpgsql AS $$
     BEGIN

@@ -38,6 +38,7 @@ mod index_setting;
 mod index_standby;
 mod index_unlogged;
 mod limits;
+mod majors;
 mod model;
 mod models;
 mod performance;

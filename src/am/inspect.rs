@@ -150,21 +150,14 @@ fn prewarm(index: pg_sys::Oid) -> Result<i64> {
         let (_, mut storage) = open(index, method)?;
         let failed = |failure| index_error(index, failure);
         let blocks = storage.blocks().map_err(failed)?;
+        storage.read_in_order(0..blocks);
         for block in 0..blocks {
-            if block.is_multiple_of(PREFETCH_BLOCKS) {
-                for next in block..blocks.min(block.saturating_add(PREFETCH_BLOCKS)) {
-                    buffer::prefetch(index, next);
-                }
-            }
             storage.check_interrupts().map_err(failed)?;
             storage.read(block, |_| ()).map_err(failed)?;
         }
         Ok(i64::from(blocks))
     })
 }
-
-/// Blocks that the operating system is asked for at once.
-const PREFETCH_BLOCKS: u32 = 32;
 
 #[pg_extern(sql = false)]
 #[allow(clippy::type_complexity)]

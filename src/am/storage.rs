@@ -1,11 +1,13 @@
 //! The pages of an index relation, as the engine's algorithms reach them.
 
 use super::hints::Hints;
+use crate::pg::ahead::ReadAhead;
 use crate::pg::relation::Relation;
 use crate::pg::{buffer, freespace, peek};
 use castmatch_engine::index::IndexError;
 use castmatch_engine::index::page::{MAX_LEVEL, PageKind, UPPER_ROOM_BYTES, UPPER_ROOM_PLACE, UpperRoom};
 use castmatch_engine::index::storage::{Change, PageRead, PageWrite, Place, Position};
+use core::ops::Range;
 use std::rc::Rc;
 
 /// One read without a pin in this many is done with one as well, so that the server's clock sweep sees that the index is in use.
@@ -36,6 +38,7 @@ pub struct RelationStorage {
     temporary: bool,
     known_blocks: u32,
     pace: Pace,
+    ahead: Option<ReadAhead>,
     tried_last: bool,
     logged: bool,
     places: Vec<peek::Place>,
@@ -50,6 +53,7 @@ impl RelationStorage {
             temporary: relation.is_temporary(),
             known_blocks: 0,
             pace: Pace::Full,
+            ahead: None,
             tried_last: false,
             logged: true,
             places: Vec::new(),
@@ -90,8 +94,13 @@ impl RelationStorage {
                 None => out.fill(0),
             }
         });
+        self.note_buffer(place.block, buffer)
+    }
+
+    /// Remembers where a page was found; buffers of temporary tables are this process's own.
+    fn note_buffer(&mut self, block: u32, buffer: i32) -> Result<(), IndexError> {
         if !self.temporary {
-            self.hints.set(place.block, buffer)?;
+            self.hints.set(block, buffer)?;
         }
         Ok(())
     }
@@ -160,7 +169,29 @@ impl PageRead for RelationStorage {
         }
     }
 
+    fn read_in_order(&mut self, blocks: Range<u32>) {
+        // What is left of an earlier pass ends first: its pages are pinned.
+        self.ahead = None;
+        let end = blocks.end.min(self.relation.blocks());
+        if blocks.start < end {
+            self.ahead = Some(ReadAhead::new(self.relation, blocks.start..end));
+        }
+    }
+
     fn read<R>(&mut self, block: u32, look: impl FnOnce(&[u8]) -> R) -> Result<R, IndexError> {
+        let look = match &mut self.ahead {
+            Some(ahead) => match buffer::read_ahead(ahead, block, look) {
+                Ok((result, buffer)) => {
+                    if ahead.is_over() {
+                        self.ahead = None;
+                    }
+                    self.note_buffer(block, buffer)?;
+                    return Ok(result);
+                }
+                Err(look) => look,
+            },
+            None => look,
+        };
         let look = match self.hints.get(block) {
             Some(buffer) if !self.temporary => {
                 match buffer::read_recent(self.relation, block, buffer, look) {
@@ -213,9 +244,7 @@ impl RelationStorage {
             return Err(outside(block));
         }
         let (result, buffer) = buffer::read(self.relation, block, look);
-        if !self.temporary {
-            self.hints.set(block, buffer)?;
-        }
+        self.note_buffer(block, buffer)?;
         Ok(result)
     }
 }

@@ -3,6 +3,7 @@
 //! No guard object leaves this module: a closure gets the page, the lock is released when it returns, and a server ERROR in between
 //! releases it by the transaction's abort. Closures must not call the server.
 
+use super::ahead::ReadAhead;
 use super::relation::Relation;
 use pgrx::pg_sys;
 
@@ -13,10 +14,16 @@ const SPECIAL_BYTES: usize = 8;
 
 /// A pinned buffer, locked or not.
 #[derive(Clone, Copy)]
-struct Pinned(pg_sys::Buffer);
+pub(super) struct Pinned(pg_sys::Buffer);
 
 impl Pinned {
-    fn read(relation: Relation, block: u32) -> Self {
+    /// A buffer that the server has pinned for this process, if it is one.
+    #[cfg(not(any(feature = "pg14", feature = "pg15", feature = "pg16")))]
+    pub(super) fn from_server(buffer: pg_sys::Buffer) -> Option<Self> {
+        (buffer != pg_sys::InvalidBuffer as pg_sys::Buffer).then_some(Self(buffer))
+    }
+
+    pub(super) fn read(relation: Relation, block: u32) -> Self {
         // SAFETY: an open relation; the server checks the block.
         Self(unsafe { pg_sys::ReadBuffer(relation.as_ptr(), block) })
     }
@@ -24,6 +31,11 @@ impl Pinned {
     fn lock(self, mode: u32) {
         // SAFETY: pinned by this process, not locked yet.
         unsafe { pg_sys::LockBuffer(self.0, mode as i32) };
+    }
+
+    pub(super) fn release(self) {
+        // SAFETY: pinned by this process.
+        unsafe { pg_sys::ReleaseBuffer(self.0) };
     }
 
     fn unlock_and_release(self) {
@@ -51,7 +63,25 @@ impl Pinned {
 
 /// Shows a page under a shared lock. Returns the buffer that it was in, too, as a hint for later.
 pub fn read<R>(relation: Relation, block: u32, look: impl FnOnce(&[u8]) -> R) -> (R, i32) {
-    let pinned = Pinned::read(relation, block);
+    show(Pinned::read(relation, block), look)
+}
+
+/// Like [`read`], by way of pages that are read ahead.
+///
+/// # Errors
+/// Gives `look` back unused if the page is not one of those to come.
+pub fn read_ahead<R, F: FnOnce(&[u8]) -> R>(
+    ahead: &mut ReadAhead,
+    block: u32,
+    look: F,
+) -> Result<(R, i32), F> {
+    match ahead.take(block) {
+        Some(pinned) => Ok(show(pinned, look)),
+        None => Err(look),
+    }
+}
+
+fn show<R>(pinned: Pinned, look: impl FnOnce(&[u8]) -> R) -> (R, i32) {
     pinned.lock(pg_sys::BUFFER_LOCK_SHARE);
     let result = look(pinned.bytes());
     pinned.unlock_and_release();
@@ -62,9 +92,9 @@ pub fn read<R>(relation: Relation, block: u32, look: impl FnOnce(&[u8]) -> R) ->
 /// the server.
 pub fn keep_pinned<R>(relation: Relation, block: u32, work: impl FnOnce() -> R) -> R {
     let pinned = Pinned::read(relation, block);
+    // An ERROR in it releases the page by the transaction's abort.
     let result = work();
-    // SAFETY: pinned above; an ERROR in between releases it by the transaction's abort.
-    unsafe { pg_sys::ReleaseBuffer(pinned.0) };
+    pinned.release();
     result
 }
 
@@ -81,19 +111,13 @@ pub fn read_recent<R, F: FnOnce(&[u8]) -> R>(
     if !pin_recent(relation, block, buffer) {
         return Err(look);
     }
-    let pinned = Pinned(buffer);
-    pinned.lock(pg_sys::BUFFER_LOCK_SHARE);
-    let result = look(pinned.bytes());
-    pinned.unlock_and_release();
-    Ok(result)
+    Ok(show(Pinned(buffer), look).0)
 }
 
 /// Pins and releases a page, so that the server sees that it is in use. By the ordinary way: ReadRecentBuffer does not raise the usage
 /// count of a buffer before PostgreSQL 18.
 pub fn touch(relation: Relation, block: u32) {
-    let pinned = Pinned::read(relation, block);
-    // SAFETY: pinned just now.
-    unsafe { pg_sys::ReleaseBuffer(pinned.0) };
+    Pinned::read(relation, block).release();
 }
 
 fn pin_recent(relation: Relation, block: u32, buffer: i32) -> bool {

@@ -6,6 +6,7 @@
 // A chain of pointer hops through one structure of the server is one fact with one reason; cutting it up hides that.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
+pub mod ahead;
 pub mod array;
 pub mod bits;
 pub mod buffer;

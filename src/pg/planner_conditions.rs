@@ -26,7 +26,7 @@ pub unsafe fn add(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath) 
             .map(|&condition| (*condition).rinfo)
             .collect();
         let restrictions = pgrx::PgList::<pg_sys::RestrictInfo>::from_pg((*info).indrestrictinfo);
-        let mut clauses = (*path).indexclauses;
+        let mut clauses: Vec<_> = conditions(path);
         for restriction in restrictions.iter_ptr() {
             if known.contains(&restriction)
                 || (*restriction).pseudoconstant
@@ -39,17 +39,20 @@ pub unsafe fn add(root: *mut pg_sys::PlannerInfo, path: *mut pg_sys::IndexPath) 
             else {
                 continue;
             };
-            // Other paths share the list.
-            if clauses == (*path).indexclauses {
-                clauses = pg_sys::list_copy(clauses);
-            }
             let mut clause = pgrx::PgBox::<pg_sys::IndexClause>::alloc_node(pg_sys::NodeTag::T_IndexClause);
             clause.rinfo = restriction;
             clause.indexquals = pg_sys::lappend(core::ptr::null_mut(), tested.cast());
             clause.indexcol = column as pg_sys::AttrNumber;
-            clauses = pg_sys::lappend(clauses, clause.into_pg().cast());
+            clauses.push(clause.into_pg());
         }
-        (*path).indexclauses = clauses;
+        if clauses.len() == known.len() {
+            return;
+        }
+        // The list is in the order of the index's columns. Other paths share the old one.
+        clauses.sort_by_key(|&clause| (*clause).indexcol);
+        (*path).indexclauses = clauses.iter().fold(core::ptr::null_mut(), |list, &clause| {
+            pg_sys::lappend(list, clause.cast())
+        });
     }
 }
 

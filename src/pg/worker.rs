@@ -45,8 +45,11 @@ impl Description {
     }
 
     /// Registers the worker with the postmaster, which restarts it a second after it ended with an error. Only while
-    /// `shared_preload_libraries` are loaded.
+    /// `shared_preload_libraries` are loaded, and not for pg_upgrade.
     pub fn load_static(&self) {
+        if serves_pg_upgrade() {
+            return;
+        }
         self.builder()
             .set_restart_time(Some(Duration::from_secs(1)))
             .load();
@@ -87,12 +90,12 @@ pub struct Noted<'a> {
 }
 
 impl Description {
-    /// Starts the worker unless there is one or another backend has just asked for it.
+    /// Starts the worker unless there is one or another backend has just asked for it. For pg_upgrade there is none.
     ///
     /// # Errors
     /// 53000 if no worker slot is free.
     pub fn ensure_started(&self, noted: &Noted) -> Result<()> {
-        if noted.pid.load(Ordering::Acquire) != 0 {
+        if serves_pg_upgrade() || noted.pid.load(Ordering::Acquire) != 0 {
             return Ok(());
         }
         let now = clock::now_ms();
@@ -109,6 +112,13 @@ impl Description {
         }
         Ok(())
     }
+}
+
+/// Whether pg_upgrade has started this server. It copies the catalogs and then the files, and sets the transaction counters to what it
+/// has read before: a worker that wrote meanwhile would damage both clusters, and its connection would stand in the way.
+fn serves_pg_upgrade() -> bool {
+    // SAFETY: a plain global, set at server start.
+    unsafe { pg_sys::IsBinaryUpgrade }
 }
 
 /// Whether a worker that [`Description::start`] started has ended.

@@ -88,7 +88,37 @@ impl Cluster {
     /// If the server does not start.
     #[must_use]
     pub fn start_in(place: Place, options: &Options) -> Self {
-        let mut cluster = Self::create(place, options);
+        let mut cluster = Self::configured(place, options);
+        cluster.boot();
+        cluster
+    }
+
+    /// What pg_upgrade makes of this cluster in the server of another place, running. Nothing is left of this one.
+    ///
+    /// # Panics
+    /// If pg_upgrade fails, or the server does not start.
+    #[must_use]
+    pub fn upgraded_in(mut self, place: Place, options: &Options) -> Self {
+        self.stop();
+        let mut new = Self::configured(place, options);
+        let work = new.new_folder("upgrade");
+        let mut upgrade = new.place.command("pg_upgrade");
+        upgrade.current_dir(&work).arg("--username=postgres");
+        for (which, cluster) in [("old", &self), ("new", &new)] {
+            upgrade.arg(format!("--{which}-bindir")).arg(&cluster.place.binaries);
+            upgrade.arg(format!("--{which}-datadir")).arg(cluster.data());
+            upgrade.args([format!("--{which}-port"), cluster.port.to_string()]);
+        }
+        let out = upgrade.output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success(), "pg_upgrade: {said}");
+        new.boot();
+        new
+    }
+
+    /// A cluster that has not been started yet.
+    fn configured(place: Place, options: &Options) -> Self {
+        let cluster = Self::create(place, options);
         let mut settings = vec![
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", cluster.port.to_string()),
@@ -105,7 +135,6 @@ impl Cluster {
         }
         settings.extend(options.settings.iter().cloned());
         cluster.configure(&settings);
-        cluster.boot();
         cluster
     }
 
@@ -139,6 +168,9 @@ impl Cluster {
 
     fn create(place: Place, options: &Options) -> Self {
         let cluster = Self::prepare(place, options.crashes, options.damages);
+        // Without them, which is the default before 18: tests damage pages to see what castmatch says of them, and pg_upgrade wants both of
+        // its clusters alike.
+        let no_checksums = (cluster.place.major >= 18).then_some("--no-data-checksums");
         let initdb = cluster
             .place
             .command("initdb")
@@ -150,6 +182,7 @@ impl Cluster {
             ])
             .args(["--encoding=UTF8", "--locale=C.UTF-8", "--pgdata"])
             .arg(cluster.data())
+            .args(no_checksums)
             .output()
             .unwrap();
         assert!(
@@ -233,7 +266,19 @@ impl Cluster {
     /// # Panics
     /// If it does not.
     pub fn boot(&mut self) {
-        self.spawn();
+        self.boot_with(&[]);
+    }
+
+    /// Starts the stopped server as pg_upgrade starts the old and the new one: with the option `-b`.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn boot_for_pg_upgrade(&mut self) {
+        self.boot_with(&["-b"]);
+    }
+
+    fn boot_with(&mut self, arguments: &[&str]) {
+        self.spawn(arguments);
         eventually(START_LIMIT, "the server answers", || {
             let ended = self.server.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the server did not start:\n{}", self.log_tail());
@@ -246,12 +291,12 @@ impl Cluster {
     /// # Panics
     /// If it does not end.
     pub fn boot_killed_after(&mut self, delay: Duration) {
-        self.spawn();
+        self.spawn(&[]);
         sleep(delay);
         self.kill_immediately();
     }
 
-    fn spawn(&mut self) {
+    fn spawn(&mut self, arguments: &[&str]) {
         assert!(self.server.is_none(), "already running");
         // A server that is killed while it makes its lock file leaves an empty one, which the next refuses to remove.
         let lock = self.data().join("postmaster.pid");
@@ -267,6 +312,7 @@ impl Cluster {
         server
             .arg("-D")
             .arg(self.data())
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(log);
         self.server = Some(server.spawn().unwrap());

@@ -34,6 +34,8 @@ impl Account {
 /// Where and as whom servers run.
 #[derive(Clone, Debug)]
 pub struct Place {
+    /// Major version of the server.
+    pub major: u32,
     /// Folder of initdb, postgres, psql, pg_dump…
     pub binaries: PathBuf,
     /// Folder of the shared files, with castmatch's models.
@@ -58,6 +60,25 @@ impl Place {
         )
     }
 
+    /// The same for the server of a major version: `CASTMATCH_PG_CONFIG` names that of 15, `CASTMATCH_PG_CONFIG_16` that of 16, and so on.
+    ///
+    /// # Panics
+    /// If a variable is not set, or names a server of another version.
+    #[must_use]
+    pub fn of_major(major: u32) -> Self {
+        let variable = match major {
+            15 => "CASTMATCH_PG_CONFIG".to_owned(),
+            _ => format!("CASTMATCH_PG_CONFIG_{major}"),
+        };
+        let place = Self::new(
+            &required(&variable),
+            Some(required("CASTMATCH_SERVER_USER")),
+            required("CASTMATCH_TEST_DIR").into(),
+        );
+        assert_eq!(place.major, major, "the server that {variable} names");
+        place
+    }
+
     /// The same for tests that do not need castmatch in the server: an unset variable means Debian's PostgreSQL 15, the
     /// account `postgres` where the caller is root, and the folder for temporary files.
     ///
@@ -77,12 +98,16 @@ impl Place {
             let out = Command::new(pg_config).arg(question).output();
             let out =
                 out.unwrap_or_else(|error| panic!("cannot run {pg_config} (CASTMATCH_PG_CONFIG): {error}"));
-            PathBuf::from(String::from_utf8(out.stdout).unwrap().trim())
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
         };
+        // "PostgreSQL 15.14 (Debian 15.14-0+deb12u1)"
+        let version = ask("--version");
+        let number = version.split(['.', ' ']).nth(1).and_then(|number| number.parse().ok());
         let account = user.map(|user| Account::named(&user));
         Self {
-            binaries: ask("--bindir"),
-            share: ask("--sharedir"),
+            major: number.unwrap_or_else(|| panic!("{pg_config} --version: {version}")),
+            binaries: ask("--bindir").into(),
+            share: ask("--sharedir").into(),
             account: account.filter(|account| account.ids.0 != my_uid()),
             folder,
         }

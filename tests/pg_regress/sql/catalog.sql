@@ -86,7 +86,8 @@ SELECT failure(s) FROM unnest(ARRAY[
 ]) s;
 CREATE ROLE regress_catalog_reader;
 SET ROLE regress_catalog_reader;
-SELECT failure('SHOW castmatch.model_path');
+-- The server's own message, which differs between versions.
+SELECT left(failure('SHOW castmatch.model_path'), 5);
 SELECT failure('SELECT castmatch.chat(''hello'')');
 SELECT failure('SELECT * FROM castmatch.history(gen_random_uuid())');
 SELECT failure('SELECT castmatch.forget(gen_random_uuid())');

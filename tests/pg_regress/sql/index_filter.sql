@@ -13,7 +13,7 @@ DECLARE
     line text;
     result text := '';
 BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+    FOR line IN SELECT plan(query) LOOP
         IF line ~ '(Index Cond|Filter): ' THEN
             result := result || trim(line) || ' ';
         END IF;
@@ -41,7 +41,7 @@ SELECT c AS condition, tested('numbers', c) FROM unnest(ARRAY[
     'age = 38', 'age < 38', 'age <= 38', 'age >= 38', 'age > 38', 'age = 38::smallint', 'age < 3000000000', 'age = 3000000000', 'age IN (1, 3, 38)', 'age IN (1, NULL)',
     'age = ANY (''{}''::integer[])', 'age = ANY (NULL::integer[])', 'age = ANY (''{NULL}''::integer[])', 'age = ANY (''{5,3000000000}''::bigint[])', 'age < ANY (''{3,9,NULL}'')',
     'age >= ANY (''{70,60}'')', 'age = ALL (''{38}'')', 'age <> ALL (''{38}'')', 'age NOT IN (1, 2)', 'age IS NULL', 'age IS NOT NULL', 'age >= 38 AND age < 40',
-    'age = 3 OR age = 4', 'age + 1 = 4', 'age >= 38.5', 'age = (SELECT 38)', 'age = (SELECT NULL::integer)',
+    'age = 3 OR small = 4', 'age + 1 = 4', 'age >= 38.5', 'age = (SELECT 38)', 'age = (SELECT NULL::integer)',
     'big = 200000000', 'big < -3000000000', 'big >= 3600000000', 'big = 1::smallint', 'big <= 0::smallint',
     'ratio = 0.5', 'ratio < 0.25', 'ratio <= 0.25::real', 'ratio > 0.1', 'ratio = ''NaN''', 'ratio > ''-Infinity''',
     'score = ''NaN''', 'score > ''Infinity''', 'score < ''NaN''', 'score >= ''NaN''', 'score = 0', 'score < 0', 'score = ''-0''', 'score <= ''-Infinity''', 'score < ''-Infinity''', 'score > 1.5::real',
@@ -49,7 +49,7 @@ SELECT c AS condition, tested('numbers', c) FROM unnest(ARRAY[
     'price = 0.1', 'price < 0.1', 'price <= 0.1', 'price >= 0.1', 'price > 0.1', 'price = 0.10000000000000000000001', 'price > 0.100000000000000000000001', 'price = ''NaN''',
     'price > ''Infinity''', 'price = ''Infinity''', 'price < ''Infinity''', 'price > (SELECT 1e399)', 'price = (SELECT 1e400)', 'price < (SELECT 1e-400)', 'price IN (1.25, 0.1)', 'price = 5',
     'ref = 4294967294', 'ref > 4294967293', 'ref < 4294967292',
-    'flag AND age > 20 AND small < 0', 'age IS NULL AND flag IS NULL', 'age > 10 AND id % 2 = 0 AND price > 3', 'age = 5 AND age = 6',
+    'flag AND age > 20 AND small < 0', 'age IS NULL AND flag IS NULL', 'age > 10 AND id % 2 = 0 AND price > 3', 'age >= 6 AND age < 6',
     'e IS NOT NULL AND age = 5', 'e IS NOT NULL']) c;
 
 -- Times, and what only = is for.
@@ -131,18 +131,18 @@ SELECT k.kind, n.count, n.kinds FROM (VALUES (2), (NULL), (6), (11)) AS k (kind)
     SELECT count(*), array_agg(DISTINCT kind) AS kinds FROM (SELECT kind FROM zeros z WHERE z.kind = k.kind ORDER BY e <=> '[1,2]' LIMIT 10) t) n;
 PREPARE of_kind AS SELECT count(*), min(kind), max(kind) FROM (SELECT kind FROM zeros WHERE kind = ANY ($1) ORDER BY e <=> '[1,2]' LIMIT 50) t;
 SET plan_cache_mode = force_generic_plan;
-EXPLAIN (COSTS OFF) EXECUTE of_kind('{2,3}');
+SELECT plan($$EXECUTE of_kind('{2,3}')$$);
 EXECUTE of_kind('{2,3}');
 EXECUTE of_kind('{}');
 EXECUTE of_kind(NULL);
 EXECUTE of_kind('{NULL,7}');
 RESET plan_cache_mode;
 -- IS NULL on the vector is nothing that the index knows of.
-EXPLAIN (COSTS OFF) SELECT id FROM zeros WHERE e IS NULL ORDER BY e <=> '[1,2]' LIMIT 5;
+SELECT plan($$SELECT id FROM zeros WHERE e IS NULL ORDER BY e <=> '[1,2]' LIMIT 5$$);
 SELECT count(*) FROM (SELECT id FROM zeros WHERE e IS NULL ORDER BY e <=> '[1,2]' LIMIT 100) t;
 -- Nor is a filter without an order.
-EXPLAIN (COSTS OFF) SELECT id FROM zeros WHERE kind = 2;
-EXPLAIN (COSTS OFF) SELECT id FROM zeros WHERE kind = 2 ORDER BY e <-> '[1,2]' LIMIT 5;
+SELECT plan($$SELECT id FROM zeros WHERE kind = 2$$);
+SELECT plan($$SELECT id FROM zeros WHERE kind = 2 ORDER BY e <-> '[1,2]' LIMIT 5$$);
 RESET enable_seqscan;
 RESET enable_sort;
 
@@ -151,7 +151,7 @@ CREATE INDEX numbers_part ON numbers USING castmatch_hnsw ((e::halfvec(3)) halfv
 ANALYZE numbers;
 SET enable_seqscan = off;
 SET enable_sort = off;
-EXPLAIN (COSTS OFF) SELECT id FROM numbers WHERE small > 0 AND age % 10 = 3 ORDER BY e::halfvec(3) <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM numbers WHERE small > 0 AND age % 10 = 3 ORDER BY e::halfvec(3) <-> '[1,2,3]' LIMIT 5$$);
 RESET enable_seqscan;
 RESET enable_sort;
 SELECT compared('SELECT id FROM numbers WHERE small > 0 AND age % 10 = 3 ORDER BY e::halfvec(3) <-> ''[1,2,3]''');
@@ -167,10 +167,10 @@ CREATE INDEX much_tenth ON much (tenth);
 CREATE INDEX much_rare ON much (rare);
 VACUUM ANALYZE much;
 RESET castmatch.ef_search;
-EXPLAIN (COSTS OFF) SELECT id FROM much WHERE half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10;
-EXPLAIN (COSTS OFF) SELECT id FROM much WHERE tenth = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10;
-EXPLAIN (COSTS OFF) SELECT id FROM much WHERE rare = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10;
-EXPLAIN (COSTS OFF) SELECT id FROM much WHERE tenth = 1 AND half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10;
+SELECT plan($$SELECT id FROM much WHERE half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
+SELECT plan($$SELECT id FROM much WHERE tenth = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
+SELECT plan($$SELECT id FROM much WHERE rare = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
+SELECT plan($$SELECT id FROM much WHERE tenth = 1 AND half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
 
 -- Row security: a condition of a policy is one of the index, if its operator is leakproof as those of a btree are.
 CREATE ROLE regress_filter_reader;
@@ -178,8 +178,8 @@ GRANT SELECT ON much TO regress_filter_reader;
 ALTER TABLE much ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON much USING (tenth = 3);
 SET ROLE regress_filter_reader;
-EXPLAIN (COSTS OFF) SELECT id FROM much ORDER BY e <-> '[1,2,3]' LIMIT 10;
-EXPLAIN (COSTS OFF) SELECT id FROM much WHERE half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10;
+SELECT plan($$SELECT id FROM much ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
+SELECT plan($$SELECT id FROM much WHERE half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10$$);
 SELECT count(*), min(tenth), max(tenth) FROM (SELECT tenth FROM much WHERE half = 1 ORDER BY e <-> '[1,2,3]' LIMIT 10) t;
 SELECT count(*) FROM (SELECT tenth FROM much WHERE half = 0 ORDER BY e <-> '[1,2,3]' LIMIT 10) t;
 RESET ROLE;
@@ -189,8 +189,7 @@ DROP ROLE regress_filter_reader;
 -- Refused.
 \t on
 \pset format unaligned
-CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-CREATE TABLE refused (e vector(3), f vector(3), h halfvec(3), a integer, b integer, t text COLLATE loose, ts text[] COLLATE loose, c char(4) COLLATE loose, j jsonb, u uuid[]);
+CREATE TABLE refused (e vector(3), f vector(3), h halfvec(3), a integer, b integer, j jsonb, u uuid[]);
 SELECT failure(s) FROM unnest(ARRAY[
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops) INCLUDE (a)',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, b) INCLUDE (a)',
@@ -199,10 +198,6 @@ SELECT failure(s) FROM unnest(ARRAY[
     'CREATE INDEX ON refused USING castmatch_hnsw (a)',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, f vector_l2_ops)',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, h halfvec_l2_ops)',
-    'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, t)',
-    'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, ts)',
-    'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, a, c)',
-    'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, t COLLATE "C")',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, j)',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, u)',
     'CREATE INDEX ON refused USING castmatch_hnsw (e vector_l2_ops, a DESC)',
@@ -212,4 +207,3 @@ SELECT failure(s) FROM unnest(ARRAY[
 \t off
 \pset format aligned
 DROP TABLE refused;
-DROP COLLATION loose;

@@ -6,52 +6,54 @@ CREATE INDEX places_e ON places USING castmatch_hnsw (e vector_l2_ops);
 ANALYZE places;
 
 -- The order of the class's operator, whichever side the column stands on.
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY '[1,2,3]' <-> e LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id, e <-> '[1,2,3]' AS distance FROM places ORDER BY distance LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> (SELECT e FROM places WHERE id = 1) LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE id <> 1 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]', id LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT p.id, n.id FROM (VALUES (1), (2)) AS p (id), LATERAL (
-    SELECT q.id FROM places q ORDER BY q.e <-> (SELECT e FROM places o WHERE o.id = p.id) LIMIT 3) n;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY '[1,2,3]' <-> e LIMIT 5$$);
+SELECT plan($$SELECT id, e <-> '[1,2,3]' AS distance FROM places ORDER BY distance LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY e <-> (SELECT e FROM places WHERE id = 1) LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE id <> 1 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SET enable_incremental_sort = off;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]', id LIMIT 5$$);
+RESET enable_incremental_sort;
+SELECT plan($$SELECT p.id, n.id FROM (VALUES (1), (2)) AS p (id), LATERAL (
+    SELECT q.id FROM places q ORDER BY q.e <-> (SELECT e FROM places o WHERE o.id = p.id) LIMIT 3) n$$);
 
 -- Anything else is not for the index, however much the planner is pushed.
 SET enable_seqscan = off;
 SET enable_indexonlyscan = off;
-EXPLAIN (COSTS OFF) SELECT e FROM places;
-EXPLAIN (COSTS OFF) SELECT count(e) FROM places;
-EXPLAIN (COSTS OFF) SELECT e FROM places LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places WHERE e IS NOT NULL;
-EXPLAIN (COSTS OFF) SELECT e FROM places WHERE e <-> '[1,2,3]' < 1;
-EXPLAIN (COSTS OFF) SELECT e FROM places WHERE e = '[1,2,3]';
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <#> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <+> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <-> '[1,2,3]' DESC LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <-> '[1,2,3]', e <-> '[3,2,1]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY -(e <-> '[1,2,3]') LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY l2_distance(e, '[1,2,3]') LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e::halfvec(3) <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT p.e FROM places p, places q ORDER BY p.e <-> q.e LIMIT 5;
+SELECT plan($$SELECT e FROM places$$);
+SELECT plan($$SELECT count(e) FROM places$$);
+SELECT plan($$SELECT e FROM places LIMIT 5$$);
+SELECT plan($$SELECT e FROM places WHERE e IS NOT NULL$$);
+SELECT plan($$SELECT e FROM places WHERE e <-> '[1,2,3]' < 1$$);
+SELECT plan($$SELECT e FROM places WHERE e = '[1,2,3]'$$);
+SELECT plan($$SELECT e FROM places ORDER BY e LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <#> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <+> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <-> '[1,2,3]' DESC LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <-> '[1,2,3]', e <-> '[3,2,1]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY -(e <-> '[1,2,3]') LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY l2_distance(e, '[1,2,3]') LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e::halfvec(3) <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT p.e FROM places p, places q ORDER BY p.e <-> q.e LIMIT 5$$);
 RESET enable_seqscan;
 RESET enable_indexonlyscan;
 
 -- A condition that leaves few rows is for an index of its own, one that leaves most is a filter of the graph's rows.
 CREATE INDEX places_kind ON places (kind);
 ANALYZE places;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE id = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE id > 2000 ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places WHERE id = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE id > 2000 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 
 -- Partial: only where the statement's condition implies the predicate.
 DROP INDEX places_e;
 CREATE INDEX places_e_few ON places USING castmatch_hnsw (e vector_l2_ops) WHERE kind < 150;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 100 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 151 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 100 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 151 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT count(*) AS rows, bool_and(kind < 150) AS within FROM (
     SELECT kind FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 50) t;
 DROP INDEX places_e_few;
@@ -59,10 +61,10 @@ DROP INDEX places_e_few;
 -- Expressions: the same expression in the statement.
 CREATE INDEX places_half ON places USING castmatch_hnsw ((e::halfvec(3)) halfvec_cosine_ops);
 CREATE INDEX places_sub ON places USING castmatch_hnsw ((subvector(e, 1, 2)::vector(2)) vector_l2_ops);
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY subvector(e, 1, 2)::vector(2) <-> '[1,2]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY subvector(e, 2, 2)::vector(2) <-> '[1,2]' LIMIT 5;
+SELECT plan($$SELECT id FROM places ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY subvector(e, 1, 2)::vector(2) <-> '[1,2]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY subvector(e, 2, 2)::vector(2) <-> '[1,2]' LIMIT 5$$);
 -- The distances of the first rows, with ef beyond what could be missed by chance.
 SET castmatch.ef_search = 400;
 SELECT compared('SELECT e::halfvec(3) <=> ''[1,2,3]'' AS distance FROM places ORDER BY 1 LIMIT 20');
@@ -86,8 +88,8 @@ CREATE TABLE parts_3 PARTITION OF parts FOR VALUES IN (3);
 INSERT INTO parts SELECT i, i % 3 + 1, ARRAY[sin(i), cos(i * 0.7), sin(i * 1.3)] FROM generate_series(1, 36) i;
 SELECT tablename, indexdef FROM pg_indexes WHERE tablename LIKE 'parts%' ORDER BY tablename;
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM parts ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM parts WHERE region = 2 ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM parts ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM parts WHERE region = 2 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 RESET enable_seqscan;
 SELECT compared('SELECT id FROM parts ORDER BY e <-> ''[1,2,3]'' LIMIT 20');
 SELECT compared('SELECT id FROM parts WHERE region = 2 ORDER BY e <-> ''[1,2,3]''');
@@ -96,11 +98,11 @@ SELECT compared('SELECT id FROM parts WHERE region = 2 ORDER BY e <-> ''[1,2,3]'
 CREATE TABLE empty (id integer, e vector(3));
 CREATE INDEX empty_e ON empty USING castmatch_hnsw (e vector_l2_ops);
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
 ANALYZE empty;
 VACUUM empty;
-EXPLAIN (COSTS OFF) SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
 RESET enable_seqscan;
 

@@ -6,35 +6,37 @@ CREATE INDEX places_e ON places USING castmatch_ivf (e vector_l2_ops);
 ANALYZE places;
 
 -- The order of the class's operator, whichever side the column stands on.
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY '[1,2,3]' <-> e LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id, e <-> '[1,2,3]' AS distance FROM places ORDER BY distance LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE id <> 1 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]', id LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT p.id, n.id FROM (VALUES (1), (2)) AS p (id), LATERAL (
-    SELECT q.id FROM places q ORDER BY q.e <-> (SELECT e FROM places o WHERE o.id = p.id) LIMIT 3) n;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY '[1,2,3]' <-> e LIMIT 5$$);
+SELECT plan($$SELECT id, e <-> '[1,2,3]' AS distance FROM places ORDER BY distance LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE id <> 1 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SET enable_incremental_sort = off;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]', id LIMIT 5$$);
+RESET enable_incremental_sort;
+SELECT plan($$SELECT p.id, n.id FROM (VALUES (1), (2)) AS p (id), LATERAL (
+    SELECT q.id FROM places q ORDER BY q.e <-> (SELECT e FROM places o WHERE o.id = p.id) LIMIT 3) n$$);
 
 -- Anything else is not for the index, however much the planner is pushed.
 SET enable_seqscan = off;
 SET enable_indexonlyscan = off;
-EXPLAIN (COSTS OFF) SELECT e FROM places;
-EXPLAIN (COSTS OFF) SELECT count(e) FROM places;
-EXPLAIN (COSTS OFF) SELECT e FROM places LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places WHERE e IS NOT NULL;
-EXPLAIN (COSTS OFF) SELECT e FROM places WHERE e <-> '[1,2,3]' < 1;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <+> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT e FROM places ORDER BY e <-> '[1,2,3]' DESC LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT p.e FROM places p, places q ORDER BY p.e <-> q.e LIMIT 5;
+SELECT plan($$SELECT e FROM places$$);
+SELECT plan($$SELECT count(e) FROM places$$);
+SELECT plan($$SELECT e FROM places LIMIT 5$$);
+SELECT plan($$SELECT e FROM places WHERE e IS NOT NULL$$);
+SELECT plan($$SELECT e FROM places WHERE e <-> '[1,2,3]' < 1$$);
+SELECT plan($$SELECT e FROM places ORDER BY e LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <+> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT e FROM places ORDER BY e <-> '[1,2,3]' DESC LIMIT 5$$);
+SELECT plan($$SELECT p.e FROM places p, places q ORDER BY p.e <-> q.e LIMIT 5$$);
 RESET enable_seqscan;
 RESET enable_indexonlyscan;
 
 -- A condition that leaves few rows is for an index of its own.
 CREATE INDEX places_kind ON places (kind);
 ANALYZE places;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE id = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places WHERE id = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 DROP INDEX places_kind;
 
 -- With an index of either method one of them is used.
@@ -43,7 +45,7 @@ CREATE FUNCTION index_of(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     line text;
 BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+    FOR line IN SELECT plan(query) LOOP
         IF line ~ 'Index Scan using' THEN
             RETURN CASE WHEN line ~ 'places_e' THEN 'one of the two' ELSE line END;
         END IF;
@@ -53,10 +55,10 @@ END;
 $$;
 SELECT index_of('SELECT id FROM places ORDER BY e <-> ''[1,2,3]'' LIMIT 5'), index_of('SELECT id FROM places'), index_of('SELECT count(e) FROM places');
 -- The graph while it is cached, the lists where pages come from disk: they read fewer.
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SET effective_cache_size = '8kB';
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 RESET effective_cache_size;
 RESET enable_seqscan;
 DROP INDEX places_e;
@@ -67,10 +69,10 @@ DROP FUNCTION index_of;
 
 -- Partial: only where the statement's condition implies the predicate.
 CREATE INDEX places_e_few ON places USING castmatch_ivf (e vector_l2_ops) WITH (lists = 20) WHERE kind < 150;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 100 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind < 151 ORDER BY e <-> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 100 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 151 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT count(*) AS rows, bool_and(kind < 150) AS within FROM (SELECT kind FROM places WHERE kind < 150 ORDER BY e <-> '[1,2,3]' LIMIT 50) t;
 DROP INDEX places_e_few;
 
@@ -78,10 +80,10 @@ DROP INDEX places_e_few;
 CREATE INDEX places_half ON places USING castmatch_ivf ((e::halfvec(3)) halfvec_cosine_ops, (kind % 10));
 CREATE INDEX places_sub ON places USING castmatch_ivf ((subvector(e, 1, 2)::vector(2)) vector_l2_ops);
 ANALYZE places;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places WHERE kind % 10 = 3 ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY subvector(e, 1, 2)::vector(2) <-> '[1,2]' LIMIT 5;
-EXPLAIN (COSTS OFF) SELECT id FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM places ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind % 10 = 3 ORDER BY e::halfvec(3) <=> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY subvector(e, 1, 2)::vector(2) <-> '[1,2]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places ORDER BY e <=> '[1,2,3]' LIMIT 5$$);
 SET enable_seqscan = off;
 SET enable_sort = off;
 SELECT count(*), bool_and(kind % 10 = 3) AS kept FROM (SELECT kind FROM places WHERE kind % 10 = 3 ORDER BY e::halfvec(3) <=> '[1,2,3]') t;
@@ -107,7 +109,7 @@ CREATE TABLE parts_3 PARTITION OF parts FOR VALUES IN (3);
 INSERT INTO parts SELECT i, i % 3 + 1, ARRAY[sin(i), cos(i * 0.7), sin(i * 1.3)] FROM generate_series(1, 36) i;
 SELECT tablename, indexdef FROM pg_indexes WHERE tablename LIKE 'parts%' ORDER BY tablename;
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM parts ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM parts ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 RESET enable_seqscan;
 SELECT compared('SELECT id FROM parts ORDER BY e <-> ''[1,2,3]'' LIMIT 20');
 SELECT compared('SELECT id FROM parts WHERE region = 2 ORDER BY e <-> ''[1,2,3]''');
@@ -116,11 +118,11 @@ SELECT compared('SELECT id FROM parts WHERE region = 2 ORDER BY e <-> ''[1,2,3]'
 CREATE TABLE empty (id integer, e vector(3));
 CREATE INDEX empty_e ON empty USING castmatch_ivf (e vector_l2_ops);
 SET enable_seqscan = off;
-EXPLAIN (COSTS OFF) SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
 ANALYZE empty;
 VACUUM empty;
-EXPLAIN (COSTS OFF) SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
+SELECT plan($$SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
 SELECT id FROM empty ORDER BY e <-> '[1,2,3]' LIMIT 5;
 RESET enable_seqscan;
 DROP TABLE places, widths, parts, empty;

@@ -189,7 +189,7 @@ DECLARE
     line text;
     result text := '';
 BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+    FOR line IN SELECT plan(query) LOOP
         IF line ~ '(Index Cond|Filter): ' THEN
             result := result || trim(line) || ' ';
         END IF;
@@ -199,7 +199,7 @@ END;
 $$;
 SELECT c AS condition, sieved('people', c) FROM unnest(ARRAY['flag', 'flag IS NULL', 'age = 3', 'age < 3000000000', 'age IN (1, 3, NULL)', 'age IS NOT NULL', 'age = ANY (''{}''::integer[])',
     'price > 3', 'price = 1.25', 'day < timestamp ''2024-04-01 12:00''', 'tone = ''ok''', 'tone < ''happy''', 'city = ''berlin''', 'city IN (''Köln'', '''')', 'city > ''a''', 'tags && ''{t1,t5}''', 'tags @> ''{t1,t2}''', 'tags IS NULL',
-    'ref = 4', 'flag AND age > 2 AND tags && ''{t3}''', 'age = 5 AND age = 6', 'e IS NOT NULL AND age = 5', 'age > 1 AND id % 2 = 0']) c;
+    'ref = 4', 'flag AND age > 2 AND tags && ''{t3}''', 'age >= 6 AND age < 6', 'e IS NOT NULL AND age = 5', 'age > 1 AND id % 2 = 0']) c;
 UPDATE people SET age = 100 + id WHERE id % 3 = 0;
 DELETE FROM people WHERE id % 7 = 0;
 SELECT c AS condition, sieved('people', c) FROM unnest(ARRAY['age > 100', 'age <= 100', 'age = 103', 'age IS NULL']) c;

@@ -19,6 +19,19 @@ EXCEPTION WHEN OTHERS THEN
 END;
 $$;
 
+-- The plan of a query as every major version writes it: 18 marks what is switched off, and parameters of a plan have other names in each.
+CREATE FUNCTION plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        CONTINUE WHEN line ~ '^ *Disabled: true$';
+        line := regexp_replace(line, ' \(returns \$\d+\)$', '');
+        RETURN NEXT regexp_replace(line, '\$\d+|\(InitPlan \d+\)\.col\d+|"\*VALUES\*"\.column1', '$param', 'g');
+    END LOOP;
+END;
+$$;
+
 -- The rows of a query in their order: by an index that gives that order, and without one.
 CREATE FUNCTION indexed_rows(query text) RETURNS text[] LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_indexscan = on AS $$

@@ -9,6 +9,7 @@ pub use memory::{MemoryStorage, SharedMemoryStorage, StorageCounts};
 
 use super::IndexError;
 use super::page::PageKind;
+use core::ops::Range;
 
 /// Some bytes of a page: the block and the offset of the first byte in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub trait PageRead {
 
     /// Says that the page will be read soon.
     fn prefetch(&mut self, _block: u32) {}
+
+    /// Says that the pages of this range are read next, in ascending order, most of them. Takes the place of what was said before.
+    fn read_in_order(&mut self, _blocks: Range<u32>) {}
 
     /// Shows the page, under a shared lock, to `look`.
     ///

@@ -39,6 +39,7 @@ mod index_setting;
 mod index_standby;
 mod index_unlogged;
 mod limits;
+mod majors;
 mod model;
 mod models;
 mod performance;

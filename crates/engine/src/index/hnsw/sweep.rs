@@ -101,6 +101,7 @@ pub(crate) fn sweep<S: PageRead>(
         if block >= end {
             return Ok(());
         }
+        storage.read_in_order(block..end);
         while block < end {
             storage.check_interrupts()?;
             copy.load(storage, block)?;

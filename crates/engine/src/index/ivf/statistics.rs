@@ -41,7 +41,9 @@ impl Statistics {
             ..Self::default()
         };
         let mut counts = std::collections::HashMap::new();
-        for block in 1..storage.blocks()? {
+        let blocks = storage.blocks()?;
+        storage.read_in_order(1..blocks);
+        for block in 1..blocks {
             storage.check_interrupts()?;
             let read = storage.read(block, |bytes| -> Result<(), PageError> {
                 match page_kind(bytes)? {

@@ -217,6 +217,7 @@ impl Verifier<'_> {
         let (mut unused, mut others) = (0_u64, 0_u64);
         let blocks = storage.blocks()?;
         let index = self.index;
+        storage.read_in_order(1..blocks);
         for block in 1..blocks {
             storage.check_interrupts()?;
             let owned = self.owned.contains(SlotId(block));

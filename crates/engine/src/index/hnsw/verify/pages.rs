@@ -43,6 +43,7 @@ impl Pages {
         };
         let mut copy = PageCopy::new();
         let mut found: Vec<Finding> = Vec::new();
+        storage.read_in_order(0..blocks);
         for block in 0..blocks {
             storage.check_interrupts()?;
             copy.load(storage, block)?;

@@ -25,6 +25,7 @@ pub fn bulk_delete<S: PageWrite>(
     stats.rows_remaining = 0;
     let blocks = storage.blocks()?;
     let mut dead = Vec::new();
+    storage.read_in_order(0..blocks);
     for block in 0..blocks {
         storage.check_interrupts()?;
         dead.clear();

@@ -102,12 +102,12 @@ VACUUM points;
 SELECT * FROM all_operators('[-0.3,0.1,0.2]', '') WHERE ordering LIKE '%<=>';
 
 -- Nothing but zero vectors.
-CREATE TABLE zeros (id integer, v vector(2));
-INSERT INTO zeros SELECT i, '[0,0]' FROM generate_series(1, 50) i;
-CREATE INDEX ON zeros USING castmatch_hnsw (v vector_cosine_ops);
-SELECT array_length(indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'''), 1);
-INSERT INTO zeros VALUES (51, '[0,0]'), (52, '[1,2]');
-SELECT indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'' LIMIT 1'), array_length(indexed_rows('SELECT id FROM zeros ORDER BY v <=> ''[1,1]'''), 1);
+CREATE TABLE origins (id integer, v vector(2));
+INSERT INTO origins SELECT i, '[0,0]' FROM generate_series(1, 50) i;
+CREATE INDEX ON origins USING castmatch_hnsw (v vector_cosine_ops);
+SELECT array_length(indexed_rows('SELECT id FROM origins ORDER BY v <=> ''[1,1]'''), 1);
+INSERT INTO origins VALUES (51, '[0,0]'), (52, '[1,2]');
+SELECT indexed_rows('SELECT id FROM origins ORDER BY v <=> ''[1,1]'' LIMIT 1'), array_length(indexed_rows('SELECT id FROM origins ORDER BY v <=> ''[1,1]'''), 1);
 
 -- Numbers whose squares leave the range of single precision, large and small.
 CREATE TABLE extremes (id integer, v vector(2));
@@ -135,6 +135,6 @@ CREATE INDEX ON line USING castmatch_hnsw (h halfvec_l2_ops) WITH (code_bits = 4
 SELECT compared('SELECT id FROM line ORDER BY v <-> ''[555.3]'''), compared('SELECT id FROM line ORDER BY v <#> ''[-3]'''),
     compared('SELECT id FROM line ORDER BY v <+> ''[555.3]'''), compared('SELECT id FROM line ORDER BY h <-> ''[555.3]''');
 
-DROP TABLE points, zeros, extremes, line;
+DROP TABLE points, origins, extremes, line;
 DROP FUNCTION all_operators;
 RESET castmatch.ef_search;

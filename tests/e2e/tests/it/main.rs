@@ -41,6 +41,7 @@ mod index_unlogged;
 mod limits;
 mod model;
 mod models;
+mod names_taken;
 mod performance;
 mod postgrest;
 mod prometheus;

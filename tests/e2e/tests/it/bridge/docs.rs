@@ -67,7 +67,7 @@ fn vectors_move_into_their_rows() {
     run(
         client,
         "CREATE TABLE items (id integer, embedding vector(700));
-         INSERT INTO items SELECT i, (SELECT array_agg(random() + 0 * i) FROM generate_series(1, 700))::vector FROM generate_series(1, 100) i",
+         INSERT INTO items SELECT i, (SELECT array_agg(sin(i * j)) FROM generate_series(1, 700) j)::vector FROM generate_series(1, 100) i",
     );
     let outside = "SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE oid = 'items'::regclass";
     assert!(value::<i64>(client, outside) > 0);

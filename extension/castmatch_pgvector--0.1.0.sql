@@ -5,7 +5,8 @@
 -- Every operator class of castmatch that orders by a distance gets a twin: the same name, for pgvector's type of the same name, with
 -- pgvector's operator of the same name. Nothing here says which they are, so an older pgvector gets those that it has the type and the operator for.
 -- Only members of the two extensions count: another type of such a name may be laid out in any way.
--- The script says no schema but pg_catalog, which is why the extension can be moved after pgvector.
+-- Everything is made in the schema that the extension is given, which is why it can be moved after pgvector. It should be pgvector's, where
+-- the classes are found by whoever finds the types.
 
 -- In the schema of castmatch's types the names of the classes are taken.
 DO LANGUAGE plpgsql $do$
@@ -98,8 +99,8 @@ BEGIN
           AND od.deptype OPERATOR(pg_catalog.=) 'e'
           AND ao.amoppurpose OPERATOR(pg_catalog.=) 'o'
           AND ap.amprocnum OPERATOR(pg_catalog.=) 1
-          -- An operator of pgvector's on its own type or on PostgreSQL's: a cast between types of the two is no third way.
-          AND (t.oid OPERATOR(pg_catalog.=) own.oid) OPERATOR(pg_catalog.=) (own.typnamespace OPERATOR(pg_catalog.<>) ce.extnamespace)
+          -- For castmatch's own type it is another one, for a type of PostgreSQL's the same.
+          AND (t.oid OPERATOR(pg_catalog.<>) own.oid) OPERATOR(pg_catalog.=) (own.typnamespace OPERATOR(pg_catalog.=) ce.extnamespace)
         ORDER BY c.oid
     LOOP
         EXECUTE pg_catalog.format('CREATE OPERATOR CLASS %I FOR TYPE %s USING %I %s AS OPERATOR 1 %s FOR ORDER BY pg_catalog.float_ops, FUNCTION 1 %s',

@@ -44,6 +44,7 @@ build() {
   mkdir -p "$PGRX_HOME"
   cd "$root"
   logged build-extension cargo pgrx install --release --pg-config "$PGRX_PG_CONFIG_PATH" --no-default-features --features pg16
+  bridge_place "$("$PGRX_PG_CONFIG_PATH" --sharedir)"
   logged build-bench cargo build --release -p castmatch-bench --features hnsw_rs
 }
 

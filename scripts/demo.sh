@@ -22,6 +22,7 @@ build() {
   mkdir -p "$PGRX_HOME"
   cd "$root"
   logged build-extension cargo pgrx install --release --pg-config "$(cluster_bin "$base")/pg_config"
+  bridge_place "$("$(cluster_bin "$base")/pg_config" --sharedir)"
   logged build-companion cargo build --release -p castmatch-companion
   # The user that the servers run as may be kept out of the folder with the builds.
   mkdir -p "$base/bin"

@@ -53,6 +53,7 @@ build() {
   rm -rf "$staging"
   cd "$root"
   logged build-extension cargo pgrx package --pg-config "$pg_config" --out-dir "$staging"
+  bridge_place "$staging$sharedir"
   logged build-companion cargo build --release -p castmatch-companion
 }
 

@@ -23,6 +23,7 @@ build() {
   mkdir -p "$PGRX_HOME"
   cd "$root"
   logged build-extension cargo pgrx package --pg-config "$PGRX_PG_CONFIG_PATH" --out-dir "$staging/$extension"
+  bridge_place "$staging/$extension$("$PGRX_PG_CONFIG_PATH" --sharedir)"
   logged build-companion cargo build --release --locked -p castmatch-companion
 }
 
@@ -49,7 +50,7 @@ control() {
   {
     printf '%s: %s\n' Package "$2" Source castmatch Version "$version" Architecture "$3" Maintainer "$maintainer" \
       Installed-Size "$size" Depends "$4"
-    [ "$2" != "$extension" ] || printf '%s: %s\n' Recommends "$model (>= $version)" Suggests castmatch-companion
+    [ "$2" != "$extension" ] || printf '%s: %s\n' Recommends "$model (>= $version)" Suggests "castmatch-companion, postgresql-$pg_major-pgvector"
     if [ "$2" = "$companion" ]; then printf '%s: %s\n' Recommends ca-certificates Suggests "$extension, prometheus"; fi
     printf '%s: %s\n' Section database Priority optional Description "$5"
     sed 's/^/ /'

@@ -190,6 +190,14 @@ python_environment() {
   cp "$wanted" "$folder/requirements.txt"
 }
 
+# bridge_place SHAREDIR: castmatch_pgvector, an extension of SQL alone that cargo-pgrx knows nothing of, where a server with this share
+# folder looks for it.
+bridge_place() {
+  mkdir -p "$1/extension"
+  install -m 644 "$root"/extension/castmatch_pgvector.control "$root"/extension/castmatch_pgvector--*.sql "$1/extension" ||
+    die "cannot write to $1/extension"
+}
+
 # owned_folder PATH: an empty or existing folder of the user that the servers run as.
 owned_folder() {
   mkdir -p "$1"

@@ -6,7 +6,8 @@ DECLARE
     taken record;
 BEGIN
     SELECT pg_catalog.min(f.nspname) AS schema, pg_catalog.string_agg(f.names, ', ') AS names,
-           pg_catalog.string_agg(pg_catalog.format('Of %s: %s.', COALESCE(pg_catalog.format('extension "%s"', f.extname), 'no extension'), f.names), ' ') AS owners,
+           pg_catalog.string_agg(pg_catalog.format('Of %s: %s.', CASE WHEN f.extname IS NULL THEN 'no extension'
+               ELSE pg_catalog.format('extension "%s"', f.extname) END, f.names), ' ') AS owners,
            pg_catalog.bool_or(f.extname OPERATOR(pg_catalog.=) 'vector') AS are_pgvectors
     INTO taken
     FROM (

@@ -137,7 +137,7 @@ impl Next {
             model,
             version: rows.require(0, 16)?,
             embedding: quote_identifier(&embedding_name),
-            vectors: vectors_of(session, table, &embedding_name)?,
+            vectors: VectorType::find(session, table, &embedding_name)?,
             embedding_name,
         }))
     }
@@ -149,27 +149,8 @@ impl Next {
     pub fn vectors(&self) -> Result<&VectorType> {
         self.vectors
             .as_ref()
-            .ok_or_else(|| no_vectors(&self.embedding_name))
+            .ok_or_else(|| VectorType::missing(&self.embedding_name))
     }
-}
-
-/// The type of a column, if it can hold embeddings. Whoever needs it asks [`Attachment::vectors`]; a table whose column has lost its operator
-/// classes can be written to all the same.
-fn vectors_of(session: &Session, table: &Target, column: &str) -> Result<Option<VectorType>> {
-    let column = table.column(column);
-    Ok(column
-        .map(|column| VectorType::look_up(session, column.type_oid))
-        .transpose()?
-        .flatten())
-}
-
-fn no_vectors(column: &str) -> pgrx::pg_sys::panic::ErrorReport {
-    error(
-        PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
-        format!("column \"{column}\" is not of a type that castmatch can search"),
-    )
-    .set_detail("Such a type has castmatch's operator class for the cosine distance.")
-    .set_hint("Columns of pgvector's types need the extension castmatch_pgvector: CREATE EXTENSION castmatch_pgvector;")
 }
 
 /// Models, their versions and their columns, of the table and of the switch that is going on.
@@ -280,7 +261,7 @@ impl Attachment {
                 .collect(),
             content_names,
             embedding: quote_identifier(&embedding_name),
-            vectors: vectors_of(session, &described, &embedding_name)?,
+            vectors: VectorType::find(session, &described, &embedding_name)?,
             embedding_name,
             model: name(13)?,
             model_version: name(14)?,
@@ -307,7 +288,7 @@ impl Attachment {
     pub fn vectors(&self) -> Result<&VectorType> {
         self.vectors
             .as_ref()
-            .ok_or_else(|| no_vectors(&self.embedding_name))
+            .ok_or_else(|| VectorType::missing(&self.embedding_name))
     }
 
     /// The embedding of a row of `t`, as castmatch's own type.

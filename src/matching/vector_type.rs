@@ -5,7 +5,7 @@
 //! index serves castmatch's operator on either. So a search gives the same numbers over pgvector's columns.
 
 use crate::error::{Result, error};
-use crate::matching::target::Column;
+use crate::matching::target::{Column, Target};
 use crate::pg::array;
 use crate::pg::catalog::extension_types;
 use crate::pg::spi::{Rows, Session};
@@ -90,6 +90,28 @@ impl VectorType {
             Some(found) => Ok(found),
             None => Err(wrong_type(session, column)?),
         }
+    }
+
+    /// The type of a column of that name, if it can hold embeddings. A table whose column has lost its operator classes can be written to all the
+    /// same: whoever needs the type says [`Self::missing`].
+    ///
+    /// # Errors
+    /// As the statement raises them.
+    pub fn find(session: &Session, table: &Target, column: &str) -> Result<Option<Self>> {
+        match table.column(column) {
+            Some(column) => Self::look_up(session, column.type_oid),
+            None => Ok(None),
+        }
+    }
+
+    /// The error for an embedding column that castmatch cannot work on now.
+    pub fn missing(column: &str) -> pg_sys::panic::ErrorReport {
+        error(
+            PgSqlErrorCode::ERRCODE_DATATYPE_MISMATCH,
+            format!("column \"{column}\" is not of a type that castmatch can search"),
+        )
+        .set_detail("Such a type has castmatch's operator class for the cosine distance.")
+        .set_hint("Columns of pgvector's types need the extension castmatch_pgvector: CREATE EXTENSION castmatch_pgvector;")
     }
 
     /// Its operator class for the cosine distance in an index of that method.

@@ -51,6 +51,8 @@ pub struct ExtensionTypes {
     pub halfvec_array: pg_sys::Oid,
     /// Owner of the extension's tables.
     pub owner: pg_sys::Oid,
+    /// That schema, and its name.
+    namespace: (pg_sys::Oid, String),
 }
 
 thread_local! {
@@ -58,7 +60,7 @@ thread_local! {
 }
 
 const TYPES_SQL: &str = "
-    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, h.oid, h.typarray, q.relowner
+    SELECT pg_catalog.quote_ident(n.nspname), v.oid, v.typarray, h.oid, h.typarray, q.relowner, n.oid, n.nspname::text
     FROM pg_catalog.pg_extension e
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace
     JOIN pg_catalog.pg_type v ON v.typnamespace OPERATOR(pg_catalog.=) n.oid AND v.typname OPERATOR(pg_catalog.=) 'vector'
@@ -67,7 +69,7 @@ const TYPES_SQL: &str = "
     JOIN pg_catalog.pg_class q ON q.relnamespace OPERATOR(pg_catalog.=) c.oid AND q.relname OPERATOR(pg_catalog.=) 'queue'
     WHERE e.extname OPERATOR(pg_catalog.=) 'castmatch'";
 
-/// Where the extension's types are; looked up once per backend, again after the extension was created anew.
+/// Where the extension's types are; looked up once per backend, again after the extension was created anew or its schema renamed.
 ///
 /// # Errors
 /// XX000 if the extension is not installed in this database.
@@ -90,6 +92,7 @@ pub fn extension_types() -> Result<ExtensionTypes> {
             halfvec: rows.require(0, 4)?,
             halfvec_array: rows.require(0, 5)?,
             owner: rows.require(0, 6)?,
+            namespace: (rows.require(0, 7)?, rows.require(0, 8)?),
         })
     })?;
     TYPES.set(Some(types.clone()));
@@ -97,8 +100,14 @@ pub fn extension_types() -> Result<ExtensionTypes> {
 }
 
 fn still_exists(types: &ExtensionTypes) -> bool {
-    // SAFETY: a syscache look-up that gives InvalidOid for an unknown type.
-    unsafe { pg_sys::get_element_type(types.vector_array) == types.vector }
+    let (namespace, known) = &types.namespace;
+    // SAFETY: syscache look-ups that give InvalidOid for an unknown type, and null or a palloc'ed NUL-terminated string for a schema.
+    unsafe {
+        let name = pg_sys::get_namespace_name(*namespace);
+        pg_sys::get_element_type(types.vector_array) == types.vector
+            && !name.is_null()
+            && CStr::from_ptr(name).to_bytes() == known.as_bytes()
+    }
 }
 
 /// The database that this process is connected to.

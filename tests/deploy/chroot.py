@@ -161,6 +161,8 @@ def check_servers(stages: dict) -> None:
         psql(database, database.root, "castmatch", "SELECT castmatch.sync('talents', '60 s')", port=port)
         match = "SELECT key FROM castmatch.match('talents', 'an officer with a horse', k => 1)"
         assert psql(database, database.root, "castmatch", match, port=port) == "1"
+        bridge = "SELECT default_version FROM pg_available_extensions WHERE name = 'castmatch_pgvector'"
+        assert psql(database, database.root, "castmatch", bridge, port=port), "castmatch_pgvector is not in the package"
         say("the primary matches")
 
         standby = Running(database, standby_root, {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(port)},

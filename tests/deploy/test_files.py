@@ -101,6 +101,9 @@ class Files(unittest.TestCase):
                 self.assertEqual(found, version, path)
         dockerfile = texts[DEPLOY / "Dockerfile"]
         self.assertIn(f"cargo-pgrx --version {pgrx} ", dockerfile)
+        control = (ROOT / "extension" / "castmatch_pgvector.control").read_text()
+        self.assertIn(f"default_version = '{version}'\n", control)
+        self.assertTrue((ROOT / "extension" / f"castmatch_pgvector--{version}.sql").exists())
         for _, manifest in manifests():
             for container in manifest["spec"]["template"]["spec"]["containers"] if "template" in manifest.get("spec", {}) else []:
                 self.assertTrue(container["image"].endswith(f":{version}"))

@@ -5,10 +5,14 @@ use castmatch_e2e::query::run;
 
 use crate::index_setting::plain;
 
-/// The statements of a page's SQL blocks.
-fn statements(page: &str) -> Vec<String> {
-    let path = format!("{}/../../docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
+/// The text of a page of docs/.
+pub fn page(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The statements of the SQL blocks in a page or a part of one.
+pub fn statements_in(text: &str) -> Vec<String> {
     let blocks = text
         .split("```sql\n")
         .skip(1)
@@ -25,10 +29,10 @@ fn statements(page: &str) -> Vec<String> {
 }
 
 /// Runs the statements of a page that has that many at least.
-pub fn run_statements_of(page: &str, at_least: usize) {
+pub fn run_statements_of(name: &str, at_least: usize) {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut cluster.database("docs");
-    let statements = statements(page);
+    let statements = statements_in(&page(name));
     assert!(statements.len() >= at_least, "{statements:#?}");
     for sql in &statements {
         run(client, sql);

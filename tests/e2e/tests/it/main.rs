@@ -42,6 +42,7 @@ mod limits;
 mod majors;
 mod model;
 mod models;
+mod names_taken;
 mod performance;
 mod postgrest;
 mod prometheus;

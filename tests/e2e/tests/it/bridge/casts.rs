@@ -9,11 +9,11 @@ use postgres::error::SqlState;
 use super::bridged;
 use crate::index_setting::plain;
 
-/// Where the rows of a table and the pages of its index are.
+/// Where the rows of a table and the pages of its indexes are.
 fn files(client: &mut Client) -> Vec<u32> {
     column(
         client,
-        "SELECT relfilenode FROM pg_class WHERE relname IN ('t', 't_e') ORDER BY relname",
+        "SELECT relfilenode FROM pg_class WHERE relname IN ('t', 't_e', 't_h') ORDER BY relname",
     )
 }
 
@@ -95,7 +95,7 @@ fn both_types_meet_in_one_query() {
 const INDEXED: &str = "
     CREATE TABLE t (id integer PRIMARY KEY, e vector(3) NOT NULL, h halfvec(3));
     INSERT INTO t SELECT i, (ARRAY[sin(i), cos(i), 1])::vector, (ARRAY[sin(i), cos(i), 1])::vector FROM generate_series(1, 400) i;
-    CREATE INDEX t_e ON t USING castmatch_hnsw (e vector_cosine_ops)";
+    CREATE INDEX t_e ON t USING castmatch_hnsw (e vector_cosine_ops); CREATE INDEX t_h ON t USING hnsw (e vector_l2_ops)";
 const NEAREST: &str = "SELECT id FROM t ORDER BY e <=> '[0.5,0.5,1]' LIMIT 5";
 
 #[test]
@@ -128,7 +128,17 @@ fn a_column_becomes_castmatchs_without_a_copy() {
     run(client, "INSERT INTO t VALUES (0, '[0.5,0.5,1]')");
     assert_eq!(column::<i32>(client, NEAREST)[0], 0);
 
-    // The way back is pgvector's, whose cast checks every row, which is a copy.
+    // The way back is pgvector's, whose cast checks every row, which is a copy; and no index of castmatch's own classes is on the column.
+    run(
+        client,
+        "CREATE INDEX t_o ON t USING castmatch_hnsw (e castmatch_types.vector_l2_ops)",
+    );
+    fails_with(
+        client,
+        &SqlState::DATATYPE_MISMATCH,
+        "ALTER TABLE t ALTER COLUMN e TYPE vector(3)",
+    );
+    run(client, "DROP INDEX t_o");
     run(client, "ALTER TABLE t ALTER COLUMN e TYPE vector(3)");
     assert_ne!(files(client), before.0);
     assert_eq!(column::<i32>(client, NEAREST)[0], 0);

@@ -1,7 +1,7 @@
 //! castmatch beside pgvector in one database, and the extension castmatch_pgvector between them. The server must have pgvector.
 
 mod casts;
-//mod docs;
+mod docs;
 mod extension;
 mod index;
 mod matching;

@@ -25,7 +25,7 @@ fn assert_close(level: Level, metric: &str, actual: f64, expected: f64, scale: f
 }
 
 /// Compares all kernels of all available levels with sums in f64.
-fn check_levels<T: Element>(a: &[T], b: &[T]) {
+pub(crate) fn check_levels<T: Element>(a: &[T], b: &[T]) {
     let pairs = reference_pairs(a, b);
     let l2_squared: f64 = pairs.iter().map(|(x, y)| (x - y) * (x - y)).sum();
     let inner_product: f64 = pairs.iter().map(|(x, y)| x * y).sum();

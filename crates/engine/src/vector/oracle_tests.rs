@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-//! Every distance of every type against double precision, on 10,000 random pairs each.
+//! Every distance of every type, and every level of its kernels, against double precision, on 10,000 random pairs each.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use half::f16;
 
 use super::sparse::{self, SparseVector};
 use super::{Element, VectorError, bits, distance};
+use crate::kernels;
 
 const PAIRS: usize = 10_000;
 
@@ -100,6 +101,7 @@ fn check_dense<T: Element>(seed: u64, exponents: std::ops::RangeInclusive<i32>) 
                 .collect()
         };
         let (a, b) = (vector(), vector());
+        kernels::tests::check_levels(&a, &b);
         let sums = Sums::of(
             a.iter()
                 .zip(&b)
@@ -239,6 +241,7 @@ fn distances_of_bits_are_those_of_double_precision() {
             })
         };
         let sums = Sums::of(pairs());
+        kernels::bits::tests::check_levels(&a, &b);
         assert_eq!(bits::hamming(&a, &b) as f64, sums.l1);
         let either = sums.squares[0] + sums.squares[1] - sums.product;
         let jaccard = if sums.product == 0.0 {

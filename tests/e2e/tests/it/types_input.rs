@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use castmatch_e2e::cluster::Cluster;
+use castmatch_e2e::cluster::{Cluster, Options};
 use castmatch_e2e::query::{run, value};
 use castmatch_e2e::random::Random;
 use postgres::Client;
@@ -150,7 +150,10 @@ fn any_message_is_a_value_or_refused() {
 /// Bytes that PostgreSQL takes for a value of the type, as damage of a page would put them there.
 #[test]
 fn damaged_values_are_refused() {
-    let cluster = Cluster::start(&plain(&[]));
+    let cluster = Cluster::start(&Options {
+        damages: true,
+        ..plain(&[])
+    });
     let client = &mut cluster.database("types");
     let mut random = Random::new(3);
     let expressions = [

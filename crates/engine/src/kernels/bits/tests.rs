@@ -9,7 +9,7 @@ fn levels() -> impl Iterator<Item = &'static BitKernels> {
 }
 
 /// Holds every level against counts bit by bit.
-fn check_levels(a: &[u8], b: &[u8]) {
+pub(crate) fn check_levels(a: &[u8], b: &[u8]) {
     let bits = |bytes: &[u8]| -> Vec<bool> {
         let of_byte = |byte: &u8| {
             (0..8)

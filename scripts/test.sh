@@ -182,7 +182,7 @@ stage_clients() {
   cargo build --locked --manifest-path tests/clients/rust/Cargo.toml
   install_extension
   owned_folder "$base/clients"
-  CLIENTS_RUST=$CARGO_TARGET_DIR/debug CLIENTS_WORK=$base/clients python3 tests/clients/run.py
+  CLIENTS_RUST=$CARGO_TARGET_DIR/debug CLIENTS_WORK=$base/clients "$CLIENTS_DRIVERS" tests/clients/run.py
 }
 
 # The files of extension/deploy, without a container engine or a cluster.

@@ -291,13 +291,12 @@ impl Attachment {
             .ok_or_else(|| VectorType::missing(&self.embedding_name))
     }
 
-    /// The embedding of a row of `t`, as castmatch's own type.
+    /// The embedding of a row of `t` as an operand of the distance operator of [`Self::vectors`].
     ///
     /// # Errors
     /// As for [`Self::vectors`].
-    pub fn embedding_expression(&self) -> Result<String> {
-        let column = format!("t.{}", self.embedding);
-        Ok(self.vectors()?.expression(&column))
+    pub fn operand(&self) -> Result<String> {
+        Ok(self.vectors()?.operand(&format!("t.{}", self.embedding)))
     }
 
     /// Whether the registration still says what this one does about what is embedded and where.

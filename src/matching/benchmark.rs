@@ -164,7 +164,7 @@ impl Benchmark {
              WHERE t.{column} IS NOT NULL AND ({embedding} {operator} $1) OPERATOR(pg_catalog.<>) 'NaN'::pg_catalog.float8
              -- No index is in the order of a sum.
              ORDER BY ({embedding} {operator} $1) OPERATOR(pg_catalog.+) 0::pg_catalog.float8 LIMIT $2",
-            embedding = self.attachment.embedding_expression()?,
+            embedding = self.attachment.operand()?,
             column = self.attachment.embedding,
             table = self.attachment.table,
             operator = vectors.cosine,

@@ -123,7 +123,7 @@ pub fn semantic(
          WHERE t.{column} IS NOT NULL AND {filter}
          ORDER BY {embedding} {operator} $1 LIMIT {limit}",
         key = attachment.key.text("t"),
-        embedding = attachment.embedding_expression()?,
+        embedding = attachment.operand()?,
         column = attachment.embedding,
         operator = vectors.cosine,
         table = attachment.table,

@@ -47,7 +47,9 @@ pub fn load(session: &Session, attachment: &Attachment, key: &str) -> Result<Own
     let sql = format!(
         "SELECT {key}, {embedding} FROM {keys} JOIN {table} t ON {joined}",
         key = attachment.key.text("t"),
-        embedding = attachment.embedding_expression()?,
+        embedding = attachment
+            .vectors()?
+            .expression(&format!("t.{}", attachment.embedding)),
         keys = attachment.key.unnest(1),
         table = attachment.table,
         joined = attachment.key.joined("t"),

@@ -145,7 +145,11 @@ impl Source<'_> {
                 .push(similarity_expression(attachment, number)?);
         }
         if wanted.embedding {
-            statement.selected.push(attachment.embedding_expression()?);
+            statement.selected.push(
+                attachment
+                    .vectors()?
+                    .expression(&format!("t.{}", attachment.embedding)),
+            );
         }
         if wanted.words {
             for column in &attachment.content {
@@ -203,7 +207,7 @@ const MAX_PAIRS: usize = 50;
 pub fn similarity_expression(attachment: &Attachment, number: usize) -> Result<String> {
     Ok(format!(
         "1 OPERATOR(pg_catalog.-) ({embedding} {operator} ${number})",
-        embedding = attachment.embedding_expression()?,
+        embedding = attachment.operand()?,
         operator = attachment.vectors()?.cosine,
     ))
 }

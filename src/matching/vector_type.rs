@@ -21,12 +21,14 @@ pub struct VectorType {
     /// Schema and name, quoted, without dimensions.
     pub name: String,
     element: ElementKind,
+    /// Whether it is castmatch's own.
+    is_own: bool,
     /// castmatch's own type of these elements, and its arrays.
     own: pg_sys::Oid,
     own_array: pg_sys::Oid,
     /// Its schema and name, quoted.
     own_name: String,
-    /// The operator of the cosine distance, for use between two expressions of castmatch's own type.
+    /// The operator of the cosine distance of castmatch's own type, for use between an [`Self::operand`] and a [`Self::value`].
     pub cosine: String,
     /// Access methods with their operator classes for that distance, quoted.
     classes: Vec<(String, String)>,
@@ -73,6 +75,7 @@ impl VectorType {
         Ok(Some(Self {
             name: rows.require(0, 1)?,
             element,
+            is_own: oid == own,
             own,
             own_array,
             own_name: format!("{}.{own_name}", types.schema),
@@ -131,9 +134,18 @@ impl VectorType {
         })
     }
 
-    /// The value of a column of this type as castmatch's own.
+    /// The value of a column of this type as castmatch's own, to be read by [`Self::cell`].
     pub fn expression(&self, column: &str) -> String {
         format!("{column}::{}", self.own_name)
+    }
+
+    /// A column of this type as an operand of [`Self::cosine`].
+    pub fn operand(&self, column: &str) -> String {
+        if self.is_own {
+            column.to_owned()
+        } else {
+            self.expression(column)
+        }
     }
 
     /// A vector as a parameter of castmatch's own type.

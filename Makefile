@@ -8,14 +8,14 @@ BINDIR ?= /usr/local/bin
 BENCH ?=
 export PG_CONFIG BINDIR BENCH
 
-stages := format clippy engine deploy companion extension regress e2e clients long chroot
+stages := format clippy engine deploy companion extension regress e2e clients majors long chroot
 
 .PHONY: demo test $(addprefix test-,$(stages)) install package model bench bench-quick bench-cache bench-quality bench-match bench-queue bench-chat stop clean distclean env help
 
 demo: ## a private server with the extension, demo data, matches, a chat and the companion
 	@scripts/demo.sh
 
-test: ## all tests: test-format, test-clippy, test-engine, test-deploy, test-companion, test-extension, test-regress, test-e2e, test-clients
+test: ## all tests: test-format, test-clippy, test-engine, test-deploy, test-companion, test-extension, test-regress, test-e2e, test-clients, test-majors
 # test leaves out test-long: the index, pruning and the companion at length; and test-chroot: packages and images in systems of their own
 	@scripts/test.sh
 

@@ -6,6 +6,8 @@ umask 022
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 pg_major=15
+# The other major versions that are tested: pgvector.sh has servers of them.
+further_majors=(16 18)
 # Where Debian puts the server that the private copies are made from.
 debian_pg=/usr/lib/postgresql/$pg_major
 pgrx_version=0.18.1

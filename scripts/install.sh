@@ -22,7 +22,8 @@ check_buildable() {
   grep -q "^pg$version = " "$root/Cargo.toml" || die "castmatch cannot be built for PostgreSQL $version ($pg_config)"
   [ -e "$("$pg_config" --includedir-server)/postgres.h" ] ||
     die "this server's headers are missing in $("$pg_config" --includedir-server): install postgresql-server-dev-$version"
-  [ "$version" = "$pg_major" ] || warn "castmatch is tested with PostgreSQL $pg_major; this server is $version"
+  [[ " $pg_major ${further_majors[*]} " == *" $version "* ]] ||
+    warn "castmatch is tested with PostgreSQL $pg_major and ${further_majors[*]}; this server is $version"
 }
 
 # prefix_for FOLDER: sets the array prefix to what writing there needs.

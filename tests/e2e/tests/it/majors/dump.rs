@@ -12,7 +12,10 @@ fn move_database(from: &Cluster, by: &Cluster, to: &Cluster, database: &str) {
         forget_column_versions(&mut from.connect(database, "postgres"));
     }
     let file = by.new_folder("dumps").join("file").display().to_string();
-    by.program("pg_dump", &["--format=custom", "--file", &file, &from.url(database)]);
+    by.program(
+        "pg_dump",
+        &["--format=custom", "--file", &file, &from.url(database)],
+    );
     let admin = &mut to.connect("postgres", "postgres");
     run(admin, &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
     run(admin, &format!("CREATE DATABASE {database} TEMPLATE template0"));

@@ -26,7 +26,10 @@ fn extension_is_created_from_another_folder() {
     let (share, code) = (cluster.new_folder("share"), cluster.new_folder("code"));
     fs::create_dir(share.join("extension")).unwrap();
     let control = fs::read_to_string(extension.join("castmatch.control")).unwrap();
-    let line = control.lines().find(|line| line.starts_with("default_version")).unwrap();
+    let line = control
+        .lines()
+        .find(|line| line.starts_with("default_version"))
+        .unwrap();
     let version = line.split('\'').nth(1).unwrap();
     fs::write(
         share.join("extension/castmatch.control"),
@@ -48,7 +51,10 @@ fn extension_is_created_from_another_folder() {
     ]);
     cluster.restart();
     let client = &mut cluster.database("elsewhere");
-    let created: String = value(client, "SELECT extversion FROM pg_extension WHERE extname = 'castmatch'");
+    let created: String = value(
+        client,
+        "SELECT extversion FROM pg_extension WHERE extname = 'castmatch'",
+    );
     assert_eq!(created, VERSION);
     run(
         client,
@@ -67,6 +73,9 @@ fn extension_is_created_from_another_folder() {
             .filter(|path| path.ends_with("/castmatch.so"))
             .collect();
         assert!(!loaded.is_empty(), "castmatch.so is not in process {process}");
-        assert!(loaded.iter().all(|path| *path == copy.to_str().unwrap()), "{loaded:?}");
+        assert!(
+            loaded.iter().all(|path| *path == copy.to_str().unwrap()),
+            "{loaded:?}"
+        );
     }
 }

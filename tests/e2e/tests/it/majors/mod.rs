@@ -4,6 +4,7 @@
 mod copy;
 mod dump;
 mod elsewhere;
+mod reads;
 mod replicate;
 mod rows;
 mod upgrade;

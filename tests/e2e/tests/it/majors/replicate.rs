@@ -29,7 +29,10 @@ fn replicate(from: u32, to: u32, binary: bool) {
         },
     );
     let target = cluster(to, &Options::default());
-    let (publisher, subscriber) = (&mut source.plain_database(DATABASE), &mut target.plain_database(DATABASE));
+    let (publisher, subscriber) = (
+        &mut source.plain_database(DATABASE),
+        &mut target.plain_database(DATABASE),
+    );
     for client in [&mut *publisher, &mut *subscriber] {
         rows::create(client);
     }
@@ -37,7 +40,10 @@ fn replicate(from: u32, to: u32, binary: bool) {
     // Rows that are there before are copied, later ones follow from the log.
     rows::fill(publisher, 1);
     run(publisher, TALENTS);
-    run(publisher, "CREATE PUBLICATION everything FOR TABLE moved, talents");
+    run(
+        publisher,
+        "CREATE PUBLICATION everything FOR TABLE moved, talents",
+    );
     run(
         subscriber,
         "CREATE TABLE talents (id bigint PRIMARY KEY, bio text, city text, age integer);
@@ -46,7 +52,9 @@ fn replicate(from: u32, to: u32, binary: bool) {
     let url = source.url(DATABASE);
     run(
         subscriber,
-        &format!("CREATE SUBSCRIPTION everything CONNECTION '{url}' PUBLICATION everything WITH (binary = {binary})"),
+        &format!(
+            "CREATE SUBSCRIPTION everything CONNECTION '{url}' PUBLICATION everything WITH (binary = {binary})"
+        ),
     );
     let arrived = |publisher: &mut _, subscriber: &mut _| {
         let wanted = rows::digest(publisher);

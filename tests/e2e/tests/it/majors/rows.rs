@@ -50,7 +50,9 @@ pub fn create(client: &mut Client) {
     let columns = columns(|kind| format!("{0} {1}, {0}_any {0}, {0}_list {0}[]", kind.name, kind.column));
     run(
         client,
-        &format!("CREATE EXTENSION castmatch; CREATE TABLE moved ({columns} city text, age integer, id bigint PRIMARY KEY)"),
+        &format!(
+            "CREATE EXTENSION castmatch; CREATE TABLE moved ({columns} city text, age integer, id bigint PRIMARY KEY)"
+        ),
     );
 }
 
@@ -73,7 +75,10 @@ pub fn fill(client: &mut Client, first: i64) {
 
 /// Gives every tenth row the values of another one.
 pub fn exchange(client: &mut Client) {
-    let names: Vec<String> = KINDS.iter().map(|kind| format!("{0} = o.{0}", kind.name)).collect();
+    let names: Vec<String> = KINDS
+        .iter()
+        .map(|kind| format!("{0} = o.{0}", kind.name))
+        .collect();
     run(
         client,
         &format!(
@@ -104,7 +109,9 @@ pub fn index(client: &mut Client) {
 }
 
 fn indexes() -> impl Iterator<Item = (&'static Kind, &'static (&'static str, &'static str, &'static str))> {
-    KINDS.iter().flat_map(|kind| kind.indexes.iter().map(move |index| (kind, index)))
+    KINDS
+        .iter()
+        .flat_map(|kind| kind.indexes.iter().map(move |index| (kind, index)))
 }
 
 fn index_name(kind: &Kind, method: &str) -> String {
@@ -133,8 +140,13 @@ pub fn answers(client: &mut Client) -> Vec<String> {
     for (kind, (method, _, operator)) in indexes() {
         let name = index_name(kind, method);
         for (id, condition) in [(3, "true"), (250, "age < 20"), (447, "city = 'city 3'")] {
-            let distance = format!("{0} {operator} (SELECT {0} FROM moved WHERE id = {id})", kind.name);
-            let sql = format!("SELECT ({distance})::text FROM moved WHERE {condition} ORDER BY {distance} LIMIT 20");
+            let distance = format!(
+                "{0} {operator} (SELECT {0} FROM moved WHERE id = {id})",
+                kind.name
+            );
+            let sql = format!(
+                "SELECT ({distance})::text FROM moved WHERE {condition} ORDER BY {distance} LIMIT 20"
+            );
             run(client, "BEGIN; SET LOCAL enable_indexscan = off");
             let exact: Vec<String> = column(client, &sql);
             run(client, "ROLLBACK");
@@ -165,7 +177,8 @@ pub fn answers(client: &mut Client) -> Vec<String> {
 pub fn verify(client: &mut Client) {
     for (kind, (method, ..)) in indexes() {
         let name = index_name(kind, method);
-        let sql = format!("SELECT check_name || ': ' || detail FROM castmatch.verify_index('{name}') WHERE NOT ok");
+        let sql =
+            format!("SELECT check_name || ': ' || detail FROM castmatch.verify_index('{name}') WHERE NOT ok");
         assert_eq!(column::<String>(client, &sql), Vec::<String>::new(), "{name}");
     }
 }

@@ -7,7 +7,9 @@ use castmatch_e2e::query::{column, run, value};
 use postgres::Client;
 
 use super::{MAJORS, cluster, forget_column_versions, rows};
-use crate::setting::{RECOVERY, attached_talents, best_match, embedded_by_itself, missing, out_of_step, queued, sync};
+use crate::setting::{
+    RECOVERY, attached_talents, best_match, embedded_by_itself, missing, out_of_step, queued, sync,
+};
 
 const DATABASE: &str = "upgraded";
 
@@ -55,7 +57,11 @@ fn chain(majors: &[u32], newer: &Options) {
         let client = &mut cluster.connect(DATABASE, "postgres");
         // Before 18 pg_upgrade leaves the statistics behind.
         run(client, "ANALYZE");
-        assert_eq!((rows::digest(client), files(client), rows::answers(client)), before, "to {major}");
+        assert_eq!(
+            (rows::digest(client), files(client), rows::answers(client)),
+            before,
+            "to {major}"
+        );
         rows::verify(client);
         let found = best_match(client, "talents", "policeman on horseback", "hybrid");
         assert_eq!(found.as_deref(), Some("1"));
@@ -70,7 +76,10 @@ fn chain(majors: &[u32], newer: &Options) {
     rows::verify(client);
     sync(client, "talents");
     assert_eq!(queued(client), 0);
-    let version: i32 = value(client, "SELECT current_setting('server_version_num')::integer / 10000");
+    let version: i32 = value(
+        client,
+        "SELECT current_setting('server_version_num')::integer / 10000",
+    );
     assert_eq!(u32::try_from(version).ok(), majors.last().copied());
 }
 

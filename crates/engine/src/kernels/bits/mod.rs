@@ -124,13 +124,23 @@ pub fn bit_kernels() -> &'static BitKernels {
     BEST.get_or_init(|| BitKernels::of(BitLevel::detect()).unwrap_or(&portable::KERNELS))
 }
 
+/// Bytes of a word.
+const WORD: usize = 8;
+
+/// The bytes after the last whole word of a bit string, as a word.
+#[inline(always)]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
 /// The kernels in plain Rust: the reference for the others.
 mod portable {
     use super::body::bit_kernels;
+    use super::{WORD, last_word};
 
     /// Words that are counted side by side, for the compiler to use vector instructions.
     const WORDS: usize = 8;
-    const BYTES: usize = WORDS * 8;
+    const BYTES: usize = WORDS * WORD;
     type Register = [u64; WORDS];
 
     bit_kernels!(super::BitLevel::Portable);
@@ -153,12 +163,15 @@ mod portable {
 
     #[inline(always)]
     fn load_tail(source: &[u8]) -> Register {
-        let mut bytes = [0; BYTES];
-        bytes
-            .iter_mut()
-            .zip(source)
-            .for_each(|(byte, value)| *byte = *value);
-        load(&bytes)
+        let mut words = [0; WORDS];
+        let (whole, rest) = source.as_chunks::<WORD>();
+        for (word, bytes) in words.iter_mut().zip(whole) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        if let Some(word) = words.get_mut(whole.len()) {
+            *word = last_word(rest);
+        }
+        words
     }
 
     #[inline(always)]

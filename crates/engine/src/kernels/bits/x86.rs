@@ -7,12 +7,14 @@
 pub(super) mod avx2 {
     use std::arch::x86_64::{
         __m256i, _mm_add_epi64, _mm_cvtsi128_si64, _mm_unpackhi_epi64, _mm256_add_epi8, _mm256_add_epi64,
-        _mm256_and_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_loadu_si256,
-        _mm256_or_si256, _mm256_sad_epu8, _mm256_set1_epi8, _mm256_setr_epi8, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_xor_si256,
+        _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi64, _mm256_cmpgt_epi64,
+        _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_maskload_epi64, _mm256_or_si256,
+        _mm256_sad_epu8, _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setr_epi8, _mm256_setr_epi64x,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_xor_si256,
     };
 
     use crate::kernels::bits::body::bit_kernels;
+    use crate::kernels::bits::{WORD, last_word};
 
     const BYTES: usize = 32;
     type Register = __m256i;
@@ -29,12 +31,15 @@ pub(super) mod avx2 {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn load_tail(source: &[u8]) -> Register {
-        let mut bytes = [0; BYTES];
-        bytes
-            .iter_mut()
-            .zip(source)
-            .for_each(|(byte, value)| *byte = *value);
-        load(&bytes)
+        // Not by way of a copy filled up with zeros: a load that follows stores narrower than itself waits for them, for longer than the
+        // rest of the kernel takes.
+        let words = _mm256_set1_epi64x((source.len() / WORD) as i64);
+        let places = _mm256_setr_epi64x(0, 1, 2, 3);
+        // SAFETY: the mask has one place per whole word of the slice, and places without are not read.
+        let whole =
+            unsafe { _mm256_maskload_epi64(source.as_ptr().cast(), _mm256_cmpgt_epi64(words, places)) };
+        let rest = _mm256_set1_epi64x(last_word(source.as_chunks::<WORD>().1) as i64);
+        _mm256_or_si256(whole, _mm256_and_si256(rest, _mm256_cmpeq_epi64(words, places)))
     }
 
     #[target_feature(enable = "avx2")]

@@ -56,6 +56,8 @@ BEGIN
           AND td.refclassid OPERATOR(pg_catalog.=) od.refclassid
           AND td.deptype OPERATOR(pg_catalog.=) 'e'
           AND o.typtype OPERATOR(pg_catalog.=) 'b' AND t.typtype OPERATOR(pg_catalog.=) 'b'
+          -- Their arrays are members too since PostgreSQL 18.
+          AND o.typelem OPERATOR(pg_catalog.=) 0::pg_catalog.oid AND t.typelem OPERATOR(pg_catalog.=) 0::pg_catalog.oid
         ORDER BY o.oid
     LOOP
         EXECUTE pg_catalog.format('CREATE CAST (%s AS %s) WITHOUT FUNCTION AS IMPLICIT', pair.ours, pair.theirs);

@@ -127,7 +127,8 @@ pub const MAX_LEVEL: u8 = 7;
 pub const MAX_DIMS: u32 = 16_000;
 const _: () = assert!(MAX_DIMS as usize == crate::vector::MAX_DIMENSIONS);
 /// The most bits of an index of bits: as many as a page has.
-pub const MAX_BITS: u32 = 8 * PAGE_BYTES as u32;
+pub const MAX_BITS: u32 = 65_536;
+const _: () = assert!(MAX_BITS as usize == 8 * PAGE_BYTES);
 /// The most dimensions of an index of sparse vectors.
 pub const MAX_SPARSE_DIMS: u32 = 1_000_000_000;
 /// Bytes of the factors beside a code; their meaning is the quantiser's.

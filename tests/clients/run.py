@@ -20,7 +20,7 @@ from servers import Server
 from snippets import command, snippets
 
 # What both graphs, hnsw and castmatch_hnsw, have operator classes for: columns of the dataset.
-IN_GRAPHS = ("dense", "half")
+IN_GRAPHS = ("dense", "half", "sparse", "bits")
 # Operator classes that both ivfflat and castmatch_ivf have.
 IN_LISTS = ("vector_l2_ops", "vector_ip_ops", "vector_cosine_ops", "halfvec_l2_ops", "halfvec_ip_ops", "halfvec_cosine_ops")
 

@@ -150,7 +150,7 @@ stage_majors() {
   install_extension
   for major in "${further_majors[@]}"; do install_extension "$major"; done
   for major in "${further_majors[@]}"; do on_major "$major" || rc=1; done
-  cargo test -p castmatch-e2e --test it -- majors:: bridge:: || rc=1
+  cargo test -p castmatch-e2e --test it -- majors:: || rc=1
   return "$rc"
 }
 
@@ -171,7 +171,7 @@ on_major() {
   regress "$of" "major_$1" "$port" "${regress_tests[@]}" || rc=1
   cluster_stop "$of"
   printf '# end-to-end tests with PostgreSQL %s\n' "$1"
-  for name in majors:: bridge:: "${not_per_major[@]}"; do skip+=(--skip "$name"); done
+  for name in majors:: "${not_per_major[@]}"; do skip+=(--skip "$name"); done
   CASTMATCH_PG_CONFIG=${!pg_config} cargo test -p castmatch-e2e --test it -- "${skip[@]}" || rc=1
   return "$rc"
 }

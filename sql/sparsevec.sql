@@ -62,7 +62,7 @@ CREATE FUNCTION sparsevec_cmp(sparsevec, sparsevec) RETURNS integer
 -- Casts
 
 CREATE FUNCTION sparsevec(sparsevec, integer, boolean) RETURNS sparsevec
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sparsevec_enforce_typmod_wrapper';
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SUPPORT castmatch.type_modifier_support AS 'MODULE_PATHNAME', 'sparsevec_enforce_typmod_wrapper';
 CREATE FUNCTION array_to_sparsevec(integer[], integer, boolean) RETURNS sparsevec
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'array_to_sparsevec_wrapper';
 CREATE FUNCTION array_to_sparsevec(real[], integer, boolean) RETURNS sparsevec

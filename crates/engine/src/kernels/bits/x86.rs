@@ -35,9 +35,9 @@ pub(super) mod avx2 {
         // rest of the kernel takes.
         let words = _mm256_set1_epi64x((source.len() / WORD) as i64);
         let places = _mm256_setr_epi64x(0, 1, 2, 3);
+        let mask = _mm256_cmpgt_epi64(words, places);
         // SAFETY: the mask has one place per whole word of the slice, and places without are not read.
-        let whole =
-            unsafe { _mm256_maskload_epi64(source.as_ptr().cast(), _mm256_cmpgt_epi64(words, places)) };
+        let whole = unsafe { _mm256_maskload_epi64(source.as_ptr().cast(), mask) };
         let rest = _mm256_set1_epi64x(last_word(source.as_chunks::<WORD>().1) as i64);
         _mm256_or_si256(whole, _mm256_and_si256(rest, _mm256_cmpeq_epi64(words, places)))
     }

@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::index_setting::{DATABASE, StopOnDrop, database, plain, repeat, report, searcher, vacuum};
 
 const WRITERS: i64 = 4;
+/// A row that no step deletes: a search finds something even where all others are gone.
+const KEPT: i64 = 4_000_000_001;
 /// Share of the rows that a search for their own vector has to find.
 const REACHABLE: f64 = 0.997;
 /// The same where lists have room for four: a row whom none of them names is then found by way of the upper levels only.
@@ -44,6 +46,7 @@ impl Race<'_> {
         let client = &mut database(&cluster);
         let index = Index::table(client, self.issue, self.class, self.dims);
         index.fill(client, 1..self.rows + 1);
+        run(client, &insert(&index, KEPT));
         index.build(client, self.with);
         let next = AtomicI64::new(self.rows + 1);
         let stop = AtomicBool::new(false);

@@ -12,6 +12,8 @@ struct Kind {
     name: &'static str,
     /// The type of the column.
     column: &'static str,
+    /// The type for any number of dimensions.
+    any: &'static str,
     /// The value of a row, from `dense`, a `vector(40)`.
     from_dense: &'static str,
     /// Access method, operator class and operator of its indexes.
@@ -19,10 +21,11 @@ struct Kind {
 }
 
 /// All of them.
-const KINDS: [Kind; 2] = [
+const KINDS: [Kind; 3] = [
     Kind {
         name: "vector",
         column: "vector(40)",
+        any: "vector",
         from_dense: "dense",
         indexes: &[
             ("castmatch_hnsw", "vector_l2_ops", "<->"),
@@ -32,11 +35,19 @@ const KINDS: [Kind; 2] = [
     Kind {
         name: "halfvec",
         column: "halfvec(40)",
+        any: "halfvec",
         from_dense: "dense::halfvec(40)",
         indexes: &[
             ("castmatch_hnsw", "halfvec_ip_ops", "<#>"),
             ("castmatch_ivf", "halfvec_l2_ops", "<->"),
         ],
+    },
+    Kind {
+        name: "bit",
+        column: "bit(40)",
+        any: "bit varying",
+        from_dense: "binary_quantize(dense)::bit(40)",
+        indexes: &[],
     },
 ];
 
@@ -47,7 +58,12 @@ fn columns(of: impl Fn(&Kind) -> String) -> String {
 
 /// Creates the extension and the empty table: a column of each type, one of no fixed dimension, an array, and two to filter by.
 pub fn create(client: &mut Client) {
-    let columns = columns(|kind| format!("{0} {1}, {0}_any {0}, {0}_list {0}[]", kind.name, kind.column));
+    let columns = columns(|kind| {
+        format!(
+            "{0} {1}, {0}_any {2}, {0}_list {2}[]",
+            kind.name, kind.column, kind.any
+        )
+    });
     run(
         client,
         &format!(

@@ -7,6 +7,9 @@
 # The folder of programs of a BASE whose server is not the copy in it.
 declare -A cluster_programs=()
 
+# cluster_runs_on BASE FOLDER: names that folder.
+cluster_runs_on() { cluster_programs[$1]=$2; }
+
 cluster_bin() { say "${cluster_programs[$1]:-$1/pg$debian_pg/bin}"; }
 
 cluster_create() {

@@ -50,7 +50,7 @@ stop_test_clusters() {
   local major
   cluster_stop "$1"
   for major in "${further_majors[@]}"; do
-    cluster_programs[$1/$major]=$(pgvector_server "$test_servers" "$major")/bin
+    cluster_runs_on "$1/$major" "$(pgvector_server "$test_servers" "$major")/bin"
     cluster_stop "$1/$major"
   done
 }

@@ -21,7 +21,7 @@ struct Kind {
 }
 
 /// All of them.
-const KINDS: [Kind; 3] = [
+const KINDS: [Kind; 4] = [
     Kind {
         name: "vector",
         column: "vector(40)",
@@ -47,7 +47,17 @@ const KINDS: [Kind; 3] = [
         column: "bit(40)",
         any: "bit varying",
         from_dense: "binary_quantize(dense)::bit(40)",
-        indexes: &[],
+        indexes: &[
+            ("castmatch_hnsw", "bit_jaccard_ops", "<%>"),
+            ("castmatch_ivf", "bit_hamming_ops", "<~>"),
+        ],
+    },
+    Kind {
+        name: "sparsevec",
+        column: "sparsevec(40)",
+        any: "sparsevec",
+        from_dense: "dense::sparsevec(40)",
+        indexes: &[("castmatch_hnsw", "sparsevec_l2_ops", "<->")],
     },
 ];
 

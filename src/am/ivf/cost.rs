@@ -18,9 +18,11 @@ const LIST_MICROSECONDS: f64 = 0.003;
 const PAGE_MICROSECONDS: f64 = 1.3;
 const ROW_MICROSECONDS: f64 = 1.0;
 const FIRST_ROWS: f64 = 60.0;
-/// Rows that pass which a search with conditions wants before the first, and microseconds that the keys of a row take.
+/// Rows that pass which a search with conditions wants before the first, and microseconds that the keys of a row take, and a posting page of a list
+/// that is searched for them alone: blocks of which no row passes are left out.
 const PASSING_ROWS: f64 = 512.0;
-const KEY_MICROSECONDS: f64 = 0.006;
+const KEY_MICROSECONDS: f64 = 0.003;
+const FURTHER_PAGE_MICROSECONDS: f64 = 0.5;
 /// Cost of a microsecond without conditions, in units of an operator: what that of castmatch_hnsw comes to, whose estimate has a share of reads from disk
 /// in it also where all is cached. So of two indexes on a column the graph is taken while it is cached, since it is the faster one, and the
 /// lists where pages come from disk, since they read a tenth as many.
@@ -48,23 +50,28 @@ fn from_path(path: &IndexPath, probes: f64) -> Estimate {
     let wanted = if probes > 0.0 { probes } else { PROBES };
     let rows = path.rows * path.passing.unwrap_or(1.0);
     let per_list = path.rows / lists;
+    let first = wanted.min(lists);
     let searched = match path.passing {
-        None => wanted,
-        Some(passing) => wanted.max(PASSING_ROWS / (per_list * passing).max(f64::MIN_POSITIVE)),
-    }
-    .min(lists);
-    let pages = path.pages * searched / lists;
+        None => first,
+        Some(passing) => first
+            .max(PASSING_ROWS / (per_list * passing).max(f64::MIN_POSITIVE))
+            .min(lists),
+    };
+    let pages_of = |searched: f64| path.pages * searched / lists;
     let fetched = FIRST_ROWS.min(rows);
-    let mut microseconds = SEARCH_MICROSECONDS
+    let microseconds = SEARCH_MICROSECONDS
         + lists * LIST_MICROSECONDS
-        + pages * PAGE_MICROSECONDS
+        + pages_of(first) * PAGE_MICROSECONDS
         + fetched * ROW_MICROSECONDS;
-    let cold = pages * cold_share(path) * path.random_page_cost;
+    let cold = pages_of(searched) * cold_share(path) * path.random_page_cost;
+    let search = cold + microseconds * MICROSECOND_OPERATORS * path.operator_cost;
+    // As for the graph, what conditions add is weighed apart.
     let startup = match path.passing {
-        None => cold + microseconds * MICROSECOND_OPERATORS * path.operator_cost,
+        None => search,
         Some(_) => {
-            microseconds += searched * per_list * KEY_MICROSECONDS;
-            cold + microseconds * microsecond_cost(path, rows)
+            let further = pages_of(searched - first) * FURTHER_PAGE_MICROSECONDS
+                + searched * per_list * KEY_MICROSECONDS;
+            search + further * microsecond_cost(path, rows)
         }
     };
     let total = startup + rows * (path.index_row_cost + path.operator_cost);

@@ -66,6 +66,15 @@ SELECT index_of('SELECT id FROM places ORDER BY e <-> ''[1,2,3]'' LIMIT 5');
 DROP INDEX places_e_2;
 SELECT index_of('SELECT id FROM places ORDER BY e <-> ''[1,2,3]'' LIMIT 5');
 DROP FUNCTION index_of;
+-- With a condition on a filter column of both: the lists where few rows pass.
+CREATE INDEX places_lists ON places USING castmatch_ivf (e vector_l2_ops, kind);
+CREATE INDEX places_graph ON places USING castmatch_hnsw (e vector_l2_ops, kind);
+SELECT plan($$SELECT id FROM places ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SELECT plan($$SELECT id FROM places WHERE kind < 100 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+SET enable_seqscan = off;
+SELECT plan($$SELECT id FROM places WHERE kind = 7 ORDER BY e <-> '[1,2,3]' LIMIT 5$$);
+RESET enable_seqscan;
+DROP INDEX places_lists, places_graph;
 
 -- Partial: only where the statement's condition implies the predicate.
 CREATE INDEX places_e_few ON places USING castmatch_ivf (e vector_l2_ops) WITH (lists = 20) WHERE kind < 150;

@@ -11,14 +11,14 @@ use crate::index_setting::plain;
 fn types_and_operators_that_pgvector_does_not_have_are_left_out() {
     let cluster = Cluster::start(&plain(&[]));
     let client = &mut apart(&cluster, "older");
-    // What came later is not of the extension any more, as though somebody had made it.
+    // What came later is not of the extension any more, as though somebody had made it. An array type goes with that of its elements.
     run(
         client,
         "DO $$ DECLARE o record; BEGIN
              FOR o IN SELECT i.type, i.identity FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid,
                       pg_identify_object(d.classid, d.objid, 0) i
                  WHERE d.deptype = 'e' AND e.extname = 'vector' AND i.type IN ('type', 'operator')
-                   AND (i.identity ~ 'halfvec|sparsevec|<\\+>|<~>|<%>')
+                   AND (i.identity ~ 'halfvec|sparsevec|<\\+>|<~>|<%>') AND i.identity !~ '\\[\\]$'
              LOOP EXECUTE format('ALTER EXTENSION vector DROP %s %s', o.type, o.identity); END LOOP;
          END $$;
          CREATE EXTENSION castmatch_pgvector",
